@@ -1,0 +1,66 @@
+#pragma once
+
+#include <array>
+#include <cmath>
+
+namespace rank_relax {
+
+/// The logistic CDF, F(d) = 1 / (1 + e^-d).
+///
+/// In the coordinate q = tanh(d/2) = 2 F(d) - 1 everything is a polynomial:
+/// F - 1/2 = q/2, F' = (1 - q^2)/4, and F^(k) = F' Q_k(-q), where
+/// Q_1 = 1, Q_{k+1}(m) = m Q_k(m) - (1 - m^2)/2 Q_k'(m).
+struct Sigmoid {
+  static constexpr const char* name = "sigmoid";
+
+  /// The coordinate of one difference, to full relative precision however small d is.
+  static double coordinate(double d) {
+    const double grown = std::expm1(-std::abs(d));  // in [-1, 0]
+    return std::copysign(grown / (2 + grown), d);
+  }
+
+  /// Within a row of spread at most this, e^d - 1 factors: with e = expm1 of each point,
+  /// q = (e_i - e_j) / (2 + e_i + e_j), one division a pair and no exponential.
+  static constexpr double factored_spread = 32;
+  static double factor(double point) { return std::expm1(point); }
+  static double factored_coordinate(double factor_i, double factor_j) {
+    return (factor_i - factor_j) / (2 + factor_i + factor_j);
+  }
+
+  static double centered(double q) { return q / 2; }
+  static double first_derivative(double q) { return (1 - q) * (1 + q) / 4; }
+  static double second_derivative(double q) { return -q * first_derivative(q); }
+
+  /// F^(order) for any order from 1 to kMaxOrder: the coefficients of Q_order, lowest first.
+  class Derivative {
+   public:
+    static constexpr int kMaxOrder = 16;
+
+    explicit Derivative(int order) : degree_(order - 1) {
+      coefficients_[0] = 1;
+      for (int k = 1; k < order; ++k) {
+        std::array<double, kMaxOrder + 1> next{};
+        for (int power = 0; power < k; ++power) {
+          const double c = coefficients_[power];
+          next[power + 1] += c + power * c / 2;
+          if (power > 0) next[power - 1] -= power * c / 2;
+        }
+        coefficients_ = next;
+      }
+    }
+
+    double operator()(double q) const {
+      double polynomial = coefficients_[degree_];
+      for (int power = degree_; power-- > 0;) {
+        polynomial = coefficients_[power] - q * polynomial;
+      }
+      return polynomial * first_derivative(q);
+    }
+
+   private:
+    int degree_;
+    std::array<double, kMaxOrder + 1> coefficients_{};
+  };
+};
+
+}  // namespace rank_relax

@@ -1,0 +1,129 @@
+#include "torch/checks.h"
+
+#include <c10/util/Exception.h>
+
+#include <cmath>
+
+#include "core/smooth_cdf.h"
+
+namespace rank_relax {
+namespace {
+
+bool is_supported(at::ScalarType dtype) {
+  return dtype == at::kDouble || dtype == at::kFloat || dtype == at::kBFloat16 ||
+         dtype == at::kHalf;
+}
+
+void check_device(const char* op, const char* other_name, const at::Tensor& other, const char* name,
+                  const at::Tensor& values) {
+  TORCH_CHECK_VALUE(other.device() == values.device(), op, ": ", other_name, " is on ",
+                    other.device(), " but ", name, " is on ", values.device(),
+                    "; move them to one device");
+}
+
+void check_dtype(const char* op, const char* other_name, const at::Tensor& other,
+                 at::ScalarType dtype) {
+  TORCH_CHECK_TYPE(other.scalar_type() == dtype, op, ": ", other_name, " must have dtype ",
+                   c10::toString(dtype), ", got ", c10::toString(other.scalar_type()));
+}
+
+void check_shape(const char* op, const char* other_name, const at::Tensor& other, const char* name,
+                 const at::Tensor& values) {
+  TORCH_CHECK_VALUE(other.sym_sizes().equals(values.sym_sizes()), op, ": ", other_name,
+                    " must have the shape of ", name, ", ", values.sym_sizes(), ", got ",
+                    other.sym_sizes(), "; use expand_as to repeat one over a batch");
+}
+
+}  // namespace
+
+void check_values(const char* op, const char* name, const at::Tensor& values) {
+  TORCH_CHECK_TYPE(is_supported(values.scalar_type()), op, ": ", name,
+                   " must be float64, float32, bfloat16 or float16, got ",
+                   c10::toString(values.scalar_type()), "; convert it, with ", name,
+                   ".float() for example");
+  TORCH_CHECK_VALUE(values.dim() > 0, op, ": ", name,
+                    " must have at least one dimension, the last of which is ranked, got a 0-dim "
+                    "tensor");
+}
+
+void check_options(const char* op, const char* name, const at::Tensor& values,
+                   const Options& options) {
+  const double strength = options.regularization_strength;
+  TORCH_CHECK_VALUE(std::isfinite(strength) && strength > 0, op,
+                    ": regularization_strength must be positive and finite, got ", strength,
+                    "; larger is closer to the hard ranks");
+  TORCH_CHECK_VALUE(SmoothCdfs::contains(options.method), op, ": method must be one of ",
+                    SmoothCdfs::names(), ", got '", options.method, "'");
+  if (!options.mask.has_value()) return;
+  TORCH_CHECK_TYPE(options.mask->scalar_type() == at::kBool, op,
+                   ": mask must be bool, true where an item counts, got ",
+                   c10::toString(options.mask->scalar_type()), "; convert it with mask.bool()");
+  check_device(op, "mask", *options.mask, name, values);
+  check_shape(op, "mask", *options.mask, name, values);
+}
+
+void check_matches(const char* op, const char* other_name, const at::Tensor& other,
+                   const char* name, const at::Tensor& values) {
+  check_dtype(op, other_name, other, values.scalar_type());
+  check_device(op, other_name, other, name, values);
+  check_shape(op, other_name, other, name, values);
+}
+
+void check_soft_rank(const at::Tensor& input, const Options& options) {
+  check_values("soft_rank", "input", input);
+  check_options("soft_rank", "input", input, options);
+}
+
+void check_soft_rank_backward(const at::Tensor& grad_output, const at::Tensor& input,
+                              const Options& options) {
+  constexpr const char* op = "soft_rank_backward";
+  check_values(op, "input", input);
+  check_matches(op, "grad_output", grad_output, "input", input);
+  check_options(op, "input", input, options);
+}
+
+void check_soft_rank_derivative(at::TensorList directions, const at::Tensor& input,
+                                const Options& options) {
+  constexpr const char* op = "_soft_rank_derivative";
+  check_values(op, "input", input);
+  TORCH_CHECK_VALUE(directions.size() <= SmoothCdfs::kMaxOrder, op, ": directions must be at most ",
+                    SmoothCdfs::kMaxOrder,
+                    " tensors (derivatives of a higher order are not provided), got ",
+                    directions.size());
+  for (const at::Tensor& direction : directions) {
+    check_matches(op, "directions", direction, "input", input);
+  }
+  check_options(op, "input", input, options);
+}
+
+void check_spearman_loss_forward(const at::Tensor& predictions, const at::Tensor& targets,
+                                 const Options& options) {
+  constexpr const char* op = "spearman_loss";
+  check_values(op, "predictions", predictions);
+  check_matches(op, "targets", targets, "predictions", predictions);
+  check_options(op, "predictions", predictions, options);
+}
+
+void check_spearman_loss_backward(const at::Tensor& grad_output, const at::Tensor& predictions,
+                                  const at::Tensor& targets, const at::Tensor& rank_gradient,
+                                  const Options& options) {
+  constexpr const char* op = "_spearman_loss_backward";
+  check_values(op, "predictions", predictions);
+  check_matches(op, "targets", targets, "predictions", predictions);
+  check_dtype(op, "rank_gradient", rank_gradient, statistics_dtype(predictions));
+  check_device(op, "rank_gradient", rank_gradient, "predictions", predictions);
+  check_shape(op, "rank_gradient", rank_gradient, "predictions", predictions);
+  check_dtype(op, "grad_output", grad_output, predictions.scalar_type());
+  check_device(op, "grad_output", grad_output, "predictions", predictions);
+  const auto batch_shape = predictions.sym_sizes().slice(0, predictions.dim() - 1);
+  TORCH_CHECK_VALUE(grad_output.sym_sizes().equals(batch_shape), op,
+                    ": grad_output must have the batch shape of predictions, ", batch_shape,
+                    ", got ", grad_output.sym_sizes());
+  check_options(op, "predictions", predictions, options);
+}
+
+at::ScalarType statistics_dtype(const at::Tensor& values) {
+  return values.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+}  // namespace rank_relax

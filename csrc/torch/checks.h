@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "torch/operators.h"
+
+// What every kernel asks of its arguments before any work. ValueError or TypeError, naming the
+// operator, the argument, what was given and what to do.
+
+namespace rank_relax {
+
+/// A float64, float32, bfloat16 or float16 tensor with at least one dimension.
+void check_values(const char* op, const char* name, const at::Tensor& values);
+
+/// Strength and method; the mask if given: bool, on the device and of the shape of `values`.
+void check_options(const char* op, const char* name, const at::Tensor& values,
+                   const Options& options);
+
+/// `other` has the dtype, device and shape of `values`.
+void check_matches(const char* op, const char* other_name, const at::Tensor& other,
+                   const char* name, const at::Tensor& values);
+
+void check_soft_rank(const at::Tensor& input, const Options& options);
+void check_soft_rank_backward(const at::Tensor& grad_output, const at::Tensor& input,
+                              const Options& options);
+void check_soft_rank_derivative(at::TensorList directions, const at::Tensor& input,
+                                const Options& options);
+void check_spearman_loss_forward(const at::Tensor& predictions, const at::Tensor& targets,
+                                 const Options& options);
+void check_spearman_loss_backward(const at::Tensor& grad_output, const at::Tensor& predictions,
+                                  const at::Tensor& targets, const at::Tensor& rank_gradient,
+                                  const Options& options);
+
+/// The dtype of what passes between forward and backward: float32 for the half precisions.
+at::ScalarType statistics_dtype(const at::Tensor& values);
+
+}  // namespace rank_relax

@@ -1,0 +1,71 @@
+#include "cpu/soft_rank.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <vector>
+
+#include "torch/checks.h"
+#include "torch/cpu/adapter.h"
+
+namespace rank_relax {
+namespace {
+
+at::Tensor soft_rank_cpu(const at::Tensor& input, double regularization_strength,
+                         std::string_view method, const std::optional<at::Tensor>& mask) {
+  check_soft_rank(input, {regularization_strength, method, mask});
+  const at::Tensor values = at_least_float32(input);
+  const at::Tensor ranks = at::empty(values.sizes(), values.options());
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_rank", [&] {
+    cpu::soft_rank(batch_of<scalar_t>(values, mask), regularization_strength, method,
+                   ranks.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+  });
+  return ranks.to(input.scalar_type());
+}
+
+at::Tensor derivative(at::TensorList directions, const at::Tensor& input, const Options& options) {
+  const at::Tensor values = at_least_float32(input);
+  std::vector<at::Tensor> direction_values;
+  for (const at::Tensor& direction : directions) {
+    direction_values.push_back(at_least_float32(direction));
+  }
+  const at::Tensor output = at::empty(values.sizes(), values.options());
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_rank_derivative", [&] {
+    std::vector<cpu::Rows<scalar_t>> rows;
+    for (const at::Tensor& direction : direction_values) {
+      rows.push_back(rows_of<scalar_t>(direction));
+    }
+    cpu::soft_rank_derivative(batch_of<scalar_t>(values, options.mask), rows.data(),
+                              static_cast<int>(rows.size()), options.regularization_strength,
+                              options.method, output.mutable_data_ptr<scalar_t>(),
+                              torch_parallel_for);
+  });
+  return output.to(input.scalar_type());
+}
+
+at::Tensor soft_rank_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
+                                  double regularization_strength, std::string_view method,
+                                  const std::optional<at::Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_soft_rank_backward(grad_output, input, options);
+  return derivative(grad_output, input, options);
+}
+
+at::Tensor soft_rank_derivative_cpu(at::TensorList directions, const at::Tensor& input,
+                                    double regularization_strength, std::string_view method,
+                                    const std::optional<at::Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_soft_rank_derivative(directions, input, options);
+  return derivative(directions, input, options);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
+  library.impl("soft_rank", soft_rank_cpu);
+  library.impl("soft_rank_backward", soft_rank_backward_cpu);
+  library.impl("_soft_rank_derivative", soft_rank_derivative_cpu);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <optional>
+#include <string_view>
+#include <tuple>
+
+namespace rank_relax {
+
+/// The arguments that every operator takes after its tensors. Borrowed for the length of a call.
+struct Options {
+  double regularization_strength;
+  std::string_view method;
+  const std::optional<at::Tensor>& mask;
+};
+
+/// An operator of csrc/torch/schemas.cpp as a C++ function that goes through the dispatcher.
+template <class Output, class... Tensors>
+class Operator {
+ public:
+  explicit Operator(const char* name)
+      : handle_(c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Schema>()) {}
+
+  Output operator()(Tensors... tensors, const Options& options) const {
+    return handle_.call(tensors..., options.regularization_strength, options.method, options.mask);
+  }
+
+  Output redispatch(c10::DispatchKeySet keys, Tensors... tensors, const Options& options) const {
+    return handle_.redispatch(keys, tensors..., options.regularization_strength, options.method,
+                              options.mask);
+  }
+
+ private:
+  using Schema = Output(Tensors..., double, std::string_view, const std::optional<at::Tensor>&);
+  c10::TypedOperatorHandle<Schema> handle_;
+};
+
+namespace operators {
+
+using at::Tensor;
+
+inline const auto& soft_rank() {
+  static const Operator<Tensor, const Tensor&> op("rank_relax::soft_rank");
+  return op;
+}
+
+inline const auto& soft_rank_backward() {
+  static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::soft_rank_backward");
+  return op;
+}
+
+inline const auto& soft_rank_derivative() {
+  static const Operator<Tensor, at::TensorList, const Tensor&> op(
+      "rank_relax::_soft_rank_derivative");
+  return op;
+}
+
+inline const auto& spearman_loss() {
+  static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::spearman_loss");
+  return op;
+}
+
+inline const auto& spearman_loss_forward() {
+  static const Operator<std::tuple<Tensor, Tensor, Tensor>, const Tensor&, const Tensor&> op(
+      "rank_relax::_spearman_loss_forward");
+  return op;
+}
+
+inline const auto& spearman_loss_backward() {
+  static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
+      "rank_relax::_spearman_loss_backward");
+  return op;
+}
+
+}  // namespace operators
+}  // namespace rank_relax

@@ -19,4 +19,17 @@ TORCH_LIBRARY(rank_relax, library) {
       "_soft_rank_derivative(Tensor[] directions, Tensor input, float regularization_strength, "
       "str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
+  library.def(
+      "spearman_loss(Tensor predictions, Tensor targets, float regularization_strength=1.0, "
+      "str method=\"sigmoid\", Tensor? mask=None) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_spearman_loss_forward(Tensor predictions, Tensor targets, float regularization_strength, "
+      "str method, Tensor? mask) -> (Tensor loss, Tensor rank_gradient_predictions, "
+      "Tensor rank_gradient_targets)",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_spearman_loss_backward(Tensor grad_output, Tensor predictions, Tensor targets, "
+      "Tensor rank_gradient, float regularization_strength, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
 }

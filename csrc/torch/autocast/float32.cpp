@@ -1,0 +1,45 @@
+#include <ATen/autocast_mode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <torch/library.h>
+
+#include "torch/operators.h"
+
+// Under autocast a rank is computed and returned in float32: neighbours that half precision can
+// still tell apart have ranks that it cannot. float64 stays as it is.
+
+namespace rank_relax {
+namespace {
+
+template <at::DeviceType device>
+at::Tensor soft_rank(const at::Tensor& input, double regularization_strength,
+                     std::string_view method, const std::optional<at::Tensor>& mask) {
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(
+      c10::DispatchKeySet(at::autocast::get_autocast_dispatch_key_from_device_type(device)));
+  return operators::soft_rank()(at::autocast::cached_cast(at::kFloat, input, device),
+                                {regularization_strength, method, mask});
+}
+
+template <at::DeviceType device>
+at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& targets,
+                         double regularization_strength, std::string_view method,
+                         const std::optional<at::Tensor>& mask) {
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(
+      c10::DispatchKeySet(at::autocast::get_autocast_dispatch_key_from_device_type(device)));
+  return operators::spearman_loss()(at::autocast::cached_cast(at::kFloat, predictions, device),
+                                    at::autocast::cached_cast(at::kFloat, targets, device),
+                                    {regularization_strength, method, mask});
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, AutocastCPU, library) {
+  library.impl("soft_rank", soft_rank<at::kCPU>);
+  library.impl("spearman_loss", spearman_loss<at::kCPU>);
+}
+
+TORCH_LIBRARY_IMPL(rank_relax, AutocastCUDA, library) {
+  library.impl("soft_rank", soft_rank<at::kCUDA>);
+  library.impl("spearman_loss", spearman_loss<at::kCUDA>);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,164 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/amax.h>
+#include <ATen/ops/amin.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/isinf.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/library.h>
+
+#include <limits>
+#include <tuple>
+
+#include "core/correlation.h"
+#include "torch/autograd/differentiable.h"
+#include "torch/operators.h"
+
+// The loss is symmetric in its two sides, so its gradient with respect to the targets is the
+// backward operator with the two exchanged.
+
+namespace rank_relax::autograd {
+namespace {
+
+using at::Tensor;
+
+struct SpearmanLossBackward {
+  static constexpr const char* name = "SpearmanLossBackward";
+
+  /// Saved: predictions, targets and the gradients with respect to the ranks of each. Next edges:
+  /// predictions, targets.
+  static variable_list backward(const variable_list& grad_outputs, const std::vector<bool>& needed,
+                                const SavedValues& saved) {
+    variable_list gradients(2);
+    const Tensor& grad_loss = grad_outputs[0];
+    if (!grad_loss.defined()) return gradients;
+    const Options options{saved.regularization_strength, saved.method, saved.mask};
+    for (const size_t side : {0, 1}) {
+      if (!needed[side]) continue;
+      gradients[side] = operators::spearman_loss_backward()(grad_loss, saved.tensors[side],
+                                                            saved.tensors[1 - side],
+                                                            saved.tensors[2 + side], options);
+    }
+    return gradients;
+  }
+};
+
+/// <∂loss/∂predictions, tangent of predictions>, and the same for the targets.
+Tensor tangent_of_loss(const Tensor& loss, const variable_list& sides,
+                       const variable_list& rank_gradients, const Options& options) {
+  Tensor sum;
+  for (const size_t side : {0, 1}) {
+    if (!has_tangent(sides[side])) continue;
+    const Tensor gradient =
+        operators::spearman_loss_backward()(at::ones_like(loss), primal(sides[side]),
+                                            primal(sides[1 - side]), rank_gradients[side], options);
+    const Tensor term = (gradient * tangent(sides[side])).sum(-1);
+    sum = sum.defined() ? sum + term : term;
+  }
+  return sum;
+}
+
+std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(
+    c10::DispatchKeySet keys, const Tensor& predictions, const Tensor& targets,
+    double regularization_strength, std::string_view method, const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  auto [loss, of_predictions, of_targets] = [&] {
+    const at::AutoDispatchBelowADInplaceOrView below_autograd;
+    return operators::spearman_loss_forward().redispatch(keys & c10::after_autograd_keyset,
+                                                         predictions, targets, options);
+  }();
+  const variable_list sides{predictions, targets};
+  const NodePtr node = node_if_required<SpearmanLossBackward>(
+      sides, {predictions, targets, of_predictions, of_targets}, options);
+  if (node) torch::autograd::set_history(loss, node);
+  if (any_has_tangent(sides)) {
+    set_tangent(loss, tangent_of_loss(loss, sides, {of_predictions, of_targets}, options));
+  }
+  return {loss, of_predictions, of_targets};
+}
+
+/// One side of the loss in float64, narrow rows stretched as core/correlation.h does: the point at
+/// which its soft ranks are taken, and how far each row was stretched.
+struct Stretched {
+  Tensor point;
+  Tensor factor;
+};
+
+Stretched stretched(const Tensor& side, const Options& options) {
+  const Tensor values = side.to(at::kDouble);
+  const Tensor fixed = values.detach();
+  Tensor finite = at::isfinite(fixed);
+  Tensor infinite = at::isinf(fixed);
+  if (options.mask.has_value()) {
+    finite = finite.logical_and(*options.mask);
+    infinite = infinite.logical_and(*options.mask);
+  }
+  const double infinity = std::numeric_limits<double>::infinity();
+  const Tensor minimum = fixed.masked_fill(finite.logical_not(), infinity).amin(-1, true);
+  const Tensor maximum = fixed.masked_fill(finite.logical_not(), -infinity).amax(-1, true);
+  const Tensor spread = maximum - minimum;
+  const Tensor wanted = (kLinearSpread / spread).clamp_max(kLargestStrength);
+  const Tensor narrow = (spread > 0)
+                            .logical_and(wanted > options.regularization_strength)
+                            .logical_and(infinite.any(-1, true).logical_not());
+  const Tensor factor = at::where(narrow, wanted / options.regularization_strength, 1);
+  const Tensor center = at::where(narrow, minimum, 0);
+  return {(values - center) * factor, factor};
+}
+
+/// The gradient with respect to the predictions by differentiable operators, in float64:
+/// core/correlation.h in terms of tensors.
+Tensor differentiable_backward(const Tensor& grad_output, const Tensor& predictions,
+                               const Tensor& targets, const Options& options) {
+  if (predictions.sym_size(-1) == 0) return at::zeros_like(predictions);
+  const Stretched side = stretched(predictions, options);
+  const Stretched other = stretched(targets, options);
+  const Tensor a = operators::soft_rank_derivative()({}, side.point, options);
+  const Tensor b = operators::soft_rank_derivative()({}, other.point, options);
+  const Tensor square_a = (a * a).sum(-1, true);
+  const Tensor square_b = (b * b).sum(-1, true);
+  const Tensor constant = (square_a == 0).logical_or(square_b == 0);
+  const Tensor norm_a = at::sqrt(square_a.masked_fill(constant, 1));
+  const Tensor norm_b = at::sqrt(square_b.masked_fill(constant, 1));
+  const Tensor unit_a = a / norm_a;
+  const Tensor delta = b / norm_b - unit_a;
+  const Tensor loss = (delta * delta).sum(-1, true) / 2;
+  const Tensor rank_gradient = (delta + loss * unit_a).neg().div(norm_a).masked_fill(constant, 0);
+  const Tensor gradient =
+      side.factor * operators::soft_rank_backward()(grad_output.unsqueeze(-1) * rank_gradient,
+                                                    side.point, options);
+  // Every item of a row whose loss is NaN, infinities too, as in the kernel.
+  Tensor undefined = loss.isnan().expand_as(gradient);
+  if (options.mask.has_value()) undefined = undefined.logical_and(*options.mask);
+  return gradient.masked_fill(undefined, std::numeric_limits<double>::quiet_NaN())
+      .to(predictions.scalar_type());
+}
+
+Tensor spearman_loss_backward(c10::DispatchKeySet keys, const Tensor& grad_output,
+                              const Tensor& predictions, const Tensor& targets,
+                              const Tensor& rank_gradient, double regularization_strength,
+                              std::string_view method, const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  const variable_list inputs{grad_output, predictions, targets};
+  const bool differentiated = (torch::autograd::GradMode::is_enabled() &&
+                               torch::autograd::any_variable_requires_grad(inputs)) ||
+                              any_has_tangent(inputs);
+  if (differentiated) {
+    return differentiable_backward(grad_output, predictions, targets, options);
+  }
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  return operators::spearman_loss_backward().redispatch(
+      keys & c10::after_autograd_keyset, grad_output, predictions, targets, rank_gradient, options);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
+  library.impl("_spearman_loss_forward", spearman_loss_forward);
+  library.impl("_spearman_loss_backward", spearman_loss_backward);
+}
+
+}  // namespace rank_relax::autograd

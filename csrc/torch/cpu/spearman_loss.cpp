@@ -1,0 +1,60 @@
+#include "cpu/spearman_loss.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <tuple>
+
+#include "torch/checks.h"
+#include "torch/cpu/adapter.h"
+
+namespace rank_relax {
+namespace {
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cpu(
+    const at::Tensor& predictions, const at::Tensor& targets, double regularization_strength,
+    std::string_view method, const std::optional<at::Tensor>& mask) {
+  check_spearman_loss_forward(predictions, targets, {regularization_strength, method, mask});
+  const at::Tensor prediction_values = at_least_float32(predictions);
+  const at::Tensor target_values = at_least_float32(targets);
+  const at::TensorOptions options = prediction_values.options();
+  const at::Tensor loss = at::empty(predictions.sizes().slice(0, predictions.dim() - 1), options);
+  const at::Tensor rank_gradient_predictions = at::empty(predictions.sizes(), options);
+  const at::Tensor rank_gradient_targets = at::empty(predictions.sizes(), options);
+  AT_DISPATCH_FLOATING_TYPES(prediction_values.scalar_type(), "spearman_loss_forward", [&] {
+    cpu::spearman_loss_forward(
+        batch_of<scalar_t>(prediction_values, mask), rows_of<scalar_t>(target_values),
+        regularization_strength, method, loss.mutable_data_ptr<scalar_t>(),
+        rank_gradient_predictions.mutable_data_ptr<scalar_t>(),
+        rank_gradient_targets.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+  });
+  return {loss.to(predictions.scalar_type()), rank_gradient_predictions, rank_gradient_targets};
+}
+
+at::Tensor spearman_loss_backward_cpu(const at::Tensor& grad_output, const at::Tensor& predictions,
+                                      const at::Tensor& targets, const at::Tensor& rank_gradient,
+                                      double regularization_strength, std::string_view method,
+                                      const std::optional<at::Tensor>& mask) {
+  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient,
+                               {regularization_strength, method, mask});
+  const at::Tensor values = at_least_float32(predictions);
+  // A row of one item for each row of values, so that both count rows alike.
+  const at::Tensor grad_rows = at_least_float32(grad_output).unsqueeze(-1);
+  const at::Tensor gradient = at::empty(values.sizes(), values.options());
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "spearman_loss_backward", [&] {
+    cpu::spearman_loss_backward(batch_of<scalar_t>(values, mask), rows_of<scalar_t>(grad_rows),
+                                rows_of<scalar_t>(rank_gradient), regularization_strength, method,
+                                gradient.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+  });
+  return gradient.to(predictions.scalar_type());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
+  library.impl("_spearman_loss_forward", spearman_loss_forward_cpu);
+  library.impl("_spearman_loss_backward", spearman_loss_backward_cpu);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,404 @@
+// Tests of csrc/core and csrc/cpu with no torch at all, to be run under sanitizers: every number
+// against a plain long double formula, and every way of laying out or splitting the same work.
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/correlation.h"
+#include "core/lane_sum.h"
+#include "core/pairwise_sum.h"
+#include "core/smooth_cdf.h"
+#include "cpu/soft_rank.h"
+#include "cpu/spearman_loss.h"
+
+namespace {
+
+using namespace rank_relax;
+
+int failures = 0;
+int checks = 0;
+
+void expect(bool condition, const std::string& sentence) {
+  ++checks;
+  if (condition) return;
+  ++failures;
+  std::printf("FAILED: %s\n", sentence.c_str());
+}
+
+void expect_near(double value, long double reference, double tolerance,
+                 const std::string& sentence) {
+  expect(std::abs(static_cast<long double>(value) - reference) <= tolerance,
+         sentence + ": got " + std::to_string(value) + ", want " +
+             std::to_string(static_cast<double>(reference)));
+}
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kHuge = std::numeric_limits<double>::max();
+constexpr double kTiny = std::numeric_limits<double>::denorm_min();
+
+long double smooth_cdf(const std::string& name, long double d) {
+  return name == "sigmoid" ? 1 / (1 + std::exp(-d)) : std::erfc(-d / std::sqrt(2.0L)) / 2;
+}
+
+long double density(const std::string& name, long double d) {
+  if (name == "sigmoid") return smooth_cdf(name, d) * smooth_cdf(name, -d);
+  return std::exp(-d * d / 2) / std::sqrt(2 * 3.141592653589793238462643383279503L);
+}
+
+void for_each_method(const std::function<void(const std::string&)>& visit) {
+  visit(Sigmoid::name);
+  visit(Gaussian::name);
+}
+
+std::vector<double> normal_values(int64_t count, double spread, std::mt19937& generator) {
+  std::normal_distribution<double> normal(0, spread);
+  std::vector<double> values(count);
+  for (double& value : values) value = normal(generator);
+  return values;
+}
+
+void serial(int64_t count, int64_t, const cpu::Work& work) {
+  if (count > 0) work(0, count);
+}
+
+void thread_per_row(int64_t count, int64_t, const cpu::Work& work) {
+  std::vector<std::thread> threads;
+  for (int64_t row = 0; row < count; ++row) threads.emplace_back([=] { work(row, row + 1); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+/// A contiguous [rows, size] batch; sizes and strides outlive what borrows them.
+template <class Scalar>
+struct Dense {
+  std::vector<Scalar> data;
+  int64_t sizes[2];
+  int64_t strides[2];
+
+  Dense(const std::vector<double>& values, int64_t size)
+      : data(values.begin(), values.end()),
+        sizes{size == 0 ? 0 : static_cast<int64_t>(values.size()) / size, size},
+        strides{size, 1} {}
+
+  cpu::Rows<Scalar> rows() const { return {data.data(), sizes, strides, 2}; }
+  cpu::Batch<Scalar> batch() const { return {sizes[0], sizes[1], rows(), {}}; }
+};
+
+std::vector<double> ranks_of(const std::vector<double>& values, double strength,
+                             const std::string& method) {
+  const Dense<double> input(values, static_cast<int64_t>(values.size()));
+  std::vector<double> ranks(values.size(), -7);
+  cpu::soft_rank(input.batch(), strength, method, ranks.data(), serial);
+  return ranks;
+}
+
+void lane_sum_adds_every_term_once() {
+  for (const int64_t count : {0, 1, 7, 8, 9, 1023, 1024, 1025, 5000}) {
+    const double sum = lane_sum(count, [](int64_t j) { return static_cast<double>(j); });
+    expect(sum == static_cast<double>(count) * static_cast<double>(count - 1) / 2,
+           "a lane sum of " + std::to_string(count) + " terms");
+  }
+}
+
+template <class Cdf>
+void cdf_keeps_relative_precision() {
+  const std::string name = Cdf::name;
+  for (const double d : {1e-300, 1e-12, 1e-3, 0.5, 3.0, 20.0, 700.0, 1e5, kInfinity}) {
+    const long double reference =
+        d < 1e-3 ? density(name, 0) * d : smooth_cdf(name, d) - 0.5L;  // odd: next term is cubic
+    for (const double sign : {1.0, -1.0}) {
+      const double centered = Cdf::centered(Cdf::coordinate(sign * d));
+      expect(std::abs(centered - sign * reference) <= 4e-16 * reference,
+             name + " - 1/2 at " + std::to_string(sign * d));
+      expect_near(Cdf::first_derivative(Cdf::coordinate(sign * d)),
+                  std::isinf(d) ? 0 : density(name, d), 1e-16, name + "' at " + std::to_string(d));
+    }
+  }
+  expect(Cdf::centered(Cdf::coordinate(0)) == 0, name + " - 1/2 is exactly 0 at 0");
+}
+
+template <class Cdf>
+void derivatives_of_every_order_agree() {
+  const std::string name = Cdf::name;
+  for (double d = -6; d <= 6; d += 0.37) {
+    const double at = Cdf::coordinate(d);
+    expect_near(typename Cdf::Derivative(1)(at), Cdf::first_derivative(at), 1e-16,
+                name + ": order 1");
+    expect_near(typename Cdf::Derivative(2)(at), Cdf::second_derivative(at), 1e-15,
+                name + ": order 2");
+    for (int order = 1; order < Cdf::Derivative::kMaxOrder; ++order) {
+      const typename Cdf::Derivative lower(order);
+      const double step = 1e-5;
+      const double slope =
+          (lower(Cdf::coordinate(d + step)) - lower(Cdf::coordinate(d - step))) / (2 * step);
+      const double next = typename Cdf::Derivative(order + 1)(at);
+      // Central differences: step² |F^(order+3)|/6 and rounding/step, both grow like order!.
+      const double scale = std::tgamma(order + 3);
+      expect_near(slope, next, 1e-9 * scale, name + ": order " + std::to_string(order + 1));
+    }
+  }
+  for (const double at : {Cdf::coordinate(kInfinity), Cdf::coordinate(-kInfinity)}) {
+    expect(Cdf::second_derivative(at) == 0, name + "'' is 0 at infinity");
+    expect(typename Cdf::Derivative(5)(at) == 0, name + "^(5) is 0 at infinity");
+  }
+}
+
+void names_lead_to_their_cdf() {
+  int visits = 0;
+  expect(SmoothCdfs::visit("gaussian", [&](auto cdf) { visits += cdf.name == Gaussian::name; }),
+         "gaussian is a method");
+  expect(visits == 1, "visited once");
+  expect(!SmoothCdfs::visit("gauss", [&](auto) { ++visits; }) && visits == 1, "gauss is none");
+  expect(SmoothCdfs::contains("sigmoid") && !SmoothCdfs::contains(""), "contains");
+  expect(SmoothCdfs::names() == "'sigmoid', 'gaussian'", "names: " + SmoothCdfs::names());
+}
+
+void ranks_equal_the_plain_sum() {
+  std::mt19937 generator(1);
+  for_each_method([&](const std::string& method) {
+    for (const int64_t count : {2, 3, 8, 9, 64, 201}) {
+      for (const double strength : {1e-9, 0.1, 1.0, 4.0, 8.0, 30.0, 1e6}) {
+        const std::vector<double> values = normal_values(count, 1.5, generator);
+        const std::vector<double> ranks = ranks_of(values, strength, method);
+        for (int64_t i = 0; i < count; ++i) {
+          long double sum = 0;
+          for (int64_t j = 0; j < count; ++j) {
+            const long double d = strength * (static_cast<long double>(values[i]) - values[j]);
+            if (j != i) sum += smooth_cdf(method, d);
+          }
+          expect_near(ranks[i], sum / (count - 1), 1e-13, method + " rank");
+        }
+      }
+    }
+  });
+}
+
+void derivatives_equal_the_plain_sum() {
+  std::mt19937 generator(2);
+  for_each_method([&](const std::string& method) {
+    for (const double strength : {0.3, 2.0, 25.0}) {
+      const int64_t n = 37;
+      const Dense<double> input(normal_values(2 * n, 1, generator), n);
+      const Dense<double> g(normal_values(2 * n, 1, generator), n);
+      std::vector<double> output(2 * n);
+      const cpu::Rows<double> directions[] = {g.rows()};
+      cpu::soft_rank_derivative(input.batch(), directions, 1, strength, method, output.data(),
+                                serial);
+      for (int64_t row = 0; row < 2; ++row) {
+        for (int64_t i = 0; i < n; ++i) {
+          long double sum = 0;
+          for (int64_t j = 0; j < n; ++j) {
+            const long double d =
+                static_cast<long double>(input.data[row * n + i]) - input.data[row * n + j];
+            sum += (static_cast<long double>(g.data[row * n + i]) - g.data[row * n + j]) *
+                   density(method, strength * d);
+          }
+          expect_near(output[row * n + i], strength * sum / (n - 1), 1e-13 * strength,
+                      method + " derivative");
+        }
+      }
+    }
+  });
+}
+
+void nasty_rows_have_finite_ranks_in_order() {
+  const std::vector<std::vector<double>> rows = {
+      {0, 0, 0},
+      {-kHuge, 0, kHuge},
+      {-kHuge, -kHuge, kHuge, kHuge},
+      {0, kTiny, 2 * kTiny},
+      {1e30, 1, 2, 3},
+      {-kInfinity, -1, 0, 1, kInfinity},
+      {kInfinity, kInfinity, -kInfinity},
+      {1e-30, 1e-20, 1e-10, 1, 1e10, 1e20, 1e30},
+  };
+  for_each_method([&](const std::string& method) {
+    for (const std::vector<double>& row : rows) {
+      for (const double strength : {kTiny, 1e-300, 1.0, 1e6, 1e300, kHuge}) {
+        const std::vector<double> ranks = ranks_of(row, strength, method);
+        double sum = 0;
+        for (size_t i = 0; i < row.size(); ++i) {
+          sum += ranks[i];
+          expect(ranks[i] >= 0 && ranks[i] <= 1, method + ": a rank lies in [0, 1]");
+          for (size_t j = 0; j < row.size(); ++j) {
+            if (row[i] == row[j]) expect(ranks[i] == ranks[j], method + ": ties have equal bits");
+            if (row[i] < row[j]) expect(ranks[i] <= ranks[j], method + ": ranks are in order");
+          }
+        }
+        expect_near(sum, row.size() / 2.0L, 1e-14, method + ": ranks sum to n/2");
+      }
+    }
+  });
+}
+
+void differences_that_overflow_are_still_scaled() {
+  const std::vector<double> ranks = ranks_of({-kHuge, 0, kHuge}, 1 / kHuge, "sigmoid");
+  const auto f = [](long double d) { return smooth_cdf("sigmoid", d); };
+  expect_near(ranks[0], (f(-1) + f(-2)) / 2, 1e-15, "the smallest of three");
+  expect_near(ranks[1], 0.5, 1e-15, "the middle of three");
+  expect_near(ranks[2], (f(1) + f(2)) / 2, 1e-15, "the largest of three");
+}
+
+void infinities_compare_as_the_largest_and_smallest() {
+  const std::vector<double> ranks =
+      ranks_of({-kInfinity, 0, 1, kInfinity, kInfinity}, 1, "gaussian");
+  const auto f = [](long double d) { return smooth_cdf("gaussian", d); };
+  expect_near(ranks[0], 0, 0, "-inf");
+  expect_near(ranks[1], (1 + f(-1)) / 4, 1e-15, "a value above -inf and below two inf");
+  expect_near(ranks[2], (1 + f(1)) / 4, 1e-15, "another");
+  expect_near(ranks[3], 3.5L / 4, 0, "a tie of two inf");
+  expect(ranks[3] == ranks[4], "equal infinities tie");
+}
+
+void masked_and_nan_items_are_left_out() {
+  const Dense<double> input({kNan, 1, 5, kInfinity, kNan, 2}, 6);
+  const bool counts[] = {false, true, true, false, true, true};
+  const int64_t sizes[] = {6}, strides[] = {1};
+  cpu::Batch<double> batch = input.batch();
+  batch.mask = {counts, sizes, strides, 1};
+  std::vector<double> ranks(6);
+  cpu::soft_rank(batch, 1.0, "sigmoid", ranks.data(), serial);
+  const std::vector<double> short_ranks = ranks_of({1, 5, 2}, 1.0, "sigmoid");
+  expect(ranks[0] == 0 && ranks[3] == 0, "masked items rank 0");
+  expect(std::isnan(ranks[4]), "NaN ranks NaN");
+  expect(ranks[1] == short_ranks[0] && ranks[2] == short_ranks[1] && ranks[5] == short_ranks[2],
+         "the others rank as if alone");
+}
+
+void layout_and_threads_do_not_change_bits() {
+  std::mt19937 generator(3);
+  const int64_t count = 12, size = 50;
+  const Dense<float> input(normal_values(count * size, 1, generator), size);
+  std::vector<float> expected(count * size), output(count * size);
+  cpu::soft_rank(input.batch(), 2.0, "sigmoid", expected.data(), serial);
+  cpu::soft_rank(input.batch(), 2.0, "sigmoid", output.data(), thread_per_row);
+  expect(output == expected, "rows on threads of their own");
+  // [3, 4, 50] stored with the list first, then the two batch dimensions exchanged.
+  std::vector<float> stored(count * size);
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t i = 0; i < size; ++i) {
+      stored[i * count + row % 4 * 3 + row / 4] = input.data[row * size + i];
+    }
+  }
+  const int64_t sizes[] = {3, 4, size}, strides[] = {1, 3, count};
+  const cpu::Batch<float> strided{count, size, {stored.data(), sizes, strides, 3}, {}};
+  cpu::soft_rank(strided, 2.0, "sigmoid", output.data(), serial);
+  expect(output == expected, "strides");
+}
+
+void empty_batches_touch_nothing() {
+  const int64_t sizes[] = {4, 0}, strides[] = {0, 1};
+  double untouched = 7;
+  const cpu::Batch<double> no_items{4, 0, {&untouched, sizes, strides, 2}, {}};
+  cpu::soft_rank(no_items, 1.0, "sigmoid", &untouched, serial);
+  double losses[4] = {7, 7, 7, 7};
+  cpu::spearman_loss_forward(no_items, no_items.input, 1.0, "sigmoid", losses, &untouched,
+                             &untouched, serial);
+  expect(untouched == 7, "nothing is written for rows without items");
+  expect(losses[0] == 0 && losses[3] == 0, "the loss of an empty list is 0");
+}
+
+double spearman(const std::vector<double>& a, const std::vector<double>& b, double strength,
+                std::vector<double>* gradient = nullptr) {
+  const Dense<double> predictions(a, static_cast<int64_t>(a.size()));
+  const Dense<double> targets(b, static_cast<int64_t>(b.size()));
+  double loss = -7;
+  Dense<double> of_predictions = predictions, of_targets = targets;
+  cpu::spearman_loss_forward(predictions.batch(), targets.rows(), strength, "sigmoid", &loss,
+                             of_predictions.data.data(), of_targets.data.data(), serial);
+  if (gradient != nullptr) {
+    gradient->resize(a.size());
+    const Dense<double> one({1}, 1);
+    cpu::spearman_loss_backward(predictions.batch(), one.rows(), of_predictions.rows(), strength,
+                                "sigmoid", gradient->data(), serial);
+  }
+  return loss;
+}
+
+void loss_is_one_minus_the_correlation_of_ranks() {
+  std::mt19937 generator(4);
+  for (const double strength : {0.01, 1.0, 20.0}) {
+    const std::vector<double> a = normal_values(31, 1, generator);
+    const std::vector<double> b = normal_values(31, 1, generator);
+    const std::vector<double> r = ranks_of(a, strength, "sigmoid");
+    const std::vector<double> s = ranks_of(b, strength, "sigmoid");
+    long double rr = 0, ss = 0, rs = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      rr += (r[i] - 0.5L) * (r[i] - 0.5L);
+      ss += (s[i] - 0.5L) * (s[i] - 0.5L);
+      rs += (r[i] - 0.5L) * (s[i] - 0.5L);
+    }
+    expect_near(spearman(a, b, strength), 1 - rs / std::sqrt(rr * ss), 1e-13, "the loss");
+  }
+  expect(spearman({3, 1, 2}, {3, 1, 2}, 1) == 0, "a list against itself");
+  expect(spearman({1, 1, 1}, {3, 1, 2}, 1) == 1, "a constant list");
+  expect(spearman({1}, {2}, 1) == 0, "a list of one item");
+  expect(std::isnan(spearman({1, kNan}, {1, 2}, 1)), "a list with NaN");
+}
+
+void gradient_of_the_loss_is_its_slope() {
+  std::mt19937 generator(5);
+  std::vector<double> a = normal_values(9, 1, generator);
+  const std::vector<double> b = normal_values(9, 1, generator);
+  std::vector<double> gradient;
+  spearman(a, b, 1.5, &gradient);
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double step = 1e-6, at = a[i];
+    a[i] = at + step;
+    const double above = spearman(a, b, 1.5);
+    a[i] = at - step;
+    const double below = spearman(a, b, 1.5);
+    a[i] = at;
+    expect_near(gradient[i], (above - below) / (2 * step), 1e-9, "the gradient of the loss");
+  }
+}
+
+void narrow_rows_keep_their_correlation() {
+  std::mt19937 generator(6);
+  const std::vector<double> shape = normal_values(20, 1, generator);
+  const std::vector<double> targets = normal_values(20, 1e-9, generator);
+  std::vector<double> reference_gradient;
+  const double reference = spearman(shape, targets, 1e-8, &reference_gradient);
+  for (const double scale : {1e-12, 1e-40, 1e-150, 1e-300}) {
+    std::vector<double> narrow = shape;
+    for (double& value : narrow) value *= scale;
+    std::vector<double> gradient;
+    expect_near(spearman(narrow, targets, 1e-8, &gradient), reference, 1e-12, "narrow loss");
+    for (size_t i = 0; i < narrow.size(); ++i) {
+      // Values that lost bits to being denormal aside: 1e-300 keeps them all.
+      expect_near(gradient[i] * scale, reference_gradient[i], 1e-10, "narrow gradient");
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  lane_sum_adds_every_term_once();
+  cdf_keeps_relative_precision<Sigmoid>();
+  cdf_keeps_relative_precision<Gaussian>();
+  derivatives_of_every_order_agree<Sigmoid>();
+  derivatives_of_every_order_agree<Gaussian>();
+  names_lead_to_their_cdf();
+  ranks_equal_the_plain_sum();
+  derivatives_equal_the_plain_sum();
+  nasty_rows_have_finite_ranks_in_order();
+  differences_that_overflow_are_still_scaled();
+  infinities_compare_as_the_largest_and_smallest();
+  masked_and_nan_items_are_left_out();
+  layout_and_threads_do_not_change_bits();
+  empty_batches_touch_nothing();
+  loss_is_one_minus_the_correlation_of_ranks();
+  gradient_of_the_loss_is_its_slope();
+  narrow_rows_keep_their_correlation();
+  std::printf("%d checks, %d failures\n", checks, failures);
+  return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -71,12 +71,13 @@ void pairwise_sum(const Points& points, double regularization_strength,
   if constexpr (Cdf::factored_spread > 0) {
     if (spread * regularization_strength <= Cdf::factored_spread) {
       const double center = points.minimum + spread / 2;
+      const double offset = Cdf::factor_offset(spread * regularization_strength);
       for (int64_t i = 0; i < points.count; ++i) {
-        workspace[i] = Cdf::factor(regularization_strength * (x[i] - center));
+        workspace[i] = Cdf::factor(regularization_strength * (x[i] - center), offset);
       }
       pairwise::sums<Cdf>(
           [=](int64_t i, int64_t j) {
-            return Cdf::factored_coordinate(workspace[i], workspace[j]);
+            return Cdf::factored_coordinate(workspace[i], workspace[j], offset);
           },
           points.count, directions, order, sums);
       return;

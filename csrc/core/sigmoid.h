@@ -19,12 +19,17 @@ struct Sigmoid {
     return std::copysign(grown / (2 + grown), d);
   }
 
-  /// Within a row of spread at most this, e^d - 1 factors: with e = expm1 of each point,
-  /// q = (e_i - e_j) / (2 + e_i + e_j), one division a pair and no exponential.
+  /// In a row of spread at most this, q of a pair is (a_i - a_j) / (offset + a_i + a_j) with one
+  /// factor a for each point: one division a pair and no exponential. In a narrow row a = e^x - 1
+  /// and offset = 2, so that differences keep their relative precision; in a wider one a = e^x and
+  /// offset = 0, so that sums do.
   static constexpr double factored_spread = 32;
-  static double factor(double point) { return std::expm1(point); }
-  static double factored_coordinate(double factor_i, double factor_j) {
-    return (factor_i - factor_j) / (2 + factor_i + factor_j);
+  static double factor_offset(double spread) { return spread <= 1 ? 2 : 0; }
+  static double factor(double point, double offset) {
+    return offset == 0 ? std::exp(point) : std::expm1(point);
+  }
+  static double factored_coordinate(double factor_i, double factor_j, double offset) {
+    return (factor_i - factor_j) / (offset + (factor_i + factor_j));
   }
 
   static double centered(double q) { return q / 2; }

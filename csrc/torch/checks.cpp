@@ -1,8 +1,10 @@
 #include "torch/checks.h"
 
+#include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
 
 #include <cmath>
+#include <string>
 
 #include "core/smooth_cdf.h"
 
@@ -14,6 +16,9 @@ bool is_supported(at::ScalarType dtype) {
          dtype == at::kHalf;
 }
 
+/// "int64", as Python writes it.
+std::string name_of(at::ScalarType dtype) { return std::string(c10::getDtypeNames(dtype).first); }
+
 void check_device(const char* op, const char* other_name, const at::Tensor& other, const char* name,
                   const at::Tensor& values) {
   TORCH_CHECK_VALUE(other.device() == values.device(), op, ": ", other_name, " is on ",
@@ -24,7 +29,7 @@ void check_device(const char* op, const char* other_name, const at::Tensor& othe
 void check_dtype(const char* op, const char* other_name, const at::Tensor& other,
                  at::ScalarType dtype) {
   TORCH_CHECK_TYPE(other.scalar_type() == dtype, op, ": ", other_name, " must have dtype ",
-                   c10::toString(dtype), ", got ", c10::toString(other.scalar_type()));
+                   name_of(dtype), ", got ", name_of(other.scalar_type()));
 }
 
 void check_shape(const char* op, const char* other_name, const at::Tensor& other, const char* name,
@@ -39,7 +44,7 @@ void check_shape(const char* op, const char* other_name, const at::Tensor& other
 void check_values(const char* op, const char* name, const at::Tensor& values) {
   TORCH_CHECK_TYPE(is_supported(values.scalar_type()), op, ": ", name,
                    " must be float64, float32, bfloat16 or float16, got ",
-                   c10::toString(values.scalar_type()), "; convert it, with ", name,
+                   name_of(values.scalar_type()), "; convert it, with ", name,
                    ".float() for example");
   TORCH_CHECK_VALUE(values.dim() > 0, op, ": ", name,
                     " must have at least one dimension, the last of which is ranked, got a 0-dim "
@@ -57,7 +62,7 @@ void check_options(const char* op, const char* name, const at::Tensor& values,
   if (!options.mask.has_value()) return;
   TORCH_CHECK_TYPE(options.mask->scalar_type() == at::kBool, op,
                    ": mask must be bool, true where an item counts, got ",
-                   c10::toString(options.mask->scalar_type()), "; convert it with mask.bool()");
+                   name_of(options.mask->scalar_type()), "; convert it with mask.bool()");
   check_device(op, "mask", *options.mask, name, values);
   check_shape(op, "mask", *options.mask, name, values);
 }

@@ -1,13 +1,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/amin.h>
-#include <ATen/ops/full_like.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isinf.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/where.h>
-#include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
 #include <limits>
@@ -55,8 +53,9 @@ Tensor tangent_of_loss(const Tensor& loss, const variable_list& sides,
     const Tensor gradient =
         operators::spearman_loss_backward()(at::ones_like(loss), primal(sides[side]),
                                             primal(sides[1 - side]), rank_gradients[side], options);
-    const Tensor term = (gradient * tangent(sides[side])).sum(-1);
-    sum = sum.defined() ? sum + term : term;
+    Tensor product = gradient * tangent(sides[side]);
+    if (options.mask.has_value()) product = product.masked_fill(options.mask->logical_not(), 0);
+    sum = sum.defined() ? sum + product.sum(-1) : product.sum(-1);
   }
   return sum;
 }
@@ -113,7 +112,9 @@ Stretched stretched(const Tensor& side, const Options& options) {
 /// core/correlation.h in terms of tensors.
 Tensor differentiable_backward(const Tensor& grad_output, const Tensor& predictions,
                                const Tensor& targets, const Options& options) {
-  if (predictions.sym_size(-1) == 0) return at::zeros_like(predictions);
+  if (predictions.sym_size(-1) == 0) {
+    return grad_output.unsqueeze(-1) * predictions * targets;  // empty, and depends on all three
+  }
   const Stretched side = stretched(predictions, options);
   const Stretched other = stretched(targets, options);
   const Tensor a = operators::soft_rank_derivative()({}, side.point, options);

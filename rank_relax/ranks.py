@@ -1,0 +1,169 @@
+"""Soft ranks."""
+
+import torch
+from torch import Tensor, nn
+
+from rank_relax._scores import (
+    Scale,
+    Strength,
+    check_choice,
+    check_mask,
+    check_method,
+    check_strength,
+    check_tensor,
+    describe_strength,
+    in_dtype,
+    scaled,
+    set_strength,
+)
+
+
+def soft_rank(
+    input: Tensor,
+    regularization_strength: Strength = 1.0,
+    *,
+    method: str = "sigmoid",
+    dim: int = -1,
+    descending: bool = False,
+    normalize: bool = True,
+    mask: Tensor | None = None,
+    scale: Scale = None,
+) -> Tensor:
+    r"""Soft rank of every item among the items of its list.
+
+    .. math:: R_i = \frac{1}{n-1} \sum_{j \neq i} F(\alpha (x_i - x_j))
+
+    with F a smooth CDF and α the ``regularization_strength``: 0 for the smallest item, 1 for the
+    largest, and the hard ranks, divided by n - 1, as α grows. Differentiable to every order.
+
+    Args:
+        input: Scores, of any shape and strides, float64, float32, bfloat16 or float16.
+        regularization_strength: Sharpness α > 0, in units of 1/score: larger is closer to the hard
+            ranks. (The parameter of this name in torchsort is the inverse, 1/α.) A 0-dim tensor
+            makes it learnable, and is the way to schedule it under ``torch.compile``; where its
+            value is not positive and finite the ranks are NaN.
+        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ, as in SoftRank.
+        dim: The dimension that holds a list.
+        descending: Rank -x instead: the largest item gets 0.
+        normalize: If false, ranks are soft counts of smaller items, from 0 to n - 1.
+        mask: Bool, of the shape of ``input``, true where an item counts. Items that don't are left
+            out of every comparison and of n; their rank and gradient are 0.
+        scale: ``"std"`` divides the scores by their list's own standard deviation (the
+            population's, over finite items that count), gradient included, so that one strength
+            serves any scale.
+
+    Returns:
+        Ranks of the shape of ``input``, and of its dtype (float32 under autocast for the half
+        precisions). Equal items have equal ranks; a constant list has ½ everywhere; a list of one
+        item has 0; infinities rank first and last with gradient 0; NaN gives NaN at its own place
+        and is left out elsewhere.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here.
+        ValueError: for a value that is not listed here, or a mask of another shape.
+
+    References:
+        Qin, Liu, Li, "A general approximation framework for direct optimization of information
+        retrieval measures", 2010 (sigmoid). Taylor et al., "SoftRank", 2008 (gaussian).
+
+    Example:
+        >>> import torch, rank_relax
+        >>> x = torch.tensor([0.3, 2.0, -1.0])
+        >>> rank_relax.soft_rank(x)
+        tensor([0.4702, 0.8991, 0.1308])
+        >>> rank_relax.soft_rank(x, 100.0, normalize=False)
+        tensor([1., 2., 0.])
+    """
+    check_tensor("soft_rank", "input", input)
+    check_mask("soft_rank", mask)
+    check_strength("soft_rank", regularization_strength)
+    check_method("soft_rank", method)
+    check_choice("soft_rank", "scale", scale, (None, "std"))
+    moved = dim != -1
+    scores = input.movedim(dim, -1) if moved else input
+    if moved and mask is not None and mask.dim() == input.dim():
+        mask = mask.movedim(dim, -1)
+    # Counts of a half-precision list are worth more digits than its ranks have.
+    values = scores if normalize else _at_least_float32(scores)
+    values, strength = scaled(values, regularization_strength, scale, mask)
+    if descending:
+        values = -values
+    ranks: Tensor = torch.ops.rank_relax.soft_rank(values, strength, method, mask)
+    if not normalize:
+        counted = ~torch.isnan(scores) if mask is None else mask & ~torch.isnan(scores)
+        ranks = ranks * (counted.sum(-1, keepdim=True) - 1).clamp(min=0)
+    ranks = in_dtype(ranks, input.dtype)
+    return ranks.movedim(-1, dim) if moved else ranks
+
+
+def _at_least_float32(scores: Tensor) -> Tensor:
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+
+
+class SoftRank(nn.Module):
+    """Soft rank of every item among the items of its list, as a module.
+
+    Args:
+        regularization_strength: As in :func:`soft_rank`. A ``nn.Parameter`` is learnt; another
+            0-dim tensor becomes a buffer, to be changed in place by a schedule.
+        method: As in :func:`soft_rank`, like all that follow.
+        dim: The dimension that holds a list.
+        descending: Whether the largest item gets 0.
+        normalize: Whether ranks lie in [0, 1] rather than in [0, n - 1].
+        scale: ``"std"`` to divide a list by its standard deviation first.
+
+    Shapes:
+        ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
+
+    Raises:
+        TypeError: when called, as :func:`soft_rank`.
+        ValueError: when called, as :func:`soft_rank`.
+
+    References:
+        Those of :func:`soft_rank`.
+
+    Example:
+        >>> import torch, rank_relax
+        >>> rank_relax.SoftRank(4.0)(torch.tensor([[0.0, 1.0, 1.0]]))
+        tensor([[0.0180, 0.7410, 0.7410]])
+    """
+
+    regularization_strength: Strength
+
+    def __init__(
+        self,
+        regularization_strength: Strength = 1.0,
+        *,
+        method: str = "sigmoid",
+        dim: int = -1,
+        descending: bool = False,
+        normalize: bool = True,
+        scale: Scale = None,
+    ) -> None:
+        super().__init__()
+        set_strength(self, regularization_strength)
+        self.method = method
+        self.dim = dim
+        self.descending = descending
+        self.normalize = normalize
+        self.scale: Scale = scale
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Returns ``soft_rank(input, mask=mask)`` with the module's options."""
+        return soft_rank(
+            input,
+            self.regularization_strength,
+            method=self.method,
+            dim=self.dim,
+            descending=self.descending,
+            normalize=self.normalize,
+            mask=mask,
+            scale=self.scale,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"dim={self.dim}, descending={self.descending}, normalize={self.normalize}, "
+            f"scale={self.scale!r}"
+        )

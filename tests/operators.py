@@ -1,0 +1,274 @@
+"""Every operator of the library as one list, so that each of them is asked the same questions.
+
+An entry says which tensors are differentiable, how the dispatcher is called, what the float64
+oracle says, and how far the result and its gradients may be from it. A new operator is a new entry.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import oracle
+import torch
+from torch import Tensor
+
+import rank_relax  # noqa: F401  (loads the operators)
+
+METHODS = ("sigmoid", "gaussian")
+SHAPES = ((5,), (3, 7), (2, 3, 9), (2, 120), (3, 1), (3, 2), (2, 0), (0, 4))
+
+# A rank in [0, 1]: |error| <= 5e-7 in float32 (rounding is 6e-8) and 1e-13 in float64.
+RANK_ERROR = {torch.float64: 1e-13, torch.float32: 5e-7}
+# A derivative: |error| <= this, times the largest sum that the formula could give (see below).
+DERIVATIVE_ERROR = {torch.float64: 1e-13, torch.float32: 1e-6}
+# Derivatives of the composite second order of the loss, relative to their largest element.
+COMPOSITE_ERROR = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+
+class Setting(NamedTuple):
+    """What an operator is given beside its differentiable tensors."""
+
+    regularization_strength: float = 1.0
+    method: str = "sigmoid"
+    mask: Tensor | None = None
+
+
+Tensors = tuple[Tensor, ...]
+Bound = Tensor | float
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator, seen as a function of its differentiable tensors."""
+
+    name: str  # the dispatcher's name, with [k] for a number of directions
+    tensors: tuple[str, ...]  # the differentiable tensors, in the order that the oracle takes
+    arguments: Callable[[Tensors, Setting], tuple[Any, ...]]  # what the dispatcher is called with
+    oracle: Callable[..., Tensor]
+    error_bound: Callable[[Tensors, Setting, torch.dtype], Bound]
+    vjp_error_bound: Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]
+
+    @property
+    def overload(self) -> Any:
+        return getattr(torch.ops.rank_relax, self.name.partition("[")[0]).default
+
+    def __call__(self, tensors: Tensors, setting: Setting) -> Tensor:
+        """The differentiable output."""
+        outputs = self.overload(*self.arguments(tensors, setting))
+        output: Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
+        return output
+
+    def expected(self, tensors: Tensors, setting: Setting) -> Tensor:
+        return self.oracle(*tensors, *setting)
+
+    def example(
+        self,
+        shape: Sequence[int],
+        dtype: torch.dtype = torch.float64,
+        device: str = "cpu",
+        *,
+        requires_grad: bool = False,
+    ) -> Tensors:
+        """Random tensors for rows of this shape."""
+        return tuple(
+            torch.randn(
+                tuple(shape[:-1] if name == "loss_grad_output" else shape),
+                dtype=torch.float64,
+                device=device,
+            )
+            .to(dtype)
+            .requires_grad_(requires_grad)
+            for name in self.tensors
+        )
+
+
+def random_mask(shape: Sequence[int], device: str = "cpu") -> Tensor:
+    """Most items kept; the first of several rows is masked whole, the last item of the others."""
+    mask = torch.rand(tuple(shape), device=device) > 0.3
+    if mask.numel() and mask.dim() > 1:
+        mask[..., -1] = False
+        mask.flatten(0, -2)[0] = False
+    return mask
+
+
+def settings(shape: Sequence[int], device: str = "cpu") -> list[Setting]:
+    """Both methods, with and without a mask, at one moderate strength."""
+    return [
+        Setting(1.5, method, mask)
+        for method in METHODS
+        for mask in (None, random_mask(shape, device))
+    ]
+
+
+# Error bounds. Each is a number, or a tensor that broadcasts against what it bounds.
+
+
+def derivative_scale(directions: Sequence[Tensor], input: Tensor, setting: Setting) -> Tensor:
+    """``alpha^k/(n-1) 2^(k-1) prod_i max|v_i - mean v_i| max_m S[1]_m``, self term included."""
+    seen = oracle.counted_items(input, setting.mask) & input.isfinite()
+    scale = oracle.kernel_mass(input, *setting) / oracle.other_items(input, setting.mask) / 2
+    for direction in directions:
+        v = torch.where(seen, direction.double(), 0.0)
+        mean = v.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
+        deviation = torch.where(seen, (v - mean).abs(), 0.0)
+        largest = deviation.amax(-1, keepdim=True) if v.size(-1) else deviation
+        scale = scale * 2 * setting.regularization_strength * largest
+    return scale
+
+
+def derivative_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
+    *directions, input = tensors
+    if not directions:
+        return RANK_ERROR[dtype]
+    return DERIVATIVE_ERROR[dtype] * derivative_scale(directions, input, setting)
+
+
+def derivative_vjp_bound(
+    cotangent: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
+) -> Sequence[Bound]:
+    """The operator is its own vjp: with the cotangent in a direction's place, or as one more."""
+    *directions, input = tensors
+    replaced = [
+        (*directions[:place], cotangent, *directions[place + 1 :], input)
+        for place in range(len(directions))
+    ]
+    calls = [*replaced, (*directions, cotangent, input)]
+    return [derivative_bound(call, setting, dtype) for call in calls]
+
+
+def rank_deviation(input: Tensor, setting: Setting) -> Tensor:
+    """The standard deviation of a row's exact ranks; 1 where it is 0 (a constant row is exact)."""
+    count = oracle.counted_items(input, setting.mask).sum(-1, keepdim=True).clamp(min=1)
+    centred = oracle.soft_rank_derivative([], input, *setting)
+    deviation = ((centred**2).sum(-1, keepdim=True) / count).sqrt()
+    return torch.where(deviation > 0, deviation, 1.0)
+
+
+def spearman_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
+    """A rank error e turns a centred, normalised row by e/std(R) at most; 1 - rho is rounded."""
+    predictions, targets = tensors
+    turns = 1 / rank_deviation(predictions, setting) + 1 / rank_deviation(targets, setting)
+    return RANK_ERROR[dtype] * turns[..., 0] + 4 * torch.finfo(dtype).eps
+
+
+def rank_gradient_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Tensor:
+    """-(t^ - rho p^)/|p| of unit vectors t^, p^: each turns by e/std(R), and so do rho and |p|."""
+    predictions, targets = tensors
+    turns = 1 / rank_deviation(predictions, setting) + 1 / rank_deviation(targets, setting)
+    norm = oracle.soft_rank_derivative([], predictions, *setting).norm(dim=-1, keepdim=True)
+    return 4 * RANK_ERROR[dtype] * turns / torch.where(norm > 0, norm, 1.0)
+
+
+def spearman_gradient_bound(
+    grad_output: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
+) -> Bound:
+    """That of a first derivative with direction h, whose own error adds."""
+    rank_gradient, _ = oracle.spearman_rank_gradients(
+        *(tensor.detach() for tensor in tensors), *setting
+    )
+    exact = derivative_scale([rank_gradient], tensors[0], setting)
+    mass = setting.regularization_strength * oracle.kernel_mass(tensors[0], *setting)
+    others = oracle.other_items(tensors[0], setting.mask)
+    turned = 2 * mass / others * rank_gradient_bound(tensors, setting, dtype)
+    return grad_output.double().abs()[..., None] * (DERIVATIVE_ERROR[dtype] * exact + turned)
+
+
+def spearman_vjp_bound(
+    cotangent: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
+) -> Sequence[Bound]:
+    return [
+        spearman_gradient_bound(cotangent, tensors, setting, dtype),
+        spearman_gradient_bound(cotangent, tensors[::-1], setting, dtype),
+    ]
+
+
+def spearman_backward_vjp_bound(
+    cotangent: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
+) -> Sequence[Bound]:
+    """Relative to the largest element of each exact gradient."""
+    doubles = [tensor.detach().double().requires_grad_() for tensor in tensors]
+    backward = oracle.spearman_loss_backward(*doubles, *setting)
+    exact = torch.autograd.grad(
+        backward, doubles, cotangent.double(), allow_unused=True, materialize_grads=True
+    )
+    return [
+        COMPOSITE_ERROR[dtype] * (float(gradient.nan_to_num(0).abs().max()) + 1)
+        if gradient.numel()
+        else 0.0
+        for gradient in exact
+    ]
+
+
+def rank_gradient_of(predictions: Tensor, targets: Tensor, setting: Setting) -> Tensor:
+    """What the forward hands to the backward: a constant to every transform."""
+    forward = torch.ops.rank_relax._spearman_loss_forward
+    rank_gradient: Tensor = forward(predictions.detach(), targets.detach(), *setting)[1].detach()
+    return rank_gradient
+
+
+def derivative_operator(order: int) -> Operator:
+    return Operator(
+        name=f"_soft_rank_derivative[{order}]",
+        tensors=(*(f"direction {number}" for number in range(order)), "input"),
+        arguments=lambda tensors, setting: (list(tensors[:-1]), tensors[-1], *setting),
+        oracle=lambda *args: oracle.soft_rank_derivative(args[:order], *args[order:]),
+        error_bound=derivative_bound,
+        vjp_error_bound=derivative_vjp_bound,
+    )
+
+
+SOFT_RANK = Operator(
+    name="soft_rank",
+    tensors=("input",),
+    arguments=lambda tensors, setting: (*tensors, *setting),
+    oracle=oracle.soft_rank,
+    error_bound=derivative_bound,
+    vjp_error_bound=derivative_vjp_bound,
+)
+SOFT_RANK_BACKWARD = Operator(
+    name="soft_rank_backward",
+    tensors=("grad_output", "input"),
+    arguments=lambda tensors, setting: (*tensors, *setting),
+    oracle=oracle.soft_rank_backward,
+    error_bound=derivative_bound,
+    vjp_error_bound=derivative_vjp_bound,
+)
+SPEARMAN_LOSS = Operator(
+    name="spearman_loss",
+    tensors=("predictions", "targets"),
+    arguments=lambda tensors, setting: (*tensors, *setting),
+    oracle=oracle.spearman_loss,
+    error_bound=spearman_bound,
+    vjp_error_bound=spearman_vjp_bound,
+)
+SPEARMAN_LOSS_FORWARD = Operator(
+    name="_spearman_loss_forward",
+    tensors=("predictions", "targets"),
+    arguments=lambda tensors, setting: (*tensors, *setting),
+    oracle=oracle.spearman_loss,
+    error_bound=spearman_bound,
+    vjp_error_bound=spearman_vjp_bound,
+)
+SPEARMAN_LOSS_BACKWARD = Operator(
+    name="_spearman_loss_backward",
+    tensors=("loss_grad_output", "predictions", "targets"),
+    arguments=lambda tensors, setting: (
+        *tensors,
+        rank_gradient_of(tensors[1], tensors[2], setting),
+        *setting,
+    ),
+    oracle=oracle.spearman_loss_backward,
+    error_bound=lambda tensors, setting, dtype: spearman_gradient_bound(
+        tensors[0], tensors[1:], setting, dtype
+    ),
+    vjp_error_bound=spearman_backward_vjp_bound,
+)
+
+OPERATORS = (
+    SOFT_RANK,
+    SOFT_RANK_BACKWARD,
+    *(derivative_operator(order) for order in range(4)),
+    SPEARMAN_LOSS,
+    SPEARMAN_LOSS_FORWARD,
+    SPEARMAN_LOSS_BACKWARD,
+)

@@ -1,0 +1,280 @@
+"""Every bad input gives its error, from Python and from the dispatcher, and nothing else."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from operators import OPERATORS, SOFT_RANK_BACKWARD, SPEARMAN_LOSS_BACKWARD, Operator, Setting
+from torch import Tensor
+
+import rank_relax
+
+soft_rank, spearman_loss = torch.ops.rank_relax.soft_rank, torch.ops.rank_relax.spearman_loss
+X = torch.zeros(2, 3)
+
+# Both ways in take (tensors..., strength, method=, mask=).
+RANKS = (rank_relax.soft_rank, soft_rank)
+LOSSES = (rank_relax.spearman_loss, spearman_loss)
+WAYS = ["python", "dispatcher"]
+
+
+def assert_raises(
+    expected: type[Exception], parts: tuple[str, ...], call: Callable[..., object], *args: Any
+) -> None:
+    """Exactly that exception, whose message names the argument and the value."""
+    with pytest.raises(expected) as caught:
+        call(*args)
+    assert type(caught.value) is expected
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("strength", [0.0, -1.5, math.inf, -math.inf, math.nan])
+def test_a_strength_that_is_not_positive_and_finite_is_a_value_error(strength: float) -> None:
+    value = f"{strength:g}"
+    parts = ("regularization_strength", value)
+    for rank, loss in zip(RANKS, LOSSES, strict=True):
+        assert_raises(ValueError, parts, rank, X, strength)
+        assert_raises(ValueError, parts, loss, X, X, strength)
+
+    def through_modules() -> None:
+        rank_relax.SoftRank(strength)(X)
+
+    assert_raises(ValueError, parts, through_modules)
+
+
+@pytest.mark.parametrize("method", ["", "Sigmoid", "l2", "sigmoid\0", "ｓigmoid"])
+def test_an_unknown_method_is_a_value_error(method: str) -> None:
+    parts = ("method", method.partition("\0")[0])
+    for rank, loss in zip(RANKS, LOSSES, strict=True):
+        assert_raises(ValueError, parts, lambda rank=rank: rank(X, 1.0, method=method))
+        assert_raises(ValueError, parts, lambda loss=loss: loss(X, X, 1.0, method=method))
+
+
+@pytest.mark.parametrize("way", range(2), ids=WAYS)
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [
+        (torch.complex64, "omplex"),
+        (torch.complex128, "omplex"),
+        (torch.int64, ""),
+        (torch.uint8, ""),
+        (torch.bool, ""),
+        (torch.float8_e4m3fn, "loat8"),
+    ],
+    ids=str,
+)
+def test_predictions_that_are_not_of_a_floating_dtype_are_a_type_error(
+    dtype: torch.dtype, name: str, way: int
+) -> None:
+    values = X.to(dtype)
+    assert_raises(TypeError, ("input", name), RANKS[way], values)
+    assert_raises(TypeError, ("predictions", name), LOSSES[way], values, X)
+
+
+@pytest.mark.parametrize("way", range(2), ids=WAYS)
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn], ids=str)
+def test_targets_that_cannot_be_ranked_are_a_type_error(dtype: torch.dtype, way: int) -> None:
+    assert_raises(TypeError, ("targets",), LOSSES[way], X, X.to(dtype))
+
+
+@pytest.mark.parametrize("way", range(2), ids=WAYS)
+@pytest.mark.parametrize("shape", [(2, 4), (3, 3), (3,), (1, 3), (2, 3, 1), ()], ids=str)
+def test_shapes_that_do_not_match_are_a_value_error(shape: tuple[int, ...], way: int) -> None:
+    sizes = str(list(shape))
+    other, mask = torch.zeros(shape), torch.ones(shape, dtype=torch.bool)
+    named = ("targets", sizes, "[2, 3]") if shape else ("targets", "0-dim")
+    assert_raises(ValueError, named, LOSSES[way], X, other)
+    calls = (lambda: RANKS[way](X, mask=mask), lambda: LOSSES[way](X, X, mask=mask))
+    for call in calls:
+        assert_raises(ValueError, ("mask", sizes, "[2, 3]"), call)
+
+
+@pytest.mark.parametrize("way", range(2), ids=WAYS)
+def test_a_number_has_no_rank(way: int) -> None:
+    number = torch.tensor(1.0)
+    assert_raises(ValueError, ("input", "0"), RANKS[way], number)
+    assert_raises(ValueError, ("predictions", "0"), LOSSES[way], number, number)
+
+
+@pytest.mark.parametrize("way", range(2), ids=WAYS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.int64], ids=str)
+def test_a_mask_that_is_not_bool_is_a_type_error(dtype: torch.dtype, way: int) -> None:
+    mask = torch.ones(2, 3, dtype=dtype)
+    name = {torch.float32: "loat", torch.uint8: "", torch.int64: ""}[dtype]
+    for call in (lambda: RANKS[way](X, mask=mask), lambda: LOSSES[way](X, X, mask=mask)):
+        assert_raises(TypeError, ("mask", name), call)
+
+
+@pytest.mark.parametrize("reduction", ["", "Mean", "max"])
+def test_an_unknown_reduction_is_a_value_error(reduction: str) -> None:
+    parts = ("reduction", repr(reduction))
+    assert_raises(ValueError, parts, lambda: rank_relax.spearman_loss(X, X, reduction=reduction))
+    assert_raises(ValueError, parts, lambda: rank_relax.SpearmanLoss(reduction=reduction)(X, X))
+
+
+@pytest.mark.parametrize("scale", ["", "STD", "mean"])
+def test_an_unknown_scale_is_a_value_error(scale: str) -> None:
+    parts = ("scale", repr(scale))
+    assert_raises(ValueError, parts, lambda: rank_relax.soft_rank(X, scale=scale))
+    assert_raises(ValueError, parts, lambda: rank_relax.spearman_loss(X, X, scale=scale))
+    assert_raises(ValueError, parts, lambda: rank_relax.SoftRank(scale=scale)(X))
+    assert_raises(ValueError, parts, lambda: rank_relax.SpearmanLoss(scale=scale)(X, X))
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (2, 3)], ids=str)
+def test_a_tensor_strength_with_dimensions_is_a_value_error(shape: tuple[int, ...]) -> None:
+    strength, parts = torch.ones(shape), ("regularization_strength", str(list(shape)))
+    assert_raises(ValueError, parts, lambda: rank_relax.soft_rank(X, strength))
+    assert_raises(ValueError, parts, lambda: rank_relax.spearman_loss(X, X, strength))
+
+
+@pytest.mark.parametrize("strength", ["1", None, [1.0], 1j], ids=str)
+def test_a_strength_that_is_no_number_is_a_type_error(strength: Any) -> None:
+    with pytest.raises(TypeError, match="regularization_strength"):
+        rank_relax.soft_rank(X, strength)
+    with pytest.raises(TypeError, match="regularization_strength"):
+        rank_relax.spearman_loss(X, X, strength)
+
+
+@pytest.mark.parametrize("dim", [2, -3, 17])
+def test_a_dimension_out_of_range_is_an_index_error_as_everywhere_in_torch(dim: int) -> None:
+    with pytest.raises(IndexError, match=str(dim)):
+        rank_relax.soft_rank(X, dim=dim)
+
+
+def test_errors_come_before_any_work_and_without_data() -> None:
+    """Of meta tensors and of empty ones too, and in a graph that is being traced."""
+    for values in (X.to("meta"), torch.zeros(0, 3), torch.zeros(2, 0)):
+        mask = torch.ones(values.shape, dtype=torch.bool, device=values.device)
+        for rank, loss in zip(RANKS, LOSSES, strict=True):
+            assert_raises(ValueError, ("regularization_strength", "-1"), rank, values, -1.0)
+            assert_raises(ValueError, ("method",), lambda r=rank: r(values, method="none"))  # noqa: B023
+            assert_raises(TypeError, ("predictions",), loss, values.long(), values)
+            assert_raises(TypeError, ("mask",), lambda r=rank: r(values, mask=mask.int()))  # noqa: B023
+            assert_raises(
+                ValueError, ("targets",), loss, values, torch.zeros(9, device=values.device)
+            )
+
+
+def test_a_bad_call_leaves_no_trace() -> None:
+    """Neither in the tensors nor in what the next call returns."""
+    leaf = torch.randn(2, 3, requires_grad=True)
+    before = rank_relax.soft_rank(leaf).detach()
+    for bad in (-1.0, math.nan):
+        with pytest.raises(ValueError, match="regularization_strength"):
+            rank_relax.soft_rank(leaf, bad)
+    assert leaf.grad is None
+    assert torch.equal(rank_relax.soft_rank(leaf), before)
+
+
+# Private operators, which no one should call by hand, must not crash either.
+
+REFUSED = (ValueError, TypeError, RuntimeError, NotImplementedError)
+WRONG: dict[str, Callable[[Tensor], Tensor]] = {
+    "0-dim": lambda t: t.new_zeros(()),
+    "one dimension less": lambda t: t[0],
+    "one dimension more": lambda t: t[None],
+    "shorter rows": lambda t: t[..., :-1],
+    "fewer rows": lambda t: t[:-1],
+    "no items": lambda t: t[..., :0],
+    "half": lambda t: t.half(),
+    "complex": lambda t: t.to(torch.complex64),
+    "integer": lambda t: t.long(),
+    "bool": lambda t: t.bool(),
+    "on meta": lambda t: t.to("meta"),
+    "sparse": lambda t: t.to_sparse(),
+}
+
+
+def accepted(operator: Operator, name: str, wrong: str) -> bool:
+    """What is odd, but no mistake: the public loss casts its targets, and one list is no batch."""
+    casts = operator.name == "spearman_loss" and wrong in ("half", "integer", "bool")
+    alone = len(operator.tensors) == 1 and wrong in (
+        *("one dimension less", "one dimension more", "shorter rows", "fewer rows", "no items"),
+        *("half", "on meta"),
+    )
+    return alone or (casts and (name == "targets" or wrong == "half"))
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_one_wrong_tensor_among_right_ones_is_refused(operator: Operator, wrong: str) -> None:
+    for position, name in enumerate(operator.tensors):
+        if accepted(operator, name, wrong):
+            continue
+        for mask in (None, torch.ones(3, 4, dtype=torch.bool)):
+            setting = Setting(1.0, "sigmoid", mask)
+            tensors = operator.example((3, 4), torch.float32)
+            arguments = operator.arguments(tensors, setting)
+            bad = WRONG[wrong](tensors[position])
+
+            def replaced(argument: Any, right: Tensor, bad: Tensor) -> Any:
+                if isinstance(argument, list):
+                    return [bad if item is right else item for item in argument]
+                return bad if argument is right else argument
+
+            with pytest.raises(REFUSED):
+                operator.overload(*(replaced(a, tensors[position], bad) for a in arguments))
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_rank_gradient_is_refused(wrong: str) -> None:
+    tensors = SPEARMAN_LOSS_BACKWARD.example((3, 4), torch.float32)
+    *front, rank_gradient, strength, method, mask = SPEARMAN_LOSS_BACKWARD.arguments(
+        tensors, Setting()
+    )
+    with pytest.raises(REFUSED):
+        SPEARMAN_LOSS_BACKWARD.overload(*front, WRONG[wrong](rank_gradient), strength, method, mask)
+
+
+@pytest.mark.parametrize("wrong", [w for w in WRONG if w not in ("bool",)])
+def test_a_wrong_mask_is_refused(operator: Operator, wrong: str) -> None:
+    mask = WRONG[wrong](torch.ones(3, 4, dtype=torch.bool))
+    tensors = operator.example((3, 4), torch.float32)
+    arguments = (*operator.arguments(tensors, Setting())[:-1], mask)
+    with pytest.raises(REFUSED):
+        operator.overload(*arguments)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [Setting(-1.0), Setting(math.nan), Setting(0.0), Setting(1.0, "none")],
+    ids=["negative", "nan", "zero", "method"],
+)
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
+def test_every_operator_checks_its_strength_and_its_method(
+    operator: Operator, setting: Setting
+) -> None:
+    arguments = operator.arguments(operator.example((3, 4)), Setting())
+    name = "method" if setting.method == "none" else "regularization_strength"
+    with pytest.raises(ValueError, match=name):
+        operator.overload(*arguments[:-3], *setting)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 16, 17, 64, 1000])
+def test_any_number_of_directions_is_computed_or_refused(count: int) -> None:
+    x = torch.randn(2, 5, dtype=torch.float64)
+    directions = [torch.randn(2, 5, dtype=torch.float64) for _ in range(count)]
+    derivative = torch.ops.rank_relax._soft_rank_derivative
+    if count <= 16:
+        assert derivative(directions, x, 1.0, "sigmoid", None).isfinite().all()
+    else:
+        with pytest.raises(ValueError, match=f"directions.*{count}"):
+            derivative(directions, x, 1.0, "sigmoid", None)
+
+
+def test_what_is_not_a_tensor_is_refused() -> None:
+    for argument in (None, 1.0, [1.0, 2.0], "x"):
+        for way in RANKS:
+            with pytest.raises((TypeError, RuntimeError, AttributeError)):
+                way(argument)
+    with pytest.raises((TypeError, RuntimeError)):
+        torch.ops.rank_relax._soft_rank_derivative([None], X, 1.0, "sigmoid", None)
+
+
+def test_a_gradient_of_another_dtype_is_refused_or_taken_as_the_inputs() -> None:
+    g, x = SOFT_RANK_BACKWARD.example((3, 4))
+    with pytest.raises(REFUSED):
+        SOFT_RANK_BACKWARD.overload(g.float(), x)

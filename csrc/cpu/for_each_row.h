@@ -12,9 +12,10 @@ namespace rank_relax::cpu {
 /// memory of its own, so `row_sum` must be set to the row first.
 template <class Scalar, class Visit>
 void for_each_row(const Batch<Scalar>& batch, const ParallelFor& parallel_for, const Visit& visit) {
+  if (batch.count == 0) return;
   constexpr int64_t kPairsWorthAThread = 1 << 15;
-  const int64_t pairs = std::max<int64_t>(batch.size, 1) * std::max<int64_t>(batch.size, 1);
-  const int64_t grain = std::max<int64_t>(kPairsWorthAThread / pairs, 1);
+  const int64_t size = std::clamp<int64_t>(batch.size, 1, kPairsWorthAThread);
+  const int64_t grain = std::max<int64_t>(kPairsWorthAThread / (size * size), 1);
   parallel_for(batch.count, grain, [&](int64_t begin, int64_t end) {
     RowSum<Scalar> row_sum;
     for (int64_t row = begin; row < end; ++row) {

@@ -16,42 +16,37 @@ namespace rank_relax::cpu {
 /// How an item enters its row. Masked items and NaN are left out of every comparison and of the
 /// count; infinities compare with everything in the same way whatever its value, so they need
 /// only be counted; the kernel sums run over the finite values alone.
-enum class Kind { kMasked, kNan, kBelow, kAbove, kFinite };
+enum class Kind : uint8_t { kMasked, kNan, kBelow, kAbove, kFinite };
 
 /// The kernel sums of one row after another, with the memory they need.
 template <class Scalar>
 class RowSum {
  public:
-  /// Takes in a row of `size` items. `mask` may be absent (null data).
-  void set_row(Row<Scalar> input, Row<bool> mask, int64_t size) {
-    input_ = input;
-    mask_ = mask;
-    size_ = size;
-    counted_ = below_ = above_ = unmasked_ = 0;
+  /// Takes in a row of `size` items. `mask` may be absent (null data). Each item is read once: what
+  /// follows is safe though another thread should write to the input meanwhile.
+  void set_row(Row<Scalar> input, Row<uint8_t> mask, int64_t size) {
+    kinds_.resize(size);
+    values_.clear();
+    counted_ = unmasked_ = below_ = above_ = 0;
     minimum_ = std::numeric_limits<double>::infinity();
     maximum_ = -minimum_;
-    values_.clear();
     for (int64_t i = 0; i < size; ++i) {
-      const Kind item = kind(i);
-      unmasked_ += item != Kind::kMasked;
-      counted_ += item != Kind::kMasked && item != Kind::kNan;
-      below_ += item == Kind::kBelow;
-      above_ += item == Kind::kAbove;
-      if (item != Kind::kFinite) continue;
       const double value = input[i];
+      const bool masked = mask.data != nullptr && mask[i] == 0;
+      const Kind kind = masked ? Kind::kMasked : kind_of(value);
+      kinds_[i] = kind;
+      unmasked_ += kind != Kind::kMasked;
+      counted_ += kind != Kind::kMasked && kind != Kind::kNan;
+      below_ += kind == Kind::kBelow;
+      above_ += kind == Kind::kAbove;
+      if (kind != Kind::kFinite) continue;
       values_.push_back(value);
       minimum_ = std::min(minimum_, value);
       maximum_ = std::max(maximum_, value);
     }
   }
 
-  Kind kind(int64_t i) const {
-    if (mask_.data != nullptr && !mask_[i]) return Kind::kMasked;
-    const Scalar value = input_[i];
-    if (std::isfinite(value)) return Kind::kFinite;
-    if (std::isnan(value)) return Kind::kNan;
-    return value < 0 ? Kind::kBelow : Kind::kAbove;
-  }
+  Kind kind(int64_t i) const { return kinds_[i]; }
 
   /// Items that are neither masked nor NaN: the n of every formula.
   int64_t counted() const { return counted_; }
@@ -65,12 +60,12 @@ class RowSum {
   /// 0 if n is 1 or the item is masked, NaN where the input is.
   template <class Cdf, class Write>
   void centered_ranks(double regularization_strength, const Write& write) {
-    sum<Cdf>(regularization_strength, nullptr, 0);
-    const double pairs = static_cast<double>(std::max<int64_t>(counted_ - 1, 1));
+    sum_over_finite<Cdf>(regularization_strength, nullptr, 0);
+    const double others = static_cast<double>(std::max<int64_t>(counted_ - 1, 1));
     const double from_infinities = (static_cast<double>(below_) - static_cast<double>(above_)) / 2;
-    const double below = -static_cast<double>(counted_ - below_) / 2 / pairs;
-    const double above = static_cast<double>(counted_ - above_) / 2 / pairs;
-    scatter(below, above, [&](double sum) { return (sum + from_infinities) / pairs; }, write);
+    const double below = -static_cast<double>(counted_ - below_) / 2 / others;
+    const double above = static_cast<double>(counted_ - above_) / 2 / others;
+    scatter(below, above, [&](double sum) { return (sum + from_infinities) / others; }, write);
   }
 
   /// write(i, kind, y_i) for every i: y_i = α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i -
@@ -79,11 +74,11 @@ class RowSum {
   template <class Cdf, class Write>
   void derivative(double regularization_strength, const Row<Scalar>* directions, int order,
                   const Write& write) {
-    sum<Cdf>(regularization_strength, directions, order);
-    const double pairs = static_cast<double>(std::max<int64_t>(counted_ - 1, 1));
+    sum_over_finite<Cdf>(regularization_strength, directions, order);
+    const double others = static_cast<double>(std::max<int64_t>(counted_ - 1, 1));
     const auto scale = [&](double sum) {
       if (sum == 0) return sum;  // a saturated row stays 0 though α^k may overflow
-      double scaled = sum / pairs;
+      double scaled = sum / others;
       for (int k = 0; k < order; ++k) scaled *= regularization_strength;
       return scaled;
     };
@@ -91,8 +86,14 @@ class RowSum {
   }
 
  private:
+  static Kind kind_of(double value) {
+    if (std::isfinite(value)) return Kind::kFinite;
+    if (std::isnan(value)) return Kind::kNan;
+    return value < 0 ? Kind::kBelow : Kind::kAbove;
+  }
+
   template <class Cdf>
-  void sum(double regularization_strength, const Row<Scalar>* directions, int order) {
+  void sum_over_finite(double regularization_strength, const Row<Scalar>* directions, int order) {
     sums_.resize(values_.size());
     if (values_.empty()) return;
     workspace_.resize(values_.size());
@@ -101,8 +102,8 @@ class RowSum {
     for (int l = 0; l < order; ++l) {
       double* weights = weights_.data() + l * count;
       weight_rows_[l] = weights;
-      for (int64_t i = 0; i < size_; ++i) {
-        if (kind(i) == Kind::kFinite) *weights++ = directions[l][i];
+      for (size_t i = 0; i < kinds_.size(); ++i) {
+        if (kinds_[i] == Kind::kFinite) *weights++ = directions[l][i];
       }
     }
     pairwise_sum<Cdf>({values_.data(), count, minimum_, maximum_}, regularization_strength,
@@ -112,8 +113,8 @@ class RowSum {
   template <class Finite, class Write>
   void scatter(double below, double above, const Finite& finite, const Write& write) const {
     const double* sum = sums_.data();
-    for (int64_t i = 0; i < size_; ++i) {
-      const Kind item = kind(i);
+    for (int64_t i = 0; i < static_cast<int64_t>(kinds_.size()); ++i) {
+      const Kind item = kinds_[i];
       switch (item) {
         case Kind::kFinite:
           write(i, item, finite(*sum++));
@@ -134,9 +135,7 @@ class RowSum {
     }
   }
 
-  Row<Scalar> input_{};
-  Row<bool> mask_{};
-  int64_t size_ = 0;
+  std::vector<Kind> kinds_;
   int64_t counted_ = 0, unmasked_ = 0, below_ = 0, above_ = 0;
   double minimum_ = 0, maximum_ = 0;
   std::vector<double> values_, workspace_, sums_, weights_;

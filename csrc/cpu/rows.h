@@ -39,7 +39,7 @@ struct Batch {
   int64_t count;
   int64_t size;
   Rows<Scalar> input;
-  Rows<bool> mask;  // true where an item counts; absent: all do
+  Rows<uint8_t> mask;  // not 0 where an item counts; absent: all do
 };
 
 }  // namespace rank_relax::cpu

@@ -2,10 +2,11 @@
 
 // Every operator of the library. They act on the last dimension and keep the batch shape.
 //
-//   directory   what it registers for these schemas
-//   torch/cpu, torch/meta                kernels: check the arguments, then compute or describe
-//   torch/autograd                       derivatives of every order
-//   torch/autocast                       float32 under autocast
+//   torch/cpu, torch/meta    kernels: check the arguments, then compute or describe
+//   torch/composite          operators made of others
+//   torch/autograd           derivatives
+//   torch/autocast           float32 under autocast
+//   torch/batching           one call for a batch of gradients; rank_relax/_vmap.py for torch.func
 TORCH_LIBRARY(rank_relax, library) {
   library.def(
       "soft_rank(Tensor input, float regularization_strength=1.0, str method=\"sigmoid\", "
@@ -23,6 +24,8 @@ TORCH_LIBRARY(rank_relax, library) {
       "spearman_loss(Tensor predictions, Tensor targets, float regularization_strength=1.0, "
       "str method=\"sigmoid\", Tensor? mask=None) -> Tensor",
       {at::Tag::pt2_compliant_tag});
+  // The gradients with respect to the ranks are constants to autograd: handed to the backward,
+  // which finds its own derivatives from predictions and targets.
   library.def(
       "_spearman_loss_forward(Tensor predictions, Tensor targets, float regularization_strength, "
       "str method, Tensor? mask) -> (Tensor loss, Tensor rank_gradient_predictions, "

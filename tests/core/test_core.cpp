@@ -260,7 +260,7 @@ void infinities_compare_as_the_largest_and_smallest() {
 
 void masked_and_nan_items_are_left_out() {
   const Dense<double> input({kNan, 1, 5, kInfinity, kNan, 2}, 6);
-  const bool counts[] = {false, true, true, false, true, true};
+  const uint8_t counts[] = {0, 1, 2, 0, 255, 1};
   const int64_t sizes[] = {6}, strides[] = {1};
   cpu::Batch<double> batch = input.batch();
   batch.mask = {counts, sizes, strides, 1};
@@ -302,6 +302,9 @@ void empty_batches_touch_nothing() {
   double losses[4] = {7, 7, 7, 7};
   cpu::spearman_loss_forward(no_items, no_items.input, 1.0, "sigmoid", losses, &untouched,
                              &untouched, serial);
+  const int64_t huge_sizes[] = {0, int64_t{1} << 40}, huge_strides[] = {0, 1};
+  const cpu::Batch<double> no_rows{0, huge_sizes[1], {&untouched, huge_sizes, huge_strides, 2}, {}};
+  cpu::soft_rank(no_rows, 1.0, "sigmoid", &untouched, serial);
   expect(untouched == 7, "nothing is written for rows without items");
   expect(losses[0] == 0 && losses[3] == 0, "the loss of an empty list is 0");
 }

@@ -18,7 +18,7 @@
 //     with respect to v_l:   D(v_1 .. w for v_l .. v_k; x)
 //     with respect to x:     D(v_1 .. v_k, w; x)
 //
-// backward and forward alike, at every order.
+// backward and forward alike, at every order up to SmoothCdfs::kMaxOrder.
 
 namespace rank_relax::autograd {
 namespace {

@@ -8,6 +8,7 @@
 #include <ATen/ops/where.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <limits>
 #include <tuple>
 
@@ -53,8 +54,10 @@ Tensor tangent_of_loss(const Tensor& loss, const variable_list& sides,
     const Tensor gradient =
         operators::spearman_loss_backward()(at::ones_like(loss), primal(sides[side]),
                                             primal(sides[1 - side]), rank_gradients[side], options);
-    Tensor product = gradient * tangent(sides[side]);
-    if (options.mask.has_value()) product = product.masked_fill(options.mask->logical_not(), 0);
+    // Infinite and masked items have gradient 0, whatever their tangent holds.
+    Tensor ignored = at::isinf(primal(sides[side]));
+    if (options.mask.has_value()) ignored = ignored.logical_or(options.mask->logical_not());
+    const Tensor product = (gradient * tangent(sides[side])).masked_fill(ignored, 0);
     sum = sum.defined() ? sum + product.sum(-1) : product.sum(-1);
   }
   return sum;
@@ -80,10 +83,12 @@ std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(
 }
 
 /// One side of the loss in float64, narrow rows stretched as core/correlation.h does: the point at
-/// which its soft ranks are taken, and how far each row was stretched.
+/// which its soft ranks are taken, and the factors by which each row was stretched. They are two,
+/// since their product may overflow.
 struct Stretched {
   Tensor point;
-  Tensor factor;
+  Tensor first;
+  Tensor second;
 };
 
 Stretched stretched(const Tensor& side, const Options& options) {
@@ -103,9 +108,11 @@ Stretched stretched(const Tensor& side, const Options& options) {
   const Tensor narrow = (spread > 0)
                             .logical_and(wanted > options.regularization_strength)
                             .logical_and(infinite.any(-1, true).logical_not());
-  const Tensor factor = at::where(narrow, wanted / options.regularization_strength, 1);
+  const double inverse = std::min(1 / options.regularization_strength, kLargestStrength);
+  const Tensor first = at::where(narrow, wanted, 1);
+  const Tensor second = at::ones_like(spread).masked_fill(narrow, inverse);
   const Tensor center = at::where(narrow, minimum, 0);
-  return {(values - center) * factor, factor};
+  return {(values - center) * first * second, first, second};
 }
 
 /// The gradient with respect to the predictions by differentiable operators, in float64:
@@ -128,9 +135,9 @@ Tensor differentiable_backward(const Tensor& grad_output, const Tensor& predicti
   const Tensor delta = b / norm_b - unit_a;
   const Tensor loss = (delta * delta).sum(-1, true) / 2;
   const Tensor rank_gradient = (delta + loss * unit_a).neg().div(norm_a).masked_fill(constant, 0);
-  const Tensor gradient =
-      side.factor * operators::soft_rank_backward()(grad_output.unsqueeze(-1) * rank_gradient,
-                                                    side.point, options);
+  const Tensor gradient = operators::soft_rank_backward()(grad_output.unsqueeze(-1) * rank_gradient,
+                                                          side.point, options) *
+                          side.second * side.first;
   // Every item of a row whose loss is NaN, infinities too, as in the kernel.
   Tensor undefined = loss.isnan().expand_as(gradient);
   if (options.mask.has_value()) undefined = undefined.logical_and(*options.mask);

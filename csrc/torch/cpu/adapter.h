@@ -16,12 +16,18 @@ cpu::Rows<Scalar> rows_of(const at::Tensor& tensor) {
           tensor.dim()};
 }
 
+/// As bytes: a bool tensor that is a view of bytes may hold more than 0 and 1.
+inline cpu::Rows<uint8_t> mask_rows(const std::optional<at::Tensor>& mask) {
+  if (!mask.has_value()) return {};
+  return {reinterpret_cast<const uint8_t*>(mask->const_data_ptr<bool>()), mask->sizes().data(),
+          mask->strides().data(), mask->dim()};
+}
+
 template <class Scalar>
 cpu::Batch<Scalar> batch_of(const at::Tensor& input, const std::optional<at::Tensor>& mask) {
   int64_t count = 1;
   for (const int64_t size : input.sizes().slice(0, input.dim() - 1)) count *= size;
-  return {count, input.size(-1), rows_of<Scalar>(input),
-          mask.has_value() ? rows_of<bool>(*mask) : cpu::Rows<bool>{}};
+  return {count, input.size(-1), rows_of<Scalar>(input), mask_rows(mask)};
 }
 
 /// torch's own threads, as many as torch.set_num_threads says.

@@ -15,6 +15,7 @@ namespace {
 at::Tensor soft_rank_cpu(const at::Tensor& input, double regularization_strength,
                          std::string_view method, const std::optional<at::Tensor>& mask) {
   check_soft_rank(input, {regularization_strength, method, mask});
+  if (input.numel() == 0) return at::empty(input.sizes(), input.options());
   const at::Tensor values = at_least_float32(input);
   const at::Tensor ranks = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_rank", [&] {
@@ -25,6 +26,7 @@ at::Tensor soft_rank_cpu(const at::Tensor& input, double regularization_strength
 }
 
 at::Tensor derivative(at::TensorList directions, const at::Tensor& input, const Options& options) {
+  if (input.numel() == 0) return at::empty(input.sizes(), input.options());
   const at::Tensor values = at_least_float32(input);
   std::vector<at::Tensor> direction_values;
   for (const at::Tensor& direction : directions) {

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 Strength = float | Tensor
 Scale = Literal["std"] | None
 
+SCORE_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 NUMBERS = (float, int, torch.SymFloat, torch.SymInt)
 
 
@@ -34,10 +35,10 @@ def check_strength(function: str, strength: Strength) -> None:
                 f"{function}: regularization_strength must be a float or a 0-dim tensor, got shape "
                 f"{list(strength.shape)}; to give each list its own, scale the scores instead"
             )
-        if not strength.is_floating_point():
+        if strength.dtype not in SCORE_DTYPES:
             raise TypeError(
-                f"{function}: regularization_strength must be floating-point, got "
-                f"{strength.dtype}; convert it with .float()"
+                f"{function}: regularization_strength must be float64, float32, bfloat16 or "
+                f"float16, got {strength.dtype}; convert it with .float()"
             )
     elif isinstance(strength, bool) or not isinstance(strength, NUMBERS):
         raise TypeError(
@@ -59,8 +60,9 @@ def check_method(function: str, method: object) -> None:
         raise TypeError(f"{function}: method must be a string, got {method!r}")
 
 
-def set_strength(module: nn.Module, strength: Strength) -> None:
+def set_strength(module: nn.Module, function: str, strength: Strength) -> None:
     """Gives a module its strength: a parameter, a buffer for another tensor, or a plain float."""
+    check_strength(function, strength)
     if isinstance(strength, Tensor) and not isinstance(strength, nn.Parameter):
         module.register_buffer("regularization_strength", strength)
     else:
@@ -74,6 +76,15 @@ def describe_strength(strength: Strength) -> str:
     return f"regularization_strength={strength}"
 
 
+def result_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """What the operators return for inputs of this dtype: float32 for half ones under autocast."""
+    half = dtype in (torch.bfloat16, torch.float16)
+    # Half first: the meta device knows nothing of autocast.
+    if half and device.type != "meta" and torch.is_autocast_enabled(device.type):
+        return torch.float32
+    return dtype
+
+
 def scaled(
     scores: Tensor, strength: Strength, scale: Scale, mask: Tensor | None
 ) -> tuple[Tensor, float]:
@@ -82,45 +93,47 @@ def scaled(
     Ranks depend on α·x alone, so a strength that is a tensor moves into the scores. That keeps its
     gradient, and a compiled graph reads its present value. One that is not positive and finite
     makes NaN of every score: raising would need its value on the host.
+
+    Scaled scores are float64: a product rounded to the scores' own dtype would move the ranks of
+    near neighbours in a wide list, and could overflow.
     """
-    if scale is None and not isinstance(strength, Tensor):
-        return scores, strength
-    if not scores.is_floating_point() or scores.dim() == 0 or scores.shape[-1] == 0:
-        return scores, 1.0 if isinstance(strength, Tensor) else strength
-    counts = torch.isfinite(scores.detach())
-    if mask is not None and mask.dtype == torch.bool and mask.shape == scores.shape:
-        counts = counts & mask
-    values = _centered(scores, counts)
-    if scale == "std":
-        values = _standardized(values, counts)
-    if isinstance(strength, Tensor):
-        valid = (strength > 0) & torch.isfinite(strength)
-        values = values * torch.where(valid, strength, torch.nan).to(values.device, values.dtype)
-        # NaN beside counted values alone would only be left out: a bad strength must show.
-        others = torch.where(valid, scores, torch.nan)
-        strength = 1.0
-    else:
-        others = scores
-    # Infinities keep their place, and 0·inf stays out of the strength's gradient.
-    return torch.where(counts, values, others.to(values.dtype)), strength
+    tensor_strength = strength if isinstance(strength, Tensor) else None
+    plain_strength = 1.0 if isinstance(strength, Tensor) else strength
+    if scale is None and tensor_strength is None:
+        return scores, plain_strength
+    if scores.dtype not in SCORE_DTYPES or scores.dim() == 0:
+        return scores, plain_strength  # for the operators to refuse
+    values = scores.double()
+    if tensor_strength is not None:
+        tensor_strength = tensor_strength.to(values)
+        valid = (tensor_strength > 0) & torch.isfinite(tensor_strength)
+        tensor_strength = torch.where(valid, tensor_strength, torch.nan)
+    if scores.shape[-1] > 0:
+        counts = torch.isfinite(scores.detach())
+        if mask is not None and _fits(mask, scores):
+            counts = counts & mask
+        values = _standardized(values, counts) if scale == "std" else _centered(values, counts)
+        # Infinities keep their place, and 0·inf stays out of the strength's gradient.
+        others = scores.double()
+        if tensor_strength is not None:
+            others = torch.where(valid, others, torch.nan)
+            values = torch.where(counts, values, 0) * tensor_strength
+        values = torch.where(counts, values, others)
+    elif tensor_strength is not None:
+        values = values * tensor_strength  # empty, and part of the strength's graph
+    return values, plain_strength
 
 
-def in_dtype(result: Tensor, dtype: torch.dtype) -> Tensor:
-    """The result in the dtype of its inputs, unless autocast asks for float32."""
-    if result.dtype == dtype or (
-        not result.is_meta and torch.is_autocast_enabled(result.device.type)
-    ):
-        return result
-    return result.to(dtype)
+def _fits(mask: Tensor, scores: Tensor) -> bool:
+    """Whether the operators will take this mask; if not, they say why."""
+    return mask.dtype == torch.bool and mask.shape == scores.shape and mask.device == scores.device
 
 
-def _centered(scores: Tensor, counts: Tensor) -> Tensor:
-    """Scores around the middle of their row, at least in float32, zero where they don't count.
+def _centered(values: Tensor, counts: Tensor) -> Tensor:
+    """Values around the middle of their list, zero where they don't count.
 
-    Exact differences survive the product with a strength only if they are not small beside the
-    values; and a strength's gradient is Σ x ∂L/∂x, in which any common part of x cancels.
+    A strength's gradient is Σ x ∂L/∂x, in which any common part of x cancels.
     """
-    values = scores.to(torch.promote_types(scores.dtype, torch.float32))
     fixed = values.detach()
     low = fixed.masked_fill(~counts, torch.inf).amin(-1, keepdim=True)
     high = fixed.masked_fill(~counts, -torch.inf).amax(-1, keepdim=True)
@@ -128,12 +141,12 @@ def _centered(scores: Tensor, counts: Tensor) -> Tensor:
 
 
 def _standardized(values: Tensor, counts: Tensor) -> Tensor:
-    """Values divided by the population standard deviation of those that count in their row."""
+    """Centred values divided by the population standard deviation of those that count."""
+    values = _centered(values, counts)
     largest = values.detach().abs().amax(-1, keepdim=True)
-    constant = largest == 0
     # Within [-1, 1], so that no square overflows or vanishes.
-    values = values / largest.masked_fill(constant, 1)
+    values = values / largest.masked_fill(largest == 0, 1)
     number = counts.sum(-1, keepdim=True).clamp(min=1)
     values = torch.where(counts, values - values.sum(-1, keepdim=True) / number, 0)
     variance = (values * values).sum(-1, keepdim=True) / number
-    return values / variance.masked_fill(constant, 1).sqrt()
+    return values / variance.masked_fill(variance == 0, 1).sqrt()

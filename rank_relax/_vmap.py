@@ -1,30 +1,32 @@
 """Batching rules: ``torch.vmap`` makes one call for the whole batch."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-OPERATORS = (
-    "soft_rank",
-    "soft_rank_backward",
-    "_soft_rank_derivative",
-    "spearman_loss",
-    "_spearman_loss_forward",
-    "_spearman_loss_backward",
-)
+# Every operator, and which of its arguments is the tensor that holds the lists.
+OPERATORS = {
+    "soft_rank": 0,
+    "soft_rank_backward": 1,
+    "_soft_rank_derivative": 1,
+    "spearman_loss": 0,
+    "_spearman_loss_forward": 0,
+    "_spearman_loss_backward": 1,
+}
 
 
+@cache
 def register() -> None:
-    """Registers the rule, the same one, for every operator."""
-    for name in OPERATORS:
-        torch.library.register_vmap(
-            f"rank_relax::{name}", _rule(getattr(torch.ops.rank_relax, name))
-        )
+    """Registers the rule for every operator; once, should the package be reloaded."""
+    for name, ranked in OPERATORS.items():
+        rule = _rule(getattr(torch.ops.rank_relax, name), ranked)
+        torch.library.register_vmap(f"rank_relax::{name}", rule)
 
 
-def _rule(operator: Callable[..., Any]) -> Callable[..., Any]:
+def _rule(operator: Callable[..., Any], ranked: int) -> Callable[..., Any]:
     """Operators keep the batch shape, so a vmapped dimension is one more of it, in front."""
 
     def rule(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
@@ -37,7 +39,11 @@ def _rule(operator: Callable[..., Any]) -> Callable[..., Any]:
                 return argument.expand(info.batch_size, *argument.shape)
             return argument.movedim(in_dim, 0)
 
-        output = operator(*(to_front(*pair) for pair in zip(args, in_dims, strict=True)))
+        batched = [to_front(*pair) for pair in zip(args, in_dims, strict=True)]
+        if batched[ranked].dim() == 1:
+            # Samples without a dimension: the batch is no list. Let the operator say so.
+            batched[ranked] = batched[ranked].new_empty(())
+        output = operator(*batched)
         return output, (0,) * len(output) if isinstance(output, tuple) else 0
 
     return rule

@@ -14,7 +14,7 @@ from rank_relax._scores import (
     check_strength,
     check_tensor,
     describe_strength,
-    in_dtype,
+    result_dtype,
     scaled,
     set_strength,
 )
@@ -37,7 +37,7 @@ def spearman_loss(
     .. math:: L = 1 - \mathrm{Pearson}(R(p), R(t)) \in [0, 2]
 
     Each list is ranked along the last dimension by :func:`rank_relax.soft_rank`, targets as well as
-    predictions. Differentiable to every order, with respect to both.
+    predictions. Differentiable with respect to both, as many times as ranks are.
 
     Args:
         predictions: Scores, ``[..., n]``: float64, float32, bfloat16 or float16.
@@ -81,13 +81,17 @@ def spearman_loss(
     check_method("spearman_loss", method)
     check_choice("spearman_loss", "reduction", reduction, ("mean", "sum", "none"))
     check_choice("spearman_loss", "scale", scale, (None, "std"))
-    if not (targets.is_floating_point() or targets.is_complex()):
-        targets = targets.to(predictions.dtype)
     left, strength = scaled(predictions, regularization_strength, scale, mask)
-    right, _ = scaled(targets, regularization_strength, scale, mask)
+    if left is predictions:
+        right = targets
+    else:
+        dtype = result_dtype(predictions.dtype, predictions.device)
+        if not (targets.is_floating_point() or targets.is_complex()):
+            targets = targets.to(dtype)  # as the operator does
+        right, _ = scaled(targets, regularization_strength, scale, mask)
     losses: Tensor = torch.ops.rank_relax.spearman_loss(left, right, strength, method, mask)
     if left is not predictions:
-        losses = in_dtype(losses, torch.promote_types(predictions.dtype, targets.dtype))
+        losses = losses.to(torch.promote_types(dtype, result_dtype(targets.dtype, targets.device)))
     if reduction == "none":
         return losses
     return losses.mean() if reduction == "mean" else losses.sum()
@@ -133,7 +137,7 @@ class SpearmanLoss(nn.Module):
         scale: Scale = None,
     ) -> None:
         super().__init__()
-        set_strength(self, regularization_strength)
+        set_strength(self, "SpearmanLoss", regularization_strength)
         self.method = method
         self.reduction: Reduction = reduction
         self.scale: Scale = scale

@@ -278,3 +278,49 @@ def test_a_gradient_of_another_dtype_is_refused_or_taken_as_the_inputs() -> None
     g, x = SOFT_RANK_BACKWARD.example((3, 4))
     with pytest.raises(REFUSED):
         SOFT_RANK_BACKWARD.overload(g.float(), x)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"scale": "std"}, {"regularization_strength": torch.tensor(2.0)}],
+    ids=["scale", "tensor strength"],
+)
+def test_scaled_scores_are_refused_as_others_are(options: dict[str, Any]) -> None:
+    def rank(input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return rank_relax.soft_rank(input, mask=mask, **options)
+
+    mask = torch.ones(X.shape, dtype=torch.bool)
+    for wrong in (mask.to("meta"), mask[:-1]):
+        assert_raises(ValueError, ("mask",), rank, X, wrong)
+    assert_raises(TypeError, ("mask",), rank, X, mask.int())
+    assert_raises(TypeError, ("input", "loat8"), rank, X.to(torch.float8_e4m3fn))
+
+
+def test_a_tensor_strength_of_eight_bits_is_a_type_error() -> None:
+    strength = torch.tensor(1.0).to(torch.float8_e4m3fn)
+    assert_raises(TypeError, ("regularization_strength",), rank_relax.soft_rank, X, strength)
+
+
+@pytest.mark.parametrize("module", [rank_relax.SoftRank, rank_relax.SpearmanLoss])
+def test_a_module_refuses_a_strength_when_it_is_made(module: type) -> None:
+    assert_raises(ValueError, ("regularization_strength", "[2]"), module, torch.ones(2))
+    assert_raises(TypeError, ("regularization_strength", "'sharp'"), module, "sharp")
+
+
+def test_vmap_over_numbers_does_not_rank_the_batch() -> None:
+    numbers = torch.randn(5)
+    with pytest.raises(ValueError, match="input must have at least one dimension"):
+        torch.vmap(torch.ops.rank_relax.soft_rank)(numbers)
+    with pytest.raises(ValueError, match="input must have at least one dimension"):
+        torch.vmap(torch.ops.rank_relax.soft_rank_backward)(numbers, numbers)
+    with pytest.raises(ValueError, match="predictions must have at least one dimension"):
+        torch.vmap(torch.ops.rank_relax.spearman_loss)(numbers, numbers)
+
+
+@pytest.mark.parametrize("shape", [(0, 2**32), (2**40, 0), (0, 2**62)])
+def test_no_items_take_no_time_however_large_the_other_size(shape: tuple[int, int]) -> None:
+    x = torch.empty(shape)
+    assert torch.ops.rank_relax.soft_rank(x).shape == shape
+    assert torch.ops.rank_relax.soft_rank_backward(x, x).shape == shape
+    if shape[0] == 0:
+        assert torch.ops.rank_relax.spearman_loss(x, x).shape == (0,)

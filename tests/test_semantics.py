@@ -185,6 +185,20 @@ class TestNarrowRows:
         # Differences are exact; sums of 50 of them to 1e-14 of their size.
         assert abs(loss - oracle.spearman_loss(predictions, targets, 1.0, method)) <= 1e-12
 
+    @pytest.mark.parametrize(
+        ("spread", "strength"), [(1e-30, 1e-300), (1e-200, 1e-200), (1.0, 1e-308)]
+    )
+    def test_a_differentiable_gradient_is_the_gradient(
+        self, method: str, spread: float, strength: float
+    ) -> None:
+        x = (torch.randn(6, dtype=torch.float64) * spread).requires_grad_()
+        t = torch.randn(6, dtype=torch.float64)
+        loss = rank_relax.spearman_loss(x, t, strength, method=method)
+        (plain,) = torch.autograd.grad(loss, x, retain_graph=True)
+        (differentiable,) = torch.autograd.grad(loss, x, create_graph=True)
+        assert plain.abs().max() > 0
+        assert (differentiable - plain).abs().max() <= 1e-12 * plain.abs().max()
+
 
 class TestTies:
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -291,6 +305,20 @@ class TestInfinities:
         assert gradient[x.isinf()].tolist() == [0, 0, 0]
         assert gradient[x.isfinite()].abs().min() > 0
         assert of_targets.isfinite().all()
+
+    @pytest.mark.parametrize("operator", ["soft_rank", "spearman_loss"])
+    def test_their_tangent_is_ignored(self, method: str, operator: str) -> None:
+        x, t = torch.tensor([INF, 1.0, 2.0, 0.5]), torch.tensor([1.0, 3.0, 2.0, 0.0])
+
+        def function(input: Tensor) -> Tensor:
+            if operator == "soft_rank":
+                return rank_relax.soft_rank(input, method=method)
+            return rank_relax.spearman_loss(input, t, method=method)
+
+        v = torch.tensor([0.0, 1.0, -1.0, 0.5])
+        _, expected = torch.func.jvp(function, (x,), (v,))
+        _, actual = torch.func.jvp(function, (x,), (v.index_fill(0, torch.tensor(0), NAN),))
+        assert torch.equal(actual, expected)
 
     def test_narrow_values_beside_an_infinity_are_still_correlated_with_it(
         self, method: str
@@ -468,6 +496,17 @@ class TestDtypes:
         # Rounding to the dtype of a number in [0, 1].
         assert (rank.double() - expected).abs().max() <= torch.finfo(dtype).eps / 2
 
+    def test_under_autocast_integer_targets_keep_their_order(self, method: str) -> None:
+        p = torch.randn(8).bfloat16()
+        t = torch.arange(8) + 1000  # which bfloat16 cannot tell apart
+        expected = rank_relax.spearman_loss(p.float(), t, method=method)
+        with torch.autocast("cpu"):
+            for strength in (1.0, torch.tensor(1.0)):
+                loss = rank_relax.spearman_loss(p, t, strength, method=method)
+                assert loss.dtype == torch.float32
+                assert abs(loss - expected) <= 2.4e-7
+            assert torch.ops.rank_relax.spearman_loss(p, t, 1.0, method) == expected
+
 
 class TestArguments:
     def test_the_largest_gets_rank_zero_in_descending_order(self, method: str) -> None:
@@ -566,6 +605,38 @@ class TestStrengthAsTensor:
             # Sums of 27 terms of order 1.
             assert abs(gradient - expected) <= 1e-12
 
+    @pytest.mark.parametrize(
+        ("x", "strength"),
+        [
+            ([0.0, 1e-9, 2e-9, 3e-9, 1.0], 1e9),  # near neighbours in a wide list
+            ([1e10, 2e10, 3e10, 4e10], 1e30),  # a product that overflows float32
+            ([1e-25, 3e-25, -2e-25], 1e-20),  # and one that it cannot hold
+            ([3e38, -3e38, 1e38], 1e-38),
+        ],
+    )
+    def test_it_loses_no_precision_to_float32(
+        self, method: str, x: list[float], strength: float
+    ) -> None:
+        p, t = torch.tensor(x), torch.arange(len(x)).float() ** 2
+        tensor = torch.tensor(strength, dtype=torch.float64)
+        by_number = rank_relax.soft_rank(p, strength, method=method)
+        by_tensor = rank_relax.soft_rank(p, tensor, method=method)
+        # Float64 inside both ways; one rounding to float32 at the end.
+        assert (by_tensor - by_number).abs().max() <= 1.2e-7
+        by_number = rank_relax.spearman_loss(p, t, strength, method=method)
+        by_tensor = rank_relax.spearman_loss(p, t, tensor, method=method)
+        assert abs(by_tensor - by_number) <= 2.4e-7
+
+    def test_on_empty_lists_it_has_gradient_zero(self, method: str) -> None:
+        strength = torch.tensor(2.0, requires_grad=True)
+        empty = torch.empty(3, 0)
+        loss = rank_relax.spearman_loss(empty, empty, strength, method=method)
+        rank = rank_relax.soft_rank(empty, strength, method=method)
+        (loss + rank.sum()).backward()
+        assert loss.item() == 0
+        assert strength.grad is not None
+        assert strength.grad.item() == 0
+
     def test_it_keeps_the_dtype_of_the_values(self, method: str) -> None:
         strength = torch.tensor(2.0)
         for dtype in DTYPES:
@@ -620,6 +691,18 @@ class TestScale:
         (gradient,) = torch.autograd.grad(loss(x, t), x)
         # A loss that doesn't change with the scale has no gradient along x.
         assert (gradient * x).sum(-1).abs().max() <= 1e-14
+
+    @pytest.mark.parametrize(
+        ("value", "dtype"),
+        [(1.4e-45, torch.float32), (4.2e-45, torch.float32), (5e-324, torch.float64)],
+    )
+    def test_a_constant_row_of_denormals_is_constant(
+        self, method: str, value: float, dtype: torch.dtype
+    ) -> None:
+        x = torch.full((4,), value, dtype=dtype)
+        assert rank_relax.soft_rank(x, method=method, scale="std").tolist() == [0.5] * 4
+        t = torch.arange(4).to(dtype)
+        assert rank_relax.spearman_loss(x, t, method=method, scale="std").item() == 1
 
     def test_a_constant_row_and_one_item_stay_what_they_are(self, method: str) -> None:
         for x, rank in ((torch.full((4,), 3.0), 0.5), (torch.tensor([3.0]), 0.0)):

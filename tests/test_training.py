@@ -2,6 +2,7 @@
 
 import copy
 import io
+import math
 import pickle
 import threading
 from collections.abc import Callable
@@ -238,6 +239,28 @@ def test_many_python_threads_at_once_give_what_one_gives() -> None:
         assert len(found) == 10
         for one in found:
             assert_equal(one, reference)
+
+
+def test_another_thread_that_writes_to_the_input_breaks_nothing() -> None:
+    """The numbers are then anything; the memory is not: an item's kind is read once."""
+    x = torch.randn(4, 3000)
+    shared = x.numpy()
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            shared[:] = math.nan
+            shared[:] = 1.0
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20):
+            gradient = torch.ops.rank_relax.soft_rank_backward(torch.ones_like(x), x)
+            assert gradient.shape == x.shape
+    finally:
+        stop.set()
+        writer.join()
 
 
 def test_threads_may_share_one_graph() -> None:

@@ -4,8 +4,8 @@
 
 At this size the work is small and the call is what takes the time. Every round times every line
 once, so that a slow moment of the machine falls on all of them; a ratio is the median over rounds
-of the ratios inside a round, with half of the rounds within the ± beside it. The error is that of
-the loss against the pairwise formula in float64.
+of the ratios inside a round, with half of the rounds within the ± beside it. The error is that
+against the same loss by a plain formula in float64.
 """
 
 import argparse
@@ -113,6 +113,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30, help="rounds of measurement")
     parser.add_argument("--json", type=Path, help="also write the table here")
     arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error("--rounds must be 2 or more: one round has no spread")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     table = measure(arguments.rounds)

@@ -3,77 +3,11 @@
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-Strength = float | Tensor
+from rank_relax._strength import DTYPES, Strength
+
 Scale = Literal["std"] | None
-
-SCORE_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-NUMBERS = (float, int, torch.SymFloat, torch.SymInt)
-
-
-def check_tensor(function: str, name: str, value: object) -> None:
-    """Raises the TypeError for an argument that is not a tensor at all."""
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{function}: {name} must be a torch.Tensor, got {type(value).__name__}; "
-            f"convert it with torch.as_tensor({name})"
-        )
-
-
-def check_mask(function: str, mask: object) -> None:
-    """As check_tensor, for an argument that may be absent."""
-    if mask is not None:
-        check_tensor(function, "mask", mask)
-
-
-def check_strength(function: str, strength: Strength) -> None:
-    """Raises for a strength that the operators could not even be asked about."""
-    if isinstance(strength, Tensor):
-        if strength.dim() > 0:
-            raise ValueError(
-                f"{function}: regularization_strength must be a float or a 0-dim tensor, got shape "
-                f"{list(strength.shape)}; to give each list its own, scale the scores instead"
-            )
-        if strength.dtype not in SCORE_DTYPES:
-            raise TypeError(
-                f"{function}: regularization_strength must be float64, float32, bfloat16 or "
-                f"float16, got {strength.dtype}; convert it with .float()"
-            )
-    elif isinstance(strength, bool) or not isinstance(strength, NUMBERS):
-        raise TypeError(
-            f"{function}: regularization_strength must be a float or a 0-dim tensor, got "
-            f"{strength!r}"
-        )
-
-
-def check_choice(function: str, name: str, value: object, choices: tuple[str | None, ...]) -> None:
-    """Raises the ValueError for an option that is none of its choices."""
-    if value not in choices:
-        listed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{function}: {name} must be one of {listed}, got {value!r}")
-
-
-def check_method(function: str, method: object) -> None:
-    """Raises the TypeError for a method that is no string; the operators know the names."""
-    if not isinstance(method, str):
-        raise TypeError(f"{function}: method must be a string, got {method!r}")
-
-
-def set_strength(module: nn.Module, function: str, strength: Strength) -> None:
-    """Gives a module its strength: a parameter, a buffer for another tensor, or a plain float."""
-    check_strength(function, strength)
-    if isinstance(strength, Tensor) and not isinstance(strength, nn.Parameter):
-        module.register_buffer("regularization_strength", strength)
-    else:
-        setattr(module, "regularization_strength", strength)  # noqa: B010  (Module has no such name)
-
-
-def describe_strength(strength: Strength) -> str:
-    """The strength as a module's ``extra_repr`` shows it."""
-    if isinstance(strength, Tensor):
-        return f"regularization_strength={'meta' if strength.is_meta else strength.item()}"
-    return f"regularization_strength={strength}"
 
 
 def result_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
@@ -101,10 +35,15 @@ def scaled(
     plain_strength = 1.0 if isinstance(strength, Tensor) else strength
     if scale is None and tensor_strength is None:
         return scores, plain_strength
-    if scores.dtype not in SCORE_DTYPES or scores.dim() == 0:
+    if scores.dtype not in DTYPES or scores.dim() == 0:
         return scores, plain_strength  # for the operators to refuse
     values = scores.double()
     if tensor_strength is not None:
+        if tensor_strength.is_meta and not scores.is_meta:
+            raise ValueError(
+                f"regularization_strength is on meta and has no value, but the scores are on "
+                f"{scores.device}; give it one with to_empty or torch.tensor"
+            )
         tensor_strength = tensor_strength.to(values)
         valid = (tensor_strength > 0) & torch.isfinite(tensor_strength)
         tensor_strength = torch.where(valid, tensor_strength, torch.nan)

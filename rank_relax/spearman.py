@@ -5,19 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from rank_relax._scores import (
-    Scale,
-    Strength,
-    check_choice,
-    check_mask,
-    check_method,
-    check_strength,
-    check_tensor,
-    describe_strength,
-    result_dtype,
-    scaled,
-    set_strength,
-)
+from rank_relax._checks import check_choice, check_mask, check_method, check_tensor
+from rank_relax._scores import Scale, result_dtype, scaled
+from rank_relax._strength import Strength, check_strength, describe_strength, set_strength
 
 Reduction = Literal["mean", "sum", "none"]
 

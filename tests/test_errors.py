@@ -301,6 +301,13 @@ def test_a_tensor_strength_of_eight_bits_is_a_type_error() -> None:
     assert_raises(TypeError, ("regularization_strength",), rank_relax.soft_rank, X, strength)
 
 
+def test_a_tensor_strength_without_a_value_is_a_value_error() -> None:
+    strength = torch.tensor(1.0, device="meta")
+    assert_raises(
+        ValueError, ("regularization_strength", "meta"), rank_relax.soft_rank, X, strength
+    )
+
+
 @pytest.mark.parametrize("module", [rank_relax.SoftRank, rank_relax.SpearmanLoss])
 def test_a_module_refuses_a_strength_when_it_is_made(module: type) -> None:
     assert_raises(ValueError, ("regularization_strength", "[2]"), module, torch.ones(2))

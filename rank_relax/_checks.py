@@ -1,0 +1,31 @@
+"""What is checked in Python: what the operators could not even be asked about."""
+
+from torch import Tensor
+
+
+def check_tensor(function: str, name: str, value: object) -> None:
+    """Raises the TypeError for an argument that is not a tensor at all."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{function}: {name} must be a torch.Tensor, got {type(value).__name__}; "
+            f"convert it with torch.as_tensor({name})"
+        )
+
+
+def check_mask(function: str, mask: object) -> None:
+    """As check_tensor, for an argument that may be absent."""
+    if mask is not None:
+        check_tensor(function, "mask", mask)
+
+
+def check_choice(function: str, name: str, value: object, choices: tuple[str | None, ...]) -> None:
+    """Raises the ValueError for an option that is none of its choices."""
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{function}: {name} must be one of {listed}, got {value!r}")
+
+
+def check_method(function: str, method: object) -> None:
+    """Raises the TypeError for a method that is no string; the operators know the names."""
+    if not isinstance(method, str):
+        raise TypeError(f"{function}: method must be a string, got {method!r}")

@@ -1,0 +1,45 @@
+"""The strength of a relaxation: a number, or a 0-dim tensor to learn or to schedule."""
+
+import torch
+from torch import Tensor, nn
+
+Strength = float | Tensor
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+NUMBERS = (float, int, torch.SymFloat, torch.SymInt)
+
+
+def check_strength(function: str, strength: Strength) -> None:
+    """Raises for what is no strength; its value is for the operators to check."""
+    if isinstance(strength, Tensor):
+        if strength.dim() > 0:
+            raise ValueError(
+                f"{function}: regularization_strength must be a float or a 0-dim tensor, got shape "
+                f"{list(strength.shape)}; to give each list its own, scale the scores instead"
+            )
+        if strength.dtype not in DTYPES:
+            raise TypeError(
+                f"{function}: regularization_strength must be float64, float32, bfloat16 or "
+                f"float16, got {strength.dtype}; convert it with .float()"
+            )
+    elif isinstance(strength, bool) or not isinstance(strength, NUMBERS):
+        raise TypeError(
+            f"{function}: regularization_strength must be a float or a 0-dim tensor, got "
+            f"{strength!r}"
+        )
+
+
+def set_strength(module: nn.Module, function: str, strength: Strength) -> None:
+    """Gives a module its strength: a parameter, a buffer for another tensor, or a plain float."""
+    check_strength(function, strength)
+    if isinstance(strength, Tensor) and not isinstance(strength, nn.Parameter):
+        module.register_buffer("regularization_strength", strength)
+    else:
+        setattr(module, "regularization_strength", strength)  # noqa: B010  (Module has no such name)
+
+
+def describe_strength(strength: Strength) -> str:
+    """The strength as a module's ``extra_repr`` shows it."""
+    if isinstance(strength, Tensor):
+        return f"regularization_strength={'meta' if strength.is_meta else strength.item()}"
+    return f"regularization_strength={strength}"

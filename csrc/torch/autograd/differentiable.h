@@ -9,8 +9,8 @@
 #include "torch/autograd/node.h"
 #include "torch/operators.h"
 
-// The steps that every Autograd kernel takes, as the in-tree operators take them: make a node run
-// the kernel below autograd, make a node if a gradient will be wanted, set the tangent.
+// The steps that every Autograd kernel takes, as the in-tree operators take them: run the kernel
+// below autograd, make a node if a gradient will be wanted, set the tangent.
 
 namespace rank_relax::autograd {
 

@@ -78,7 +78,7 @@ def soft_rank(
     values, strength = scaled(values, regularization_strength, scale, mask)
     if descending:
         values = -values
-    ranks: Tensor = torch.ops.rank_relax.soft_rank(values, strength, method, mask)
+    ranks: Tensor = torch.ops.rank_relax.soft_rank.default(values, strength, method, mask)
     if not normalize:
         counted = ~torch.isnan(scores) if mask is None else mask & ~torch.isnan(scores)
         ranks = ranks * (counted.sum(-1, keepdim=True) - 1).clamp(min=0)

@@ -79,7 +79,7 @@ def spearman_loss(
         if not (targets.is_floating_point() or targets.is_complex()):
             targets = targets.to(dtype)  # as the operator does
         right, _ = scaled(targets, regularization_strength, scale, mask)
-    losses: Tensor = torch.ops.rank_relax.spearman_loss(left, right, strength, method, mask)
+    losses: Tensor = torch.ops.rank_relax.spearman_loss.default(left, right, strength, method, mask)
     if left is not predictions:
         losses = losses.to(torch.promote_types(dtype, result_dtype(targets.dtype, targets.device)))
     if reduction == "none":

@@ -18,6 +18,17 @@ def check_mask(function: str, mask: object) -> None:
         check_tensor(function, "mask", mask)
 
 
+def check_same_shape(
+    function: str, other_name: str, other: Tensor, name: str, values: Tensor
+) -> None:
+    """Raises the operators' ValueError, for shapes that they would see rearranged."""
+    if other.shape != values.shape:
+        raise ValueError(
+            f"{function}: {other_name} must have the shape of {name}, {list(values.shape)}, got "
+            f"{list(other.shape)}; use expand_as to repeat one over a batch"
+        )
+
+
 def check_choice(function: str, name: str, value: object, choices: tuple[str | None, ...]) -> None:
     """Raises the ValueError for an option that is none of its choices."""
     if value not in choices:

@@ -3,9 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from rank_relax._checks import check_choice, check_mask, check_method, check_tensor
+from rank_relax._checks import (
+    check_choice,
+    check_mask,
+    check_method,
+    check_same_shape,
+    check_tensor,
+)
 from rank_relax._scores import Scale, result_dtype, scaled
-from rank_relax._strength import Strength, check_strength, describe_strength, set_strength
+from rank_relax._strength import DTYPES, Strength, check_strength, describe_strength, set_strength
 
 
 def soft_rank(
@@ -23,15 +29,16 @@ def soft_rank(
 
     .. math:: R_i = \frac{1}{n-1} \sum_{j \neq i} F(\alpha (x_i - x_j))
 
-    with F a smooth CDF and α the ``regularization_strength``: 0 for the smallest item, 1 for the
-    largest, and the hard ranks, divided by n - 1, as α grows. Sixteen times differentiable.
+    with F a smooth CDF and α the ``regularization_strength``: nearest 0 for the smallest item,
+    nearest 1 for the largest, and the hard ranks, divided by n - 1, as α grows. Sixteen times
+    differentiable.
 
     Args:
         input: Scores, of any shape and strides, float64, float32, bfloat16 or float16.
         regularization_strength: Sharpness α > 0, in units of 1/score: larger is closer to the hard
             ranks. (The parameter of this name in torchsort is the inverse, 1/α.) A 0-dim tensor
             makes it learnable, and is the way to schedule it under ``torch.compile``; where its
-            value is not positive and finite the ranks are NaN.
+            value is not positive and finite the ranks that count are NaN.
         method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ, as in SoftRank.
         dim: The dimension that holds a list.
         descending: Rank -x instead: the largest item gets 0.
@@ -51,6 +58,7 @@ def soft_rank(
     Raises:
         TypeError: for an argument of a type or dtype that is not listed here.
         ValueError: for a value that is not listed here, or a mask of another shape.
+        IndexError: for a ``dim`` that ``input`` does not have.
 
     References:
         Qin, Liu, Li, "A general approximation framework for direct optimization of information
@@ -71,12 +79,13 @@ def soft_rank(
     check_choice("soft_rank", "scale", scale, (None, "std"))
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
-    if moved and mask is not None and mask.dim() == input.dim():
+    if moved and mask is not None:
+        check_same_shape("soft_rank", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
     # Counts of a half-precision list are worth more digits than its ranks have.
     values = scores if normalize else _at_least_float32(scores)
     values, strength = scaled(values, regularization_strength, scale, mask)
-    if descending:
+    if descending and values.dtype in DTYPES:  # the operator refuses the others
         values = -values
     ranks: Tensor = torch.ops.rank_relax.soft_rank.default(values, strength, method, mask)
     if not normalize:
@@ -106,8 +115,8 @@ class SoftRank(nn.Module):
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
 
     Raises:
-        TypeError: when called, as :func:`soft_rank`.
-        ValueError: when called, as :func:`soft_rank`.
+        TypeError: for a strength that is no number; when called, as :func:`soft_rank`.
+        ValueError: for a strength with dimensions; when called, as :func:`soft_rank`.
 
     References:
         Those of :func:`soft_rank`.

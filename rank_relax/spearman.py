@@ -102,8 +102,8 @@ class SpearmanLoss(nn.Module):
         ``[...]`` for ``reduction="none"``.
 
     Raises:
-        TypeError: when called, as :func:`spearman_loss`.
-        ValueError: when called, as :func:`spearman_loss`.
+        TypeError: for a strength that is no number; when called, as :func:`spearman_loss`.
+        ValueError: for a strength with dimensions; when called, as :func:`spearman_loss`.
 
     References:
         Those of :func:`spearman_loss`.

@@ -150,7 +150,7 @@ class TestNarrowRows:
         predictions = unit * spread
         loss, gradient, _ = loss_and_gradients(predictions, targets, method)
         exact = oracle.spearman_loss(predictions, targets, 1.0, method)
-        # Rounding of the loss, in [0, 2], and no more: 1e-6 relative of rho is the promise.
+        # Rounding of the loss, in [0, 2], and no more.
         tolerance = 4 * torch.finfo(dtype).eps
         assert abs(loss.double() - exact) <= tolerance
         # The gradient grows as the spread shrinks, with 1e-5 (1e-11) of relative precision.
@@ -158,6 +158,18 @@ class TestNarrowRows:
         (reference,) = torch.autograd.grad(oracle.spearman_loss(leaf, targets, 1.0, method), leaf)
         error = (gradient.double() - reference).abs().max() / reference.abs().max()
         assert error <= (1e-11 if dtype == torch.float64 else 1e-5)
+
+    @pytest.mark.parametrize("spread", [1e-6, 1e-12, 1e-30])
+    def test_a_correlation_of_narrow_rows_keeps_its_relative_precision(
+        self, method: str, spread: float
+    ) -> None:
+        unit = torch.randn(50)
+        predictions, targets = unit * spread, -unit + 0.7 * torch.randn(50)
+        loss, *_ = loss_and_gradients(predictions, targets, method)
+        rho = 1 - loss.double()
+        exact = 1 - oracle.spearman_loss(predictions, targets, 1.0, method)
+        assert exact < -0.5
+        assert abs(rho - exact) <= 2e-6 * abs(exact)
 
     @pytest.mark.parametrize("spread", [1e-6, 1e-12, 1e-30])
     def test_two_narrow_rows_correlate_as_their_values_do(self, method: str, spread: float) -> None:
@@ -612,11 +624,11 @@ class TestStrengthAsTensor:
             ([1e10, 2e10, 3e10, 4e10], 1e30),  # a product that overflows float32
             ([1e-25, 3e-25, -2e-25], 1e-20),  # and one that it cannot hold
             ([3e38, -3e38, 1e38], 1e-38),
+            ([-2e10, -1e10, 1e10, 2e10], 1e300),  # one that overflows float64
+            ([1e-30, 2e-30, 4e-30, 3e-30], 1e-300),  # and one that it cannot hold
         ],
     )
-    def test_it_loses_no_precision_to_float32(
-        self, method: str, x: list[float], strength: float
-    ) -> None:
+    def test_it_loses_no_precision(self, method: str, x: list[float], strength: float) -> None:
         p, t = torch.tensor(x), torch.arange(len(x)).float() ** 2
         tensor = torch.tensor(strength, dtype=torch.float64)
         by_number = rank_relax.soft_rank(p, strength, method=method)
@@ -642,6 +654,19 @@ class TestStrengthAsTensor:
         for dtype in DTYPES:
             x = torch.randn(5).to(dtype)
             assert rank_relax.soft_rank(x, strength, method=method).dtype == dtype
+
+    def test_its_second_derivatives_are_right(self, method: str) -> None:
+        x, t = torch.randn(2, 2, 5, dtype=torch.float64, requires_grad=True)
+        strength = torch.tensor(1.7, dtype=torch.float64, requires_grad=True)
+
+        def rank(x: Tensor, strength: Tensor) -> Tensor:
+            return rank_relax.soft_rank(x, strength, method=method, scale="std")
+
+        def loss(x: Tensor, t: Tensor, strength: Tensor) -> Tensor:
+            return rank_relax.spearman_loss(x, t, strength, method=method)
+
+        assert torch.autograd.gradgradcheck(rank, (x, strength), check_fwd_over_rev=True)
+        assert torch.autograd.gradgradcheck(loss, (x, t, strength), check_fwd_over_rev=True)
 
 
 class TestScale:

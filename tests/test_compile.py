@@ -7,6 +7,7 @@ import pytest
 import torch
 from operators import Operator, Setting, random_mask
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
 
 import rank_relax
 
@@ -148,6 +149,16 @@ def test_an_annealed_strength_never_goes_stale(kind: str, dynamic: bool | None) 
         assert_equal(actual, expected)
         results.append(actual[0].item())
     assert len(set(results)) == len(set(ANNEALED))
+
+
+def test_a_tensor_strength_compiles_once_for_all_its_values() -> None:
+    """Beyond any limit on recompilations, which a float that changes runs into."""
+    p, t = torch.randn(2, 3, 8)
+    counter = CompileCounterWithBackend("aot_eager")
+    graph = torch.compile(rank_relax.spearman_loss, fullgraph=True, backend=counter)
+    for strength in torch.linspace(0.5, 8, 20):
+        assert_equal([graph(p, t, strength)], [rank_relax.spearman_loss(p, t, strength)])
+    assert counter.frame_count == 1
 
 
 @DYNAMIC

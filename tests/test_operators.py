@@ -216,7 +216,7 @@ def test_the_gradient_is_that_of_the_oracle(
 class TestFiniteDifferences:
     """torch's own checks: reverse and forward mode, batched, and each over the other."""
 
-    shape = (2, 4)
+    shape = (2, 5)
 
     def test_first_derivatives(
         self, operator: Operator, method: str, masked: bool, device: str
@@ -224,6 +224,7 @@ class TestFiniteDifferences:
         mask = random_mask(self.shape, device) if masked else None
         setting = Setting(1.3, method, mask)
         tensors = operator.example(self.shape, device=device, requires_grad=True)
+        self.assert_has_gradients(operator, tensors, setting)
         assert gradcheck(
             lambda *inputs: operator(inputs, setting),
             tensors,
@@ -238,12 +239,20 @@ class TestFiniteDifferences:
         mask = random_mask(self.shape, device) if masked else None
         setting = Setting(1.3, method, mask)
         tensors = operator.example(self.shape, device=device, requires_grad=True)
+        self.assert_has_gradients(operator, tensors, setting)
         assert gradgradcheck(
             lambda *inputs: operator(inputs, setting),
             tensors,
             check_fwd_over_rev=True,
             check_batched_grad=True,
         )
+
+    @staticmethod
+    def assert_has_gradients(operator: Operator, tensors: Tensors, setting: Setting) -> None:
+        """Of zeros alone the checks would hold, and show nothing."""
+        output = operator(tensors, setting)
+        gradients = torch.autograd.grad(output, tensors, torch.randn_like(output))
+        assert all(gradient.abs().max() > 1e-3 for gradient in gradients)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,8 +4,11 @@ import copy
 import io
 import math
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -239,6 +242,30 @@ def test_many_python_threads_at_once_give_what_one_gives() -> None:
         assert len(found) == 10
         for one in found:
             assert_equal(one, reference)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux tells what a thread ran")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_run_on_as_many_threads_as_torch_was_told(threads: int) -> None:
+    """The processor time of all threads but the first, in a process of their own."""
+    program = f"""
+import os
+import torch, rank_relax
+torch.set_num_threads({threads})
+def ticks():
+    others = set(os.listdir("/proc/self/task")) - {{str(os.getpid())}}
+    stats = [open(f"/proc/self/task/{{other}}/stat").read() for other in others]
+    return sum(int(stat.rpartition(")")[2].split()[11]) for stat in stats)
+x = torch.randn(200, 1000)
+before = ticks()
+for _ in range(5):
+    rank_relax.soft_rank(x)
+print(ticks() - before)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], text=True, capture_output=True, check=True
+    )
+    assert (int(result.stdout) > 0) == (threads > 1)
 
 
 def test_another_thread_that_writes_to_the_input_breaks_nothing() -> None:

@@ -227,6 +227,24 @@ def test_vmap_of_a_gradient_makes_no_more_calls_than_one_gradient(unbatched: str
         assert torch.equal(actual[index], grad(loss)(*row))
 
 
+def test_a_batch_of_gradients_is_one_call(operator: Operator) -> None:
+    """torch.autograd.grad(is_grads_batched=True), which has a batching of its own."""
+    tensors = operator.example((3, 6), requires_grad=True)
+    output = operator(tensors, Setting())
+    cotangents = torch.randn(5, *output.shape, dtype=output.dtype)
+    with KernelCalls() as one:
+        torch.autograd.grad(output, tensors, cotangents[0], retain_graph=True)
+    with KernelCalls() as batch:
+        actual = torch.autograd.grad(
+            output, tensors, cotangents, retain_graph=True, is_grads_batched=True
+        )
+    assert sorted(batch.names) == sorted(one.names)
+    for index, cotangent in enumerate(cotangents):
+        expected = torch.autograd.grad(output, tensors, cotangent, retain_graph=True)
+        for together, alone in zip(actual, expected, strict=True):
+            assert (together[index] - alone).abs().max() <= 1e-13 * (1 + alone.abs().max())
+
+
 def test_a_call_outside_of_transforms_is_one_kernel_forward_and_one_backward() -> None:
     for operator in (SOFT_RANK, SPEARMAN_LOSS):
         tensors = operator.example((B, N))

@@ -132,7 +132,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     if fetched.returncode:
         if os.environ.get("CI"):
             pytest.fail("pip reaches no index that has ninja and setuptools")
-        pytest.skip("pip reaches no index that has ninja and setuptools")
+        pytest.skip(reason="pip reaches no index that has ninja and setuptools")
     return environment
 
 

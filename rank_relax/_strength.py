@@ -1,12 +1,14 @@
 """The strength of a relaxation: a number, or a 0-dim tensor to learn or to schedule."""
 
+import numbers
+
 import torch
 from torch import Tensor, nn
 
 Strength = float | Tensor
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-NUMBERS = (float, int, torch.SymFloat, torch.SymInt)
+NUMBERS = (numbers.Real, torch.SymFloat, torch.SymInt)  # NumPy's numbers too
 
 
 def check_strength(function: str, strength: Strength) -> None:

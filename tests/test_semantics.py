@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import oracle
 import pytest
 import torch
@@ -286,6 +287,12 @@ class TestStrength:
         exact = oracle.spearman_loss(x, torch.tensor([1.0, 2.0, 3.0, 0.0]), 1.0, method)
         assert abs(loss - exact) <= 4e-7
         assert not gradient.isnan().any()
+
+    def test_numpy_numbers_are_strengths(self, method: str) -> None:
+        x = torch.randn(5)
+        expected = rank_relax.soft_rank(x, 2.0, method=method)
+        for strength in (np.float32(2), np.float64(2), np.int64(2)):
+            assert torch.equal(rank_relax.soft_rank(x, strength, method=method), expected)
 
 
 class TestInfinities:

@@ -39,18 +39,7 @@ void check_shape(const char* op, const char* other_name, const at::Tensor& other
                     other.sym_sizes(), "; use expand_as to repeat one over a batch");
 }
 
-}  // namespace
-
-void check_values(const char* op, const char* name, const at::Tensor& values) {
-  TORCH_CHECK_TYPE(is_supported(values.scalar_type()), op, ": ", name,
-                   " must be float64, float32, bfloat16 or float16, got ",
-                   name_of(values.scalar_type()), "; convert it, with ", name,
-                   ".float() for example");
-  TORCH_CHECK_VALUE(values.dim() > 0, op, ": ", name,
-                    " must have at least one dimension, the last of which is ranked, got a 0-dim "
-                    "tensor");
-}
-
+/// Strength and method; the mask if given: bool, on the device and of the shape of `values`.
 void check_options(const char* op, const char* name, const at::Tensor& values,
                    const Options& options) {
   const double strength = options.regularization_strength;
@@ -67,11 +56,24 @@ void check_options(const char* op, const char* name, const at::Tensor& values,
   check_shape(op, "mask", *options.mask, name, values);
 }
 
+/// `other` has the dtype, device and shape of `values`.
 void check_matches(const char* op, const char* other_name, const at::Tensor& other,
                    const char* name, const at::Tensor& values) {
   check_dtype(op, other_name, other, values.scalar_type());
   check_device(op, other_name, other, name, values);
   check_shape(op, other_name, other, name, values);
+}
+
+}  // namespace
+
+void check_values(const char* op, const char* name, const at::Tensor& values) {
+  TORCH_CHECK_TYPE(is_supported(values.scalar_type()), op, ": ", name,
+                   " must be float64, float32, bfloat16 or float16, got ",
+                   name_of(values.scalar_type()), "; convert it, with ", name,
+                   ".float() for example");
+  TORCH_CHECK_VALUE(values.dim() > 0, op, ": ", name,
+                    " must have at least one dimension, the last of which is ranked, got a 0-dim "
+                    "tensor");
 }
 
 void check_soft_rank(const at::Tensor& input, const Options& options) {

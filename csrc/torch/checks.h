@@ -12,14 +12,6 @@ namespace rank_relax {
 /// A float64, float32, bfloat16 or float16 tensor with at least one dimension.
 void check_values(const char* op, const char* name, const at::Tensor& values);
 
-/// Strength and method; the mask if given: bool, on the device and of the shape of `values`.
-void check_options(const char* op, const char* name, const at::Tensor& values,
-                   const Options& options);
-
-/// `other` has the dtype, device and shape of `values`.
-void check_matches(const char* op, const char* other_name, const at::Tensor& other,
-                   const char* name, const at::Tensor& values);
-
 void check_soft_rank(const at::Tensor& input, const Options& options);
 void check_soft_rank_backward(const at::Tensor& grad_output, const at::Tensor& input,
                               const Options& options);

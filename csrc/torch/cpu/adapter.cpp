@@ -3,8 +3,6 @@
 #include <c10/util/Exception.h>
 #include <torch/csrc/stable/c/shim.h>
 
-#include <exception>
-
 #include "torch/checks.h"
 
 namespace rank_relax {

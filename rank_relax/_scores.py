@@ -52,12 +52,12 @@ def scaled(
         counts = torch.isfinite(scores.detach())
         if mask is not None and _fits(mask, scores):
             counts = counts & mask
+        others = values
         values = _standardized(values, counts) if scale == "std" else _centered(values, counts)
         # Infinities keep their place, and 0·inf stays out of the strength's gradient.
-        others = scores.double()
         if tensor_strength is not None:
             others = torch.where(valid, others, torch.nan)
-            values = _times(torch.where(counts, values, 0), tensor_strength)
+            values = _times(values, tensor_strength)
         values = torch.where(counts, values, others)
     elif tensor_strength is not None:
         values = values * tensor_strength  # empty, and part of the strength's graph

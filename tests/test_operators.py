@@ -221,12 +221,9 @@ class TestFiniteDifferences:
     def test_first_derivatives(
         self, operator: Operator, method: str, masked: bool, device: str
     ) -> None:
-        mask = random_mask(self.shape, device) if masked else None
-        setting = Setting(1.3, method, mask)
-        tensors = operator.example(self.shape, device=device, requires_grad=True)
-        self.assert_has_gradients(operator, tensors, setting)
+        function, tensors = self.with_gradients(operator, method, masked, device)
         assert gradcheck(
-            lambda *inputs: operator(inputs, setting),
+            function,
             tensors,
             check_forward_ad=True,
             check_batched_grad=True,
@@ -236,23 +233,24 @@ class TestFiniteDifferences:
     def test_second_derivatives(
         self, operator: Operator, method: str, masked: bool, device: str
     ) -> None:
+        function, tensors = self.with_gradients(operator, method, masked, device)
+        assert gradgradcheck(function, tensors, check_fwd_over_rev=True, check_batched_grad=True)
+
+    def with_gradients(
+        self, operator: Operator, method: str, masked: bool, device: str
+    ) -> tuple[Callable[..., Tensor], Tensors]:
+        """The operator of its tensors, with gradients: of zeros the checks would show nothing."""
         mask = random_mask(self.shape, device) if masked else None
         setting = Setting(1.3, method, mask)
         tensors = operator.example(self.shape, device=device, requires_grad=True)
-        self.assert_has_gradients(operator, tensors, setting)
-        assert gradgradcheck(
-            lambda *inputs: operator(inputs, setting),
-            tensors,
-            check_fwd_over_rev=True,
-            check_batched_grad=True,
-        )
 
-    @staticmethod
-    def assert_has_gradients(operator: Operator, tensors: Tensors, setting: Setting) -> None:
-        """Of zeros alone the checks would hold, and show nothing."""
-        output = operator(tensors, setting)
+        def function(*inputs: Tensor) -> Tensor:
+            return operator(inputs, setting)
+
+        output = function(*tensors)
         gradients = torch.autograd.grad(output, tensors, torch.randn_like(output))
         assert all(gradient.abs().max() > 1e-3 for gradient in gradients)
+        return function, tensors
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -644,7 +644,8 @@ class TestStrengthAsTensor:
         assert (by_tensor - by_number).abs().max() <= 1.2e-7
         by_number = rank_relax.spearman_loss(p, t, strength, method=method)
         by_tensor = rank_relax.spearman_loss(p, t, tensor, method=method)
-        assert abs(by_tensor - by_number) <= 2.4e-7
+        # Four rounded rows of ranks, of a standard deviation of 0.4 or so, and the loss.
+        assert abs(by_tensor - by_number) <= 4 * 6e-8 / 0.4 + 1.2e-7
 
     def test_on_empty_lists_it_has_gradient_zero(self, method: str) -> None:
         strength = torch.tensor(2.0, requires_grad=True)

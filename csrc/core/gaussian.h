@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "core/series_spread.h"
+
 namespace rank_relax {
 
 /// The standard normal CDF, F(d) = Φ(d), as in SoftRank (Taylor et al. 2008).
@@ -10,6 +12,15 @@ namespace rank_relax {
 /// polynomials He_0 = 1, He_1 = d, He_{k+1} = d He_k - k He_{k-1}.
 struct Gaussian {
   static constexpr const char* name = "gaussian";
+
+  static constexpr SeriesSpread series_spread = {
+      {{{0.9, 2.5, 4.1, 5.9, 7.7, 9.3, 11.1, 12.7, 14.3, 15.9, 17.5, 19.3, 20.9, 22.5, 24.0},
+        {0.7, 2.1, 3.5, 5.1, 6.7, 8.3, 9.7, 11.3, 12.9, 14.3, 15.9, 17.3, 18.9, 20.3, 21.9},
+        {0.7, 1.9, 3.3, 4.7, 6.3, 7.7, 9.3, 10.7, 12.1, 13.7, 14.9, 16.5, 17.9, 19.4, 20.8}},
+       {{0.1, 0.5, 1.3, 2.3, 3.5, 4.5, 5.7, 6.9, 8.1, 9.3, 10.3, 11.5, 12.7, 13.7, 14.9},
+        {0.1, 0.5, 1.3, 2.1, 3.1, 4.3, 5.3, 6.5, 7.5, 8.7, 9.7, 10.9, 11.9, 13.1, 14.1},
+        {0.1, 0.5, 1.1, 2.1, 2.9, 4.1, 5.1, 6.1, 7.3, 8.3, 9.3, 10.5, 11.5, 12.5, 13.7}}}};
+  static constexpr BoxGrid box_grid[] = {{0.8, 6}, {1.25, 8.75}};
 
   static double coordinate(double d) { return d; }
   static constexpr double factored_spread = 0;  // Φ of a difference does not factor

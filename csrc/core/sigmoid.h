@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 
+#include "core/series_spread.h"
+
 namespace rank_relax {
 
 /// The logistic CDF, F(d) = 1 / (1 + e^-d).
@@ -12,6 +14,15 @@ namespace rank_relax {
 /// Q_1 = 1, Q_{k+1}(m) = m Q_k(m) - (1 - m^2)/2 Q_k'(m).
 struct Sigmoid {
   static constexpr const char* name = "sigmoid";
+
+  static constexpr SeriesSpread series_spread = {
+      {{{1.3, 2.9, 4.5, 6.3, 7.9, 9.5, 10.9, 12.5, 14.1, 15.5, 17.1, 18.5, 20.1, 21.6, 23.2},
+        {0.9, 2.3, 3.7, 5.1, 6.5, 7.9, 9.3, 10.7, 11.9, 13.3, 14.7, 15.9, 17.3, 18.7, 19.9},
+        {0.7, 1.9, 3.3, 4.5, 5.7, 6.9, 8.1, 9.3, 10.5, 11.7, 12.9, 14.1, 15.3, 16.4, 17.6}},
+       {{0.1, 0.7, 1.5, 2.3, 3.1, 4.1, 4.9, 5.7, 6.5, 7.3, 8.1, 8.9, 9.7, 10.6, 11.4},
+        {0.1, 0.5, 1.3, 2.1, 2.9, 3.7, 4.5, 5.3, 5.9, 6.7, 7.5, 8.3, 8.9, 9.7, 10.4},
+        {0.1, 0.5, 1.1, 1.9, 2.7, 3.3, 4.1, 4.9, 5.5, 6.3, 6.9, 7.7, 8.3, 9.0, 9.7}}}};
+  static constexpr BoxGrid box_grid[] = {{1.0, 18}, {1.25, 36}};
 
   /// The coordinate of one difference, to full relative precision however small d is.
   static double coordinate(double d) {

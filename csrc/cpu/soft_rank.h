@@ -8,7 +8,7 @@
 namespace rank_relax::cpu {
 
 // `output` is contiguous, [count, size]. `method` is the name of a smooth CDF; Scalar is float or
-// double. Cost: O(size²) a row.
+// double. Cost: O(size) a row; O(size²) for derivatives of order 3 and more.
 
 /// R_i = 1/(n-1) Σ_{j≠i} F(α (x_i - x_j)); 0 where masked or n = 1.
 template <class Scalar>

@@ -1,6 +1,7 @@
 // Tests of csrc/core and csrc/cpu with no torch at all, to be run under sanitizers: every number
 // against a plain long double formula, and every way of laying out or splitting the same work.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -12,7 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include "core/box_series.h"
 #include "core/correlation.h"
+#include "core/kernel_series.h"
 #include "core/lane_sum.h"
 #include "core/pairwise_sum.h"
 #include "core/smooth_cdf.h"
@@ -382,9 +385,103 @@ void narrow_rows_keep_their_correlation() {
   }
 }
 
+double chebyshev(int k, double t) { return std::cos(k * std::acos(std::clamp(t, -1.0, 1.0))); }
+
+/// The largest |series - kernel| over a grid of pairs of points in two boxes.
+template <class Cdf, class Series>
+double truncation_error(int order, double distance, double half_width, const Series& series) {
+  double largest = 0;
+  for (int a = 0; a <= 24; ++a) {
+    for (int b = 0; b <= 24; ++b) {
+      const double t = std::cos(3.14159265358979 * a / 24), s = std::cos(3.14159265358979 * b / 24);
+      const double exact = kernel<Cdf>(order, distance + half_width * (t - s));
+      largest = std::max(largest, std::abs(series(t, s) - exact));
+    }
+  }
+  return largest;
+}
+
+template <class Cdf>
+void series_are_as_exact_as_they_say() {
+  constexpr double kSingleError[] = {4.2e-8, 2.2e-8, 2.2e-8};
+  for (const Precision precision : {kSingle, kDouble}) {
+    for (int order = 0; order < kSeriesOrders; ++order) {
+      const double bound = precision == kSingle ? kSingleError[order] : 2e-14;
+      const std::string name = std::string(Cdf::name) + " of order " + std::to_string(order);
+      for (int terms = kFewestTerms; terms <= kMostTerms; terms += 8) {
+        const OneBoxSeries& series = one_box_series<Cdf>(precision, order, terms);
+        const auto value = [&](double t, double s) {
+          double sum = 0;
+          for (int l = 0; l < terms; ++l) {
+            for (int k = 0; k < terms; ++k) {
+              sum +=
+                  series.coefficients[l * series.row_size + k] * chebyshev(k, t) * chebyshev(l, s);
+            }
+          }
+          return sum;
+        };
+        expect(truncation_error<Cdf>(order, 0, series.half_width, value) <= bound,
+               name + ", " + std::to_string(terms) + " terms in one box");
+      }
+      const GridSeries& grid = grid_series<Cdf>(precision, order);
+      for (const int distance : {0, 1, 2, 3, grid.reach}) {
+        const double* coefficients = grid.coefficients.data() + distance * grid.terms * grid.terms;
+        const auto value = [&](double t, double s) {
+          double sum = 0;
+          for (int l = 0; l < grid.terms; ++l) {
+            for (int k = 0; k < grid.terms; ++k) {
+              sum += coefficients[l * grid.terms + k] * std::pow(t, k) * std::pow(s, l);
+            }
+          }
+          return sum;
+        };
+        const double of_grid = precision == kSingle && order == 2 ? 5e-8 : bound;
+        expect(
+            truncation_error<Cdf>(order, distance * grid.width, grid.width / 2, value) <= of_grid,
+            name + ", boxes " + std::to_string(distance) + " apart");
+      }
+    }
+  }
+}
+
+template <class Cdf>
+void pieces_are_as_exact_as_their_box() {
+  for (int order = 0; order < kSeriesOrders; ++order) {
+    for (const int terms : {kFewestTermsForPieces, 32, kMostTermsForPieces}) {
+      const PieceSeries& pieces = piece_series<Cdf>(order, terms);
+      const double half_width = one_box_series<Cdf>(kSingle, order, terms).half_width;
+      double largest = 0;
+      for (double t = -1; t <= 1; t += 0.03125) {
+        const double position = kPiecesPerUnit * t + (kPieces - 1) / 2.0;
+        const int piece = static_cast<int>(std::nearbyint(position));
+        expect(0 <= piece && piece < kPieces, "every coordinate has a piece");
+        for (double s = -1; s <= 1; s += 0.0625) {
+          double sum = 0;
+          for (int l = 0; l < terms; ++l) {
+            for (int p = 0; p < kPieceTerms; ++p) {
+              sum += pieces.coefficients[(l * kPieceTerms + p) * kPieces + piece] *
+                     std::pow(2 * (position - piece), p) * chebyshev(l, s);
+            }
+          }
+          const double exact = kernel<Cdf>(order, half_width * (t - s));
+          largest = std::max(largest, std::abs(sum - exact));
+        }
+      }
+      // The coefficients are rounded to float32, half an ulp of 1/2 each.
+      expect(largest <= 1.2e-7, std::string(Cdf::name) + " of order " + std::to_string(order) +
+                                    ", pieces of " + std::to_string(terms) +
+                                    " terms: " + std::to_string(largest * 1e9) + "e-9");
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
+  series_are_as_exact_as_they_say<Sigmoid>();
+  series_are_as_exact_as_they_say<Gaussian>();
+  pieces_are_as_exact_as_their_box<Sigmoid>();
+  pieces_are_as_exact_as_their_box<Gaussian>();
   lane_sum_adds_every_term_once();
   cdf_keeps_relative_precision<Sigmoid>();
   cdf_keeps_relative_precision<Gaussian>();

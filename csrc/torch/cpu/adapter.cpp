@@ -3,6 +3,9 @@
 #include <c10/util/Exception.h>
 #include <torch/csrc/stable/c/shim.h>
 
+#include <stdexcept>
+
+#include "cpu/instruction_set.h"
 #include "torch/checks.h"
 
 namespace rank_relax {
@@ -17,6 +20,14 @@ void torch_parallel_for(int64_t count, int64_t grain, const cpu::Work& work) {
   const AOTITorchError error =
       ::torch_parallel_for(0, count, grain, call, const_cast<cpu::Work*>(&work));
   TORCH_CHECK(error == AOTI_TORCH_SUCCESS, "rank_relax: a CPU kernel failed; is memory exhausted?");
+}
+
+void check_instruction_set() {
+  try {
+    cpu::instruction_set();
+  } catch (const std::invalid_argument& error) {
+    TORCH_CHECK_VALUE(false, "rank_relax: ", error.what());
+  }
 }
 
 at::Tensor at_least_float32(const at::Tensor& values) {

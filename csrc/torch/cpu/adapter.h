@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
 
 #include <optional>
 
@@ -23,8 +24,16 @@ inline cpu::Rows<uint8_t> mask_rows(const std::optional<at::Tensor>& mask) {
           mask->strides().data(), mask->dim()};
 }
 
+/// ValueError if the environment asks for an instruction set that this machine lacks.
+void check_instruction_set();
+
 template <class Scalar>
 cpu::Batch<Scalar> batch_of(const at::Tensor& input, const std::optional<at::Tensor>& mask) {
+  check_instruction_set();
+  constexpr int64_t kLongest = 0xffffffff;
+  TORCH_CHECK_VALUE(input.size(-1) <= kLongest || input.numel() == 0,
+                    "rank_relax: a list can have ", kLongest, " items at most, got ",
+                    input.size(-1));
   int64_t count = 1;
   for (const int64_t size : input.sizes().slice(0, input.dim() - 1)) count *= size;
   return {count, input.size(-1), rows_of<Scalar>(input), mask_rows(mask)};

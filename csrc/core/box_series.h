@@ -1,0 +1,137 @@
+#pragma once
+
+#include <cmath>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/kernel_series.h"
+#include "core/series_spread.h"
+
+namespace rank_relax {
+
+/// The series of one kernel in one box over a whole row, coefficients [l][k] of T_k(t) T_l(s) with
+/// rows padded to kRowSize.
+struct OneBoxSeries {
+  static constexpr int kPadding = 8;
+
+  int terms;
+  int row_size;
+  double half_width;
+  std::vector<double> coefficients;
+  std::vector<float> single_coefficients;
+
+  template <class Scalar>
+  const Scalar* coefficients_as() const {
+    if constexpr (sizeof(Scalar) == 4) {
+      return single_coefficients.data();
+    } else {
+      return coefficients.data();
+    }
+  }
+};
+
+/// The number of terms for a scaled spread; 0 if there is no series for it.
+template <class Cdf>
+int one_box_terms(Precision precision, int order, double spread) {
+  const double* widest = Cdf::series_spread.spread[precision][order];
+  for (int i = 0; i < kTermCounts; ++i) {
+    if (spread <= widest[i]) return kFewestTerms + i * kTermStep;
+  }
+  return 0;
+}
+
+/// The series with that many terms. Made at its first use and kept.
+template <class Cdf>
+const OneBoxSeries& one_box_series(Precision precision, int order, int terms) {
+  static std::once_flag once[2][kSeriesOrders][kTermCounts];
+  static OneBoxSeries kept[2][kSeriesOrders][kTermCounts];
+  const int which = (terms - kFewestTerms) / kTermStep;
+  OneBoxSeries& series = kept[precision][order][which];
+  std::call_once(once[precision][order][which], [&] {
+    constexpr int kPadding = OneBoxSeries::kPadding;
+    series.terms = terms;
+    series.row_size = (terms + kPadding - 1) / kPadding * kPadding;
+    series.half_width = Cdf::series_spread.spread[precision][order][which] / 2;
+    const std::vector<double> packed =
+        kernel_series<Cdf>(order, 0, {series.half_width, terms}, {series.half_width, terms});
+    series.coefficients.assign(terms * series.row_size, 0.0);
+    for (int l = 0; l < terms; ++l) {
+      for (int k = 0; k < terms; ++k) {
+        series.coefficients[l * series.row_size + k] = packed[l * terms + k];
+      }
+    }
+    series.single_coefficients.assign(series.coefficients.begin(), series.coefficients.end());
+  });
+  return series;
+}
+
+/// The series of one kernel between boxes of a grid, for distances 0, 1, ..., `reach` boxes:
+/// coefficients [distance][l][k] of t^k s^l, t in the upper box and s in the lower one.
+struct GridSeries {
+  int terms;
+  int reach;
+  double width;
+  std::vector<double> coefficients;
+};
+
+template <class Cdf>
+const GridSeries& grid_series(Precision precision, int order) {
+  static std::once_flag once[2][kSeriesOrders];
+  static GridSeries kept[2][kSeriesOrders];
+  GridSeries& series = kept[precision][order];
+  std::call_once(once[precision][order], [&] {
+    const BoxGrid grid = Cdf::box_grid[precision];
+    series.terms = kGridTerms[precision];
+    series.reach = static_cast<int>(std::ceil(grid.reach / grid.width));
+    series.width = grid.width;
+    for (int distance = 0; distance <= series.reach; ++distance) {
+      const SeriesBox box = {grid.width / 2, series.terms};
+      const std::vector<double> near = source_in_powers(
+          target_in_powers(kernel_series<Cdf>(order, distance * grid.width, box, box),
+                           series.terms),
+          series.terms);
+      series.coefficients.insert(series.coefficients.end(), near.begin(), near.end());
+    }
+  });
+  return series;
+}
+
+/// The series of one kernel from one box over a whole row to kPieces equal pieces of it, where a
+/// short polynomial is exact to float32: coefficients [l][power of s][piece]. A piece's items are
+/// those with round(position) = its number, at s = 2 (position - number), where position =
+/// kPiecesPerUnit t + (kPieces - 1) / 2 for the row's t in [-1, 1].
+constexpr int kPieces = 16;
+constexpr int kPieceTerms = 8;
+constexpr int kFewestTermsForPieces = 16;  // in a narrower box pieces cost relative precision,
+constexpr int kMostTermsForPieces = 48;    // in a wider one they are too wide
+constexpr double kPiecesPerUnit = kPieces / 2.0 * (1 - 1.0 / (1 << 12));  // so that ±1 are inside
+
+struct PieceSeries {
+  std::vector<float> coefficients;
+};
+
+/// For the box of one_box_series with that many terms.
+template <class Cdf>
+const PieceSeries& piece_series(int order, int terms) {
+  static std::once_flag once[kSeriesOrders][kTermCounts];
+  static PieceSeries kept[kSeriesOrders][kTermCounts];
+  const int which = (terms - kFewestTerms) / kTermStep;
+  PieceSeries& series = kept[order][which];
+  std::call_once(once[order][which], [&] {
+    const double half_width = Cdf::series_spread.spread[kSingle][order][which] / 2;
+    const SeriesBox piece = {half_width / kPiecesPerUnit / 2, kPieceTerms};
+    series.coefficients.resize(terms * kPieceTerms * kPieces);
+    for (int number = 0; number < kPieces; ++number) {
+      const double center = (number - (kPieces - 1) / 2.0) / kPiecesPerUnit * half_width;
+      const std::vector<double> one = target_in_powers(
+          kernel_series<Cdf>(order, center, piece, {half_width, terms}), kPieceTerms);
+      for (int i = 0; i < terms * kPieceTerms; ++i) {
+        series.coefficients[i * kPieces + number] = static_cast<float>(one[i]);
+      }
+    }
+  });
+  return series;
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+namespace rank_relax {
+
+/// The kernels of the sums: F - 1/2, F', F'' for orders 0, 1, 2.
+template <class Cdf>
+double kernel(int order, double d) {
+  const double q = Cdf::coordinate(d);
+  if (order == 0) return Cdf::centered(q);
+  return order == 1 ? Cdf::first_derivative(q) : Cdf::second_derivative(q);
+}
+
+/// The kernels are odd for even orders and even for odd ones.
+constexpr double kernel_parity(int order) { return order % 2 == 0 ? -1 : 1; }
+
+/// One side of a kernel's series: a box and its number of terms.
+struct SeriesBox {
+  double half_width;
+  int terms;
+};
+
+/// The matrix [k * nodes + a] that makes Chebyshev coefficients of values at nodes cos
+/// π(2a+1)/2nodes.
+inline std::vector<double> chebyshev_transform(int nodes, int terms) {
+  constexpr double kPi = 3.14159265358979323846;
+  std::vector<double> transform(terms * nodes);
+  for (int k = 0; k < terms; ++k) {
+    for (int a = 0; a < nodes; ++a) {
+      // The angle reduced to one turn in integers, so that it is exact.
+      const int turn = k * (2 * a + 1) % (4 * nodes);
+      transform[k * nodes + a] = (k == 0 ? 1.0 : 2.0) / nodes * std::cos(kPi * turn / (2 * nodes));
+    }
+  }
+  return transform;
+}
+
+/// A kernel between two boxes whose centres lie `distance` apart:
+///
+///     K(distance + target.half_width t - source.half_width s)
+///         ≈ Σ_{k < target.terms, l < source.terms} c[l * target.terms + k] T_k(t) T_l(s)
+///
+/// for local coordinates t, s in [-1, 1]. K is analytic near the real axis, so the error falls
+/// geometrically with the terms. The coefficients are those of Chebyshev interpolation at more
+/// nodes than terms. In a box with itself those that vanish by K's parity are exactly zero: then
+/// sums over a row far narrower than its box keep their relative precision.
+template <class Cdf>
+std::vector<double> kernel_series(int order, double distance, SeriesBox target, SeriesBox source) {
+  constexpr double kPi = 3.14159265358979323846;
+  constexpr int kMoreNodes = 12;
+  const int rows = target.terms + kMoreNodes, columns = source.terms + kMoreNodes;
+  const std::vector<double> to_target = chebyshev_transform(rows, target.terms);
+  const std::vector<double> to_source = chebyshev_transform(columns, source.terms);
+  std::vector<double> half_way(rows * source.terms, 0.0);  // [a, l]
+  for (int a = 0; a < rows; ++a) {
+    const double t = std::cos(kPi * (2 * a + 1) / (2 * rows));
+    for (int b = 0; b < columns; ++b) {
+      const double s = std::cos(kPi * (2 * b + 1) / (2 * columns));
+      const double value =
+          kernel<Cdf>(order, distance + (target.half_width * t - source.half_width * s));
+      for (int l = 0; l < source.terms; ++l) {
+        half_way[a * source.terms + l] += value * to_source[l * columns + b];
+      }
+    }
+  }
+  const bool same_box = distance == 0 && target.half_width == source.half_width;
+  std::vector<double> series(target.terms * source.terms, 0.0);
+  for (int l = 0; l < source.terms; ++l) {
+    for (int k = 0; k < target.terms; ++k) {
+      const bool vanishes = same_box && (k + l) % 2 == (order % 2 == 0 ? 0 : 1);
+      if (vanishes) continue;
+      double sum = 0;
+      for (int a = 0; a < rows; ++a)
+        sum += to_target[k * rows + a] * half_way[a * source.terms + l];
+      series[l * target.terms + k] = sum;
+    }
+  }
+  return series;
+}
+
+/// The powers in the Chebyshev polynomials: T_k(t) = Σ_p powers[k * terms + p] t^p.
+inline std::vector<double> chebyshev_powers(int terms) {
+  std::vector<double> powers(terms * terms, 0.0);
+  powers[0] = 1;
+  if (terms > 1) powers[terms + 1] = 1;
+  for (int k = 2; k < terms; ++k) {
+    for (int p = 0; p < terms; ++p) {
+      const double doubled = p > 0 ? 2 * powers[(k - 1) * terms + p - 1] : 0;
+      powers[k * terms + p] = doubled - powers[(k - 2) * terms + p];
+    }
+  }
+  return powers;
+}
+
+/// A series with powers of t in place of T_k(t). For boxes that are small beside the distance of
+/// K's poles; there the powers are as well conditioned.
+inline std::vector<double> target_in_powers(const std::vector<double>& series, int target_terms) {
+  const std::vector<double> powers = chebyshev_powers(target_terms);
+  std::vector<double> result(series.size(), 0.0);
+  for (size_t row = 0; row < series.size(); row += target_terms) {
+    for (int k = 0; k < target_terms; ++k) {
+      for (int p = 0; p <= k; ++p) {
+        result[row + p] += series[row + k] * powers[k * target_terms + p];
+      }
+    }
+  }
+  return result;
+}
+
+/// And with powers of s in place of T_l(s).
+inline std::vector<double> source_in_powers(const std::vector<double>& series, int target_terms) {
+  const int terms = static_cast<int>(series.size()) / target_terms;
+  const std::vector<double> powers = chebyshev_powers(terms);
+  std::vector<double> result(series.size(), 0.0);
+  for (int l = 0; l < terms; ++l) {
+    for (int q = 0; q <= l; ++q) {
+      for (int k = 0; k < target_terms; ++k) {
+        result[q * target_terms + k] += series[l * target_terms + k] * powers[l * terms + q];
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/box_series.h"
+
+namespace rank_relax {
+
+/// The ways to compute the kernel sums of one row, or of a cluster of a sorted one.
+enum class RowForm {
+  kPairwise,   // O(n²): short rows, and orders that have no series
+  kOneBox,     // one series over the whole spread: narrow rows
+  kManyBoxes,  // a grid with many items a box: broad rows
+  kSorted      // very wide rows
+};
+
+// Where the forms cross over, as benchmarks/cpu.py measured them, [precision].
+constexpr int64_t kLongestPairwise[] = {12, 24};
+constexpr double kWidestOneBox[] = {18, 10};      // where boxes would have items enough
+constexpr int64_t kFewestItemsABox[] = {20, 40};  // on the average of a row
+
+/// The form for `count` values of this scaled spread.
+template <class Cdf>
+RowForm row_form(Precision precision, int order, int64_t count, double spread) {
+  if (order >= kSeriesOrders || count <= kLongestPairwise[precision]) return RowForm::kPairwise;
+  const bool has_one_box = one_box_terms<Cdf>(precision, order, spread) > 0;
+  if (has_one_box && spread <= kWidestOneBox[precision]) return RowForm::kOneBox;
+  const double items_a_box =
+      static_cast<double>(count) / (spread / Cdf::box_grid[precision].width + 1);
+  const int64_t sets = int64_t{1} << order;
+  if (items_a_box >= static_cast<double>(kFewestItemsABox[precision] * sets)) {
+    return RowForm::kManyBoxes;
+  }
+  return has_one_box ? RowForm::kOneBox : RowForm::kSorted;
+}
+
+}  // namespace rank_relax

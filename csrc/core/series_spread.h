@@ -1,0 +1,29 @@
+#pragma once
+
+#include "core/precision.h"
+
+namespace rank_relax {
+
+constexpr int kSeriesOrders = 3;  // kernels F - 1/2, F', F''
+constexpr int kTermStep = 4;      // one-box series have a multiple of 4 terms,
+constexpr int kFewestTerms = 8;   // at least 8
+constexpr int kMostTerms = 64;    // and at most 64
+constexpr int kTermCounts = (kMostTerms - kFewestTerms) / kTermStep + 1;
+
+/// What a CDF says of its series in one box: [precision][order][number of terms / 4 - 2], the
+/// widest scaled spread at which a pair's truncation error is below 4e-8, 2e-8 and 1e-8 for the
+/// three orders (Gaussian F'': 2e-8) in float32, and 4e-15 in float64.
+struct SeriesSpread {
+  double spread[2][kSeriesOrders][kTermCounts];
+};
+
+/// And of its grid of many boxes, for each precision: the width of a box, such that a series of
+/// kGridTerms powers is exact to rounding, and the reach |d| beyond which F is a step to rounding.
+struct BoxGrid {
+  double width;
+  double reach;
+};
+
+constexpr int kGridTerms[] = {8, 16};  // for each precision
+
+}  // namespace rank_relax

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+
+namespace rank_relax::cpu {
+
+/// The finite values of one row, at least one, one after the other.
+template <class Scalar>
+struct FiniteRow {
+  const Scalar* values;
+  int64_t count;
+  Scalar minimum;
+  Scalar maximum;
+};
+
+/// max - min in units of 1/α. Halved, the difference of two finite values does not overflow.
+template <class Scalar>
+double scaled_spread(const FiniteRow<Scalar>& row, double regularization_strength) {
+  const double maximum = row.maximum, minimum = row.minimum;
+  return 2 * ((maximum / 2 - minimum / 2) * regularization_strength);
+}
+
+/// One direction of a derivative, item by item beside the values: scale * values[i] - center. A
+/// derivative depends on differences alone, so the centre is free, and chosen to keep sums small;
+/// the scale is a power of two that keeps them in range.
+template <class Scalar>
+struct Direction {
+  const Scalar* values = nullptr;
+  Scalar scale = 1;
+  Scalar center = 0;
+
+  Scalar operator()(int64_t i) const { return scale * values[i] - center; }
+};
+
+/// Where a sum goes: values[i] = scale * sum_i + shift, kept between `lowest` and `highest`.
+template <class Scalar>
+struct Output {
+  Scalar* values;
+  Scalar scale;
+  Scalar shift;
+  Scalar lowest;
+  Scalar highest;
+};
+
+}  // namespace rank_relax::cpu

@@ -1,0 +1,197 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <limits>
+
+#include "core/correlation.h"
+#include "core/smooth_cdf.h"
+#include "cpu/correlation.h"
+#include "cpu/for_each_row.h"
+#include "cpu/kernels.h"
+#include "cpu/row_sum.h"
+#include "cpu/rows_abreast.h"
+
+namespace rank_relax::cpu {
+
+/// One number for each of the rows that go abreast.
+template <class Isa, class Scalar>
+using ForRows = std::array<double, RowsAbreast<Isa, Scalar>::kRows>;
+
+template <class Isa, class Scalar>
+ForRows<Isa, Scalar> for_rows(double number) {
+  ForRows<Isa, Scalar> numbers;
+  numbers.fill(number);
+  return numbers;
+}
+
+template <class Isa, class Scalar>
+void Kernels<Isa, Scalar>::soft_rank(const Batch<Scalar>& batch, double regularization_strength,
+                                     std::string_view method, Scalar* output,
+                                     const ParallelFor& parallel_for) {
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    for_each_row<Isa>(
+        batch, parallel_for,
+        [&](int64_t row, RowSum<Isa, Scalar>& row_sum, const ParallelFor& in_row) {
+          const Scalar half = row_sum.counted() > 1 ? Scalar(0.5) : Scalar(0);
+          row_sum.template centered_ranks<decltype(cdf)>(regularization_strength, half,
+                                                         output + row * batch.size, in_row);
+        },
+        [&](int64_t first, RowsAbreast<Isa, Scalar>& rows) {
+          const auto strengths = for_rows<Isa, Scalar>(regularization_strength);
+          return rows.template centered_ranks<decltype(cdf)>(strengths.data(), Scalar(0.5),
+                                                             output + first * batch.size);
+        });
+  });
+}
+
+template <class Isa, class Scalar>
+void Kernels<Isa, Scalar>::soft_rank_derivative(const Batch<Scalar>& batch,
+                                                const Rows<Scalar>* directions, int order,
+                                                double regularization_strength,
+                                                std::string_view method, Scalar* output,
+                                                const ParallelFor& parallel_for) {
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    using Cdf = decltype(cdf);
+    for_each_row<Isa>(
+        batch, parallel_for,
+        [&](int64_t row, RowSum<Isa, Scalar>& row_sum, const ParallelFor& in_row) {
+          Scalar* derivative = output + row * batch.size;
+          if (order == 0) {
+            row_sum.template centered_ranks<Cdf>(regularization_strength, 0, derivative, in_row);
+            return;
+          }
+          std::array<Row<Scalar>, SmoothCdfs::kMaxOrder> rows;
+          for (int l = 0; l < order; ++l) rows[l] = directions[l].row(row);
+          row_sum.template derivative<Cdf>(regularization_strength, rows.data(), order, 1,
+                                           derivative, in_row);
+        },
+        [&](int64_t first, RowsAbreast<Isa, Scalar>& rows) {
+          const auto strengths = for_rows<Isa, Scalar>(regularization_strength);
+          const auto factors = for_rows<Isa, Scalar>(1);
+          Scalar* derivatives = output + first * batch.size;
+          if (order == 0) {
+            return rows.template centered_ranks<Cdf>(strengths.data(), 0, derivatives);
+          } else if (order == 1) {
+            return rows.template derivative<Cdf, 1>(strengths.data(), directions, first,
+                                                    factors.data(), derivatives);
+          } else if (order == 2) {
+            return rows.template derivative<Cdf, 2>(strengths.data(), directions, first,
+                                                    factors.data(), derivatives);
+          }
+          return false;
+        });
+  });
+}
+
+namespace spearman {
+
+// Beside an infinity the ranks are not linear in the finite values, however narrow these are.
+template <class Isa, class Scalar>
+double strength_of(const RowSum<Isa, Scalar>& row_sum, double regularization_strength) {
+  if (row_sum.has_infinities()) return regularization_strength;
+  return correlation_strength(regularization_strength, row_sum.spread());
+}
+
+template <class Isa, class Scalar>
+ForRows<Isa, Scalar> strengths_of(const RowsAbreast<Isa, Scalar>& rows,
+                                  double regularization_strength) {
+  ForRows<Isa, Scalar> strengths;
+  for (int row = 0; row < RowsAbreast<Isa, Scalar>::kRows; ++row) {
+    strengths[row] = correlation_strength(regularization_strength, rows.spread(row));
+  }
+  return strengths;
+}
+
+/// Fills a row with NaN, but for masked items.
+template <class Isa, class Scalar>
+void make_undefined(const RowSum<Isa, Scalar>& row_sum, int64_t size, Scalar* values) {
+  for (int64_t i = 0; i < size; ++i) {
+    values[i] = row_sum.masked(i) ? Scalar(0) : std::numeric_limits<Scalar>::quiet_NaN();
+  }
+}
+
+}  // namespace spearman
+
+template <class Isa, class Scalar>
+void Kernels<Isa, Scalar>::spearman_loss_forward(
+    const Batch<Scalar>& batch, const Rows<Scalar>& targets, double regularization_strength,
+    std::string_view method, Scalar* loss, Scalar* rank_gradient_predictions,
+    Scalar* rank_gradient_targets, const ParallelFor& parallel_for) {
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    for_each_row<Isa>(
+        batch, parallel_for,
+        [&](int64_t row, RowSum<Isa, Scalar>& row_sum, const ParallelFor& in_row) {
+          // The centred ranks of both sides; their gradients take their place.
+          Scalar* sides[] = {rank_gradient_predictions + row * batch.size,
+                             rank_gradient_targets + row * batch.size};
+          bool defined = true;
+          for (Scalar* side : sides) {
+            if (side == sides[1]) {
+              row_sum.set_row(targets.row(row), batch.mask.row(row), batch.size, in_row);
+            }
+            row_sum.template centered_ranks<decltype(cdf)>(
+                spearman::strength_of(row_sum, regularization_strength), 0, side, in_row);
+            defined = defined && row_sum.counted() == row_sum.unmasked();
+          }
+          if (!defined) {
+            for (Scalar* side : sides) spearman::make_undefined(row_sum, batch.size, side);
+            loss[row] = std::numeric_limits<Scalar>::quiet_NaN();
+            return;
+          }
+          const double of_ranks =
+              Correlation<Isa, Scalar>::loss(sides[0], sides[1], batch.size, in_row);
+          loss[row] = row_sum.unmasked() > 1 ? static_cast<Scalar>(of_ranks) : Scalar(0);
+        },
+        [&](int64_t first, RowsAbreast<Isa, Scalar>& rows) {
+          Scalar* sides[] = {rank_gradient_predictions + first * batch.size,
+                             rank_gradient_targets + first * batch.size};
+          for (Scalar* side : sides) {
+            if (side == sides[1] && !rows.set_rows(targets, first, batch.size)) return false;
+            const auto strengths = spearman::strengths_of(rows, regularization_strength);
+            if (!rows.template centered_ranks<decltype(cdf)>(strengths.data(), 0, side)) {
+              return false;
+            }
+          }
+          for (int row = 0; row < RowsAbreast<Isa, Scalar>::kRows; ++row) {
+            loss[first + row] = static_cast<Scalar>(Correlation<Isa, Scalar>::loss(
+                sides[0] + row * batch.size, sides[1] + row * batch.size, batch.size,
+                in_this_thread));
+          }
+          return true;
+        });
+  });
+}
+
+template <class Isa, class Scalar>
+void Kernels<Isa, Scalar>::spearman_loss_backward(const Batch<Scalar>& batch,
+                                                  const Rows<Scalar>& grad_output,
+                                                  const Rows<Scalar>& rank_gradient,
+                                                  double regularization_strength,
+                                                  std::string_view method, Scalar* output,
+                                                  const ParallelFor& parallel_for) {
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    for_each_row<Isa>(
+        batch, parallel_for,
+        [&](int64_t row, RowSum<Isa, Scalar>& row_sum, const ParallelFor& in_row) {
+          const Row<Scalar> direction = rank_gradient.row(row);
+          Scalar* gradient = output + row * batch.size;
+          row_sum.template derivative<decltype(cdf)>(
+              spearman::strength_of(row_sum, regularization_strength), &direction, 1,
+              grad_output.row(row)[0], gradient, in_row);
+          row_sum.spread_nan(direction, gradient);
+        },
+        [&](int64_t first, RowsAbreast<Isa, Scalar>& rows) {
+          ForRows<Isa, Scalar> factors;
+          for (size_t row = 0; row < factors.size(); ++row) {
+            factors[row] = grad_output.row(first + static_cast<int64_t>(row))[0];
+          }
+          const auto strengths = spearman::strengths_of(rows, regularization_strength);
+          return rows.template derivative<decltype(cdf), 1>(
+              strengths.data(), &rank_gradient, first, factors.data(), output + first * batch.size);
+        });
+  });
+}
+
+}  // namespace rank_relax::cpu

@@ -1,0 +1,376 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "core/box_series.h"
+#include "cpu/finite_row.h"
+#include "cpu/parallel.h"
+#include "cpu/vector/unroll.h"
+#include "cpu/vector/vector.h"
+#include "cpu/weighted_sums.h"
+
+namespace rank_relax::cpu {
+
+/// T_l(t) for some vectors of coordinates, a few terms at a time for all of them, and their
+/// weighted sums. Set 0 has the weights 1; the sums of all sets lie at [set][l].
+template <class Isa, class Scalar, int kOrder>
+struct ChebyshevChunk {
+  using V = Vector<Isa, Scalar>;
+  static constexpr int kSets = weight_sets(kOrder);
+  static constexpr int kVectors = 16;  // at most; so many numbers are added in a row
+  static constexpr int kTerms =        // at a time, as registers allow
+      V::kRegisters >= 32 ? (kOrder == 0 ? 8 : (kOrder == 1 ? 12 : 4)) : (kOrder == 0 ? 8 : 4);
+
+  V current[kVectors], previous[kVectors], twice[kVectors];  // T_l, T_{l-1} and 2 t
+  V weights[kSets][kVectors];
+  int vectors = 0;
+
+  /// The first `lanes` of a vector; directions(l) is the direction there.
+  template <class Directions>
+  void add(V t, int lanes, const Directions& directions) {
+    const V one = lanes == V::kLanes ? V::broadcast(1) : first_ones(lanes);
+    current[vectors] = one;
+    previous[vectors] = t * one;  // T_{-1} = T_1
+    twice[vectors] = t + t;
+    unroll<Isa, kOrder>([&](auto l) { weights[1 << l][vectors] = directions(l); });
+    if constexpr (kOrder == 2) weights[3][vectors] = weights[1][vectors] * weights[2][vectors];
+    ++vectors;
+  }
+
+  /// sink(first term, its count as a constant, sums [set * count + term]) for all `terms`, and
+  /// the chunk is empty again.
+  template <class Sink>
+  void sum(int terms, const Sink& sink) {
+    int l = 0;
+    for (; l + kTerms <= terms; l += kTerms) sum_terms<kTerms>(l, sink);
+    if constexpr (kTerms > 8) {
+      for (; l + 8 <= terms; l += 8) sum_terms<8>(l, sink);
+    }
+    for (; l < terms; l += kTermStep) sum_terms<kTermStep>(l, sink);
+    vectors = 0;
+  }
+
+ private:
+  static V first_ones(int lanes) {
+    Scalar ones[V::kLanes];
+    for (int i = 0; i < V::kLanes; ++i) ones[i] = 1;
+    return V::load_first(ones, lanes);
+  }
+
+  template <int kCount, class Sink>
+  void sum_terms(int first, const Sink& sink) {
+    V sums[kSets * kCount];
+    unroll<Isa, kSets * kCount>([&](auto i) { sums[i] = V::broadcast(0); });
+    for (int v = 0; v < vectors; ++v) {
+      V here = current[v], before = previous[v];
+      const V factor = twice[v];
+      unroll<Isa, kCount>([&](auto l) {
+        sums[l] = sums[l] + here;
+        unroll<Isa, kSets - 1>([&](auto other) {
+          V& sum = sums[(other + 1) * kCount + l];
+          sum = multiply_add(weights[other + 1][v], here, sum);
+        });
+        const V next = multiply_subtract(factor, here, before);
+        before = here;
+        here = next;
+      });
+      current[v] = here;
+      previous[v] = before;
+    }
+    sink(first, std::integral_constant<int, kCount>{}, sums);
+  }
+};
+
+/// The kernel sum of a narrow row as one series over its whole spread, O(terms) an item:
+///
+///     moments[l] = Σ_j w_j T_l(t_j)              t = α (x - centre) / half_width, in [-1, 1]
+///     local[k]   = Σ_l c[l][k] moments[l]
+///     Σ_j w_j K(α (x_i - x_j)) = Σ_k local[k] T_k(t_i)
+///
+/// for each of the sets of weights that an order needs. Items lie across vector lanes; a row is cut
+/// into parts of fixed size, so that threads change nothing.
+///
+/// Where vectors can look up, longer rows have short polynomials on pieces in place of the T_k.
+template <class Isa, class Cdf, class Scalar, int kOrder>
+class OneBox {
+  using V = Vector<Isa, Scalar>;
+  using Chunk = ChebyshevChunk<Isa, Scalar, kOrder>;
+  static constexpr int kSets = weight_sets(kOrder);
+  static constexpr int64_t kPart = 1 << 15;
+  static constexpr int kMostTables = V::kLooksUp ? kSets * kPieceTerms : 1;
+
+  static constexpr int64_t kFewestItemsForPieces = 256;
+
+ public:
+  OneBox(const FiniteRow<Scalar>& row, double regularization_strength,
+         const Direction<Scalar>* directions, const OneBoxSeries& series)
+      : row_(row), directions_(directions), series_(series) {
+    center_ = row.minimum / 2 + row.maximum / 2;
+    scale_ = static_cast<Scalar>(regularization_strength / series.half_width);
+    if constexpr (V::kLooksUp) {
+      if (kFewestTermsForPieces <= series.terms && series.terms <= kMostTermsForPieces &&
+          row.count >= kFewestItemsForPieces) {
+        pieces_ = &piece_series<Cdf>(kOrder, series.terms);
+      }
+    }
+  }
+
+  void sum(const Output<Scalar>& output, const ParallelFor& parallel_for) {
+    const int64_t parts = (row_.count + kPart - 1) / kPart;
+    if (parts == 1) {
+      Moments moments;
+      find_moments(0, row_.count, moments);
+      translate(moments);
+      evaluate(0, row_.count, output);
+      return;
+    }
+    std::vector<Moments> moments(parts);
+    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        find_moments(part * kPart, std::min((part + 1) * kPart, row_.count), moments[part]);
+      }
+    });
+    for (int64_t part = 1; part < parts; ++part) moments[0].add(moments[part], series_.terms);
+    translate(moments[0]);
+    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+      evaluate(begin * kPart, std::min(end * kPart, row_.count), output);
+    });
+  }
+
+ private:
+  struct Moments {
+    double of[kSets][kMostTerms];
+
+    void add(const Moments& others, int terms) {
+      for (int set = 0; set < kSets; ++set) {
+        for (int l = 0; l < terms; ++l) of[set][l] += others.of[set][l];
+      }
+    }
+  };
+
+  void find_moments(int64_t begin, int64_t end, Moments& moments) const {
+    constexpr int64_t kChunkItems = Chunk::kVectors * V::kLanes;
+    Chunk chunk;
+    if (end - begin <= kChunkItems) {
+      fill(begin, end, chunk);
+      chunk.sum(series_.terms, [&](int first, auto count, const V* sums) {
+        unroll<Isa, kSets>(
+            [&](auto set) { sums_of_lanes<count>(sums + set * count, moments.of[set] + first); });
+      });
+      return;
+    }
+    MomentSums sums(series_.terms, moments);
+    for (int64_t i = begin; i < end; i += kChunkItems) {
+      fill(i, std::min(i + kChunkItems, end), chunk);
+      sums.add(chunk);
+    }
+    sums.flush();
+  }
+
+  [[gnu::always_inline]] V coordinate(V values) const {
+    return (values - V::broadcast(center_)) * V::broadcast(scale_);
+  }
+
+  void fill(int64_t begin, int64_t end, Chunk& chunk) const {
+    for (int64_t i = begin; i < end; i += V::kLanes) {
+      const int lanes = static_cast<int>(std::min<int64_t>(end - i, V::kLanes));
+      const auto load = [&](const Scalar* from) {
+        return lanes == V::kLanes ? V::load(from + i) : V::load_first(from + i, lanes);
+      };
+      chunk.add(coordinate(load(row_.values)), lanes,
+                [&](int l) { return direction_at(directions_[l], load(directions_[l].values)); });
+    }
+  }
+
+  /// Sums over chunks: kChunks of them as vectors of Scalars, then in double.
+  class MomentSums {
+    static constexpr int kChunks = 16;
+
+   public:
+    MomentSums(int terms, Moments& moments) : terms_(terms), moments_(moments) {
+      for (int set = 0; set < kSets; ++set) {
+        std::fill_n(sums_[set], terms, V::broadcast(0));
+        std::fill_n(moments.of[set], terms, 0.0);
+      }
+    }
+
+    void add(Chunk& chunk) {
+      chunk.sum(terms_, [&](int first, auto count, const V* sums) {
+        unroll<Isa, kSets * count>([&](auto i) {
+          V& sum = sums_[i / count][first + i % count];
+          sum = sum + sums[i];
+        });
+      });
+      if (++chunks_ == kChunks) flush();
+    }
+
+    void flush() {
+      for (int set = 0; set < kSets; ++set) {
+        for (int l = 0; l < terms_; ++l) {
+          moments_.of[set][l] += sum_of_lanes(sums_[set][l]);
+          sums_[set][l] = V::broadcast(0);
+        }
+      }
+      chunks_ = 0;
+    }
+
+   private:
+    V sums_[kSets][kMostTerms];
+    int terms_;
+    int chunks_ = 0;
+    Moments& moments_;
+  };
+
+  void translate(const Moments& moments) {
+    if constexpr (V::kLooksUp) {
+      if (pieces_ != nullptr) return translate_to_pieces(moments);
+    }
+    using W = Vector<Isa, double>;
+    for (int set = 0; set < kSets; ++set) {
+      for (int k = 0; k < series_.terms; k += W::kLanes) {
+        W even = W::broadcast(0), odd = even;
+        const double* column = series_.coefficients.data() + k;
+        for (int l = 0; l < series_.terms; l += 2) {
+          even = multiply_add(W::load(column), W::broadcast(moments.of[set][l]), even);
+          odd = multiply_add(W::load(column + series_.row_size),
+                             W::broadcast(moments.of[set][l + 1]), odd);
+          column += 2 * series_.row_size;
+        }
+        double local[W::kLanes];
+        (even + odd).store(local);
+        for (int lane = 0; lane < W::kLanes; ++lane) {
+          local_[set][k + lane] = static_cast<Scalar>(local[lane]);
+        }
+      }
+    }
+  }
+
+  // The lanes of polynomials_[set * kPieceTerms + p] are the coefficients of s^p on each piece.
+  void translate_to_pieces(const Moments& moments) {
+    unroll<Isa, kSets>([&](auto set) {
+      V sums[kPieceTerms];
+      unroll<Isa, kPieceTerms>([&](auto p) { sums[p] = V::broadcast(0); });
+      const float* coefficients = pieces_->coefficients.data();
+      for (int l = 0; l < series_.terms; ++l, coefficients += kPieceTerms * kPieces) {
+        const V moment = V::broadcast(static_cast<Scalar>(moments.of[set][l]));
+        unroll<Isa, kPieceTerms>([&](auto p) {
+          sums[p] = multiply_add(V::load(coefficients + p * kPieces), moment, sums[p]);
+        });
+      }
+      unroll<Isa, kPieceTerms>([&](auto p) { polynomials_[set * kPieceTerms + p] = sums[p]; });
+    });
+  }
+
+  void evaluate(int64_t begin, int64_t end, const Output<Scalar>& output) const {
+    if constexpr (V::kLooksUp) {
+      if (pieces_ != nullptr) return evaluate_in_pieces(begin, end, output);
+    }
+    constexpr int kMany = std::max(1, V::kRegisters / 4 / kSets);
+    constexpr int kSome = std::max(1, kMany / 2);
+    int64_t i = begin;
+    for (; i + kMany * V::kLanes <= end; i += kMany * V::kLanes) {
+      evaluate_vectors<kMany>(i, kMany * V::kLanes, output);
+    }
+    for (; i + kSome * V::kLanes <= end; i += kSome * V::kLanes) {
+      evaluate_vectors<kSome>(i, kSome * V::kLanes, output);
+    }
+    for (; i < end; i += V::kLanes) {
+      evaluate_vectors<1>(i, static_cast<int>(std::min<int64_t>(end - i, V::kLanes)), output);
+    }
+  }
+
+  /// `count` items from `begin` on: whole vectors, or the beginning of one.
+  template <int kVectors>
+  void evaluate_vectors(int64_t begin, int count, const Output<Scalar>& output) const {
+    V t[kVectors], series[kSets * kVectors];
+    unroll<Isa, kVectors>(
+        [&](auto v) { t[v] = coordinate(load(row_.values + begin + v * V::kLanes, count)); });
+    series_at<kVectors>(t, series);
+    unroll<Isa, kVectors>([&](auto v) {
+      V sums[kSets];
+      unroll<Isa, kSets>([&](auto set) { sums[set] = series[set * kVectors + v]; });
+      write(sums, begin + v * V::kLanes, count, output);
+    });
+  }
+
+  [[gnu::always_inline]] static V load(const Scalar* from, int count) {
+    return count >= V::kLanes ? V::load(from) : V::load_first(from, count);
+  }
+
+  [[gnu::always_inline]] void write(const V* sums, int64_t begin, int count,
+                                    const Output<Scalar>& output) const {
+    V at[std::max(kOrder, 1)];
+    unroll<Isa, kOrder>([&](auto l) {
+      at[l] = direction_at(directions_[l], load(directions_[l].values + begin, count));
+    });
+    const V result = finish(combine<kOrder>(sums, at), output);
+    if (count >= V::kLanes) {
+      result.store(output.values + begin);
+    } else {
+      result.store_first(output.values + begin, count);
+    }
+  }
+
+  /// By Clenshaw's recurrence, b_k = local[k] + 2 t b_{k+1} - b_{k+2}.
+  template <int kVectors>
+  [[gnu::always_inline]] void series_at(const V* t, V* series) const {
+    constexpr int kStates = kSets * kVectors;
+    V twice[kVectors], next[kStates], after_next[kStates];
+    unroll<Isa, kVectors>([&](auto v) { twice[v] = t[v] + t[v]; });
+    unroll<Isa, kStates>([&](auto i) {
+      next[i] = V::broadcast(local_[i / kVectors][series_.terms - 1]);
+      after_next[i] = V::broadcast(0);
+    });
+    for (int k = series_.terms - 2; k > 0; --k) {
+      V coefficients[kSets];
+      unroll<Isa, kSets>([&](auto set) { coefficients[set] = V::broadcast(local_[set][k]); });
+      unroll<Isa, kStates>([&](auto i) {
+        const V here =
+            multiply_add(twice[i % kVectors], next[i], coefficients[i / kVectors] - after_next[i]);
+        after_next[i] = next[i];
+        next[i] = here;
+      });
+    }
+    unroll<Isa, kStates>([&](auto i) {
+      series[i] = multiply_add(t[i % kVectors], next[i],
+                               V::broadcast(local_[i / kVectors][0]) - after_next[i]);
+    });
+  }
+
+  void evaluate_in_pieces(int64_t begin, int64_t end, const Output<Scalar>& output) const {
+    V tables[kMostTables];  // at hand in registers
+    unroll<Isa, kMostTables>([&](auto i) { tables[i] = polynomials_[i]; });
+    const V center = V::broadcast(center_);
+    const V scale = V::broadcast(static_cast<Scalar>(scale_ * kPiecesPerUnit));
+    const V middle = V::broadcast(Scalar(kPieces - 1) / 2);
+    for (int64_t i = begin; i < end; i += V::kLanes) {
+      const int count = static_cast<int>(std::min<int64_t>(end - i, V::kLanes));
+      const V position = multiply_add(load(row_.values + i, count) - center, scale, middle);
+      const V piece = round(position);
+      const V rest = position - piece;
+      const V s = rest + rest;
+      V sums[kSets];
+      unroll<Isa, kSets>([&](auto set) {
+        constexpr int kLast = set * kPieceTerms + kPieceTerms - 1;
+        V sum = V::look_up(tables[kLast], piece);
+        unroll<Isa, kPieceTerms - 1>(
+            [&](auto p) { sum = multiply_add(sum, s, V::look_up(tables[kLast - 1 - p], piece)); });
+        sums[set] = sum;
+      });
+      write(sums, i, count, output);
+    }
+  }
+
+  FiniteRow<Scalar> row_;
+  const Direction<Scalar>* directions_;
+  const OneBoxSeries& series_;
+  const PieceSeries* pieces_ = nullptr;  // null: one series, local_
+  Scalar center_;
+  Scalar scale_;
+  Scalar local_[kSets][kMostTerms];
+  V polynomials_[kMostTables];
+};
+
+}  // namespace rank_relax::cpu

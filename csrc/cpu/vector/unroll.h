@@ -1,0 +1,21 @@
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+namespace rank_relax::cpu {
+
+template <class Function, int... kIndices>
+[[gnu::always_inline]] inline void unroll_over(const Function& function,
+                                               std::integer_sequence<int, kIndices...>) {
+  (function(std::integral_constant<int, kIndices>{}), ...);
+}
+
+/// function(0), ..., function(kCount - 1) with constant arguments and no loop, so that arrays of
+/// vectors indexed by them can live in registers.
+template <class Isa, int kCount, class Function>
+[[gnu::always_inline]] inline void unroll(const Function& function) {
+  unroll_over(function, std::make_integer_sequence<int, kCount>{});
+}
+
+}  // namespace rank_relax::cpu

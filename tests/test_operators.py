@@ -99,6 +99,65 @@ def test_the_result_is_the_oracles(
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("n", [2, 17, 33, 90])
+def test_the_result_is_the_oracles_in_a_batch_of_short_rows(
+    operator: Operator, n: int, dtype: torch.dtype, device: str
+) -> None:
+    """Enough rows to be computed abreast, and some that can't."""
+    for strength in (1e-3, 2.0):
+        for method in METHODS:
+            setting = Setting(strength, method)
+            tensors = operator.example((40, n), dtype, device)
+            *_, input = tensors
+            input[20] = 0.3
+            input[21] *= 1e-6
+            input[38] *= 1e4
+            bound = operator.error_bound(tensors, setting, dtype)
+            assert_within(operator(tensors, setting), operator.expected(tensors, setting), bound)
+
+
+@pytest.mark.parametrize("shape", [(100,), (400,), (20, 30)], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "offset"),
+    [(torch.float32, 2.0**24), (torch.float32, 1e7), (torch.float64, 2.0**52)],
+    ids=str,
+)
+def test_rows_of_neighbouring_numbers_are_ranked_as_exactly(
+    dtype: torch.dtype, offset: float, shape: tuple[int, ...], device: str
+) -> None:
+    spacing = torch.nextafter(
+        torch.tensor(offset, dtype=dtype), torch.tensor(math.inf, dtype=dtype)
+    ) - torch.tensor(offset, dtype=dtype)
+    for several in (2, 4, 9):
+        steps = torch.randint(0, several, shape, device=device).to(dtype)
+        x, g = offset + steps * spacing, torch.randn(shape, dtype=dtype, device=device)
+        for method in METHODS:
+            for strength in (0.01, 1.0):
+                setting = Setting(strength / float(spacing), method)
+                for operator, tensors in ((SOFT_RANK, (x,)), (SOFT_RANK_BACKWARD, (g, x))):
+                    bound = operator.error_bound(tensors, setting, dtype)
+                    expected = operator.expected(tensors, setting)
+                    assert_within(operator(tensors, setting), expected, bound)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("shape", [(30,), (300,), (40, 26)], ids=str)
+@pytest.mark.parametrize("strength", [1e-300, 1.0, 1e10, 1e308])
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e30, 3e38])
+def test_a_constant_row_has_ranks_of_a_half_however_large_or_sharp(
+    value: float, strength: float, shape: tuple[int, ...], dtype: torch.dtype, device: str
+) -> None:
+    x = torch.full(shape, value, dtype=dtype, device=device)
+    g = torch.randn(shape, dtype=dtype, device=device)
+    for method in METHODS:
+        setting = Setting(strength, method)
+        assert (SOFT_RANK((x,), setting) == 0.5).all()
+        assert not SOFT_RANK_BACKWARD((g, x), setting).isnan().any()
+        beside_zeros = torch.cat([torch.zeros_like(x), x], -1)
+        assert not SOFT_RANK((beside_zeros,), setting).isnan().any()
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("strength", [1e-3, 0.1, 10.0, 1e3])
 def test_the_result_is_the_oracles_at_any_strength(
     operator: Operator, strength: float, dtype: torch.dtype, device: str

@@ -11,7 +11,7 @@
 namespace rank_relax {
 
 /// The series of one kernel in one box over a whole row, coefficients [l][k] of T_k(t) T_l(s) with
-/// rows padded to kRowSize.
+/// rows padded to row_size.
 struct OneBoxSeries {
   static constexpr int kPadding = 8;
 

@@ -43,10 +43,6 @@ class ManyBoxes {
   static constexpr int64_t kMostParts = 16;
 
  public:
-  static int64_t boxes_for(double scaled_spread, const GridSeries& series) {
-    return static_cast<int64_t>(scaled_spread / series.width) + 2;
-  }
-
   /// Sums over all of the row's items, at those in `targets`.
   void sum(const FiniteRow<Scalar>& row, Range targets, double regularization_strength,
            const Direction<Scalar>* directions, const GridSeries& series,
@@ -254,7 +250,8 @@ class ManyBoxes {
     }
     if (i == end) return;
     const int count = static_cast<int>(end - i);
-    Scalar rest[V::kLanes] = {};
+    Scalar rest[V::kLanes];
+    std::fill_n(rest, V::kLanes, row_.minimum);  // whose box has a series
     std::copy(row_.values + i, row_.values + end, rest);
     V at[std::max(kOrder, 1)];
     for (int l = 0; l < kOrder; ++l) {

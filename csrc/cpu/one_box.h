@@ -83,6 +83,19 @@ struct ChebyshevChunk {
   }
 };
 
+/// Where values lie in a box around them all: t = scale (x - center) - shift. The centre is rounded
+/// to a Scalar, which matters in a row that spans a few of these; the shift makes up for it.
+template <class Scalar>
+struct OneBoxPlace {
+  Scalar center, scale, shift;
+
+  OneBoxPlace(Scalar minimum, Scalar maximum, double boxes_for_a_unit) {
+    center = minimum / 2 + maximum / 2;
+    scale = minimum == maximum ? 0 : static_cast<Scalar>(boxes_for_a_unit);
+    shift = ((minimum - center) + (maximum - center)) / 2 * scale;
+  }
+};
+
 /// The kernel sum of a narrow row as one series over its whole spread, O(terms) an item:
 ///
 ///     moments[l] = Σ_j w_j T_l(t_j)              t = α (x - centre) / half_width, in [-1, 1]
@@ -107,8 +120,11 @@ class OneBox {
   OneBox(const FiniteRow<Scalar>& row, double regularization_strength,
          const Direction<Scalar>* directions, const OneBoxSeries& series)
       : row_(row), directions_(directions), series_(series) {
-    center_ = row.minimum / 2 + row.maximum / 2;
-    scale_ = static_cast<Scalar>(regularization_strength / series.half_width);
+    const OneBoxPlace<Scalar> place(row.minimum, row.maximum,
+                                    regularization_strength / series.half_width);
+    center_ = place.center;
+    scale_ = place.scale;
+    shift_ = place.shift;
     if constexpr (V::kLooksUp) {
       if (kFewestTermsForPieces <= series.terms && series.terms <= kMostTermsForPieces &&
           row.count >= kFewestItemsForPieces) {
@@ -170,7 +186,8 @@ class OneBox {
   }
 
   [[gnu::always_inline]] V coordinate(V values) const {
-    return (values - V::broadcast(center_)) * V::broadcast(scale_);
+    return multiply_subtract(values - V::broadcast(center_), V::broadcast(scale_),
+                             V::broadcast(shift_));
   }
 
   void fill(int64_t begin, int64_t end, Chunk& chunk) const {
@@ -344,7 +361,8 @@ class OneBox {
     unroll<Isa, kMostTables>([&](auto i) { tables[i] = polynomials_[i]; });
     const V center = V::broadcast(center_);
     const V scale = V::broadcast(static_cast<Scalar>(scale_ * kPiecesPerUnit));
-    const V middle = V::broadcast(Scalar(kPieces - 1) / 2);
+    const V middle =
+        V::broadcast(static_cast<Scalar>((kPieces - 1) / 2.0 - shift_ * kPiecesPerUnit));
     for (int64_t i = begin; i < end; i += V::kLanes) {
       const int count = static_cast<int>(std::min<int64_t>(end - i, V::kLanes));
       const V position = multiply_add(load(row_.values + i, count) - center, scale, middle);
@@ -367,8 +385,7 @@ class OneBox {
   const Direction<Scalar>* directions_;
   const OneBoxSeries& series_;
   const PieceSeries* pieces_ = nullptr;  // null: one series, local_
-  Scalar center_;
-  Scalar scale_;
+  Scalar center_, scale_, shift_;        // as in OneBoxPlace
   Scalar local_[kSets][kMostTerms];
   V polynomials_[kMostTables];
 };

@@ -158,7 +158,14 @@ class RowSum {
     for (int l = 0; l < order; ++l) {
       const Scalar* values = direction_values(rows[l], weights_[l]);
       const Size size = size_of<Isa>(values, finite_.count, parallel_for);
-      if (!std::isfinite(size.sum)) return std::fill_n(finite, finite_.count, kNan), void();
+      double mean = size.sum / static_cast<double>(finite_.count);
+      if (!std::isfinite(mean)) {  // not finite, or so large that the sum overflows
+        mean = 0;
+        for (int64_t i = 0; i < finite_.count; ++i) {
+          mean += values[i] / static_cast<double>(finite_.count);
+        }
+      }
+      if (!std::isfinite(mean)) return std::fill_n(finite, finite_.count, kNan), void();
       // Sums stay in range, and the largest product above underflow, for any directions.
       constexpr double kComfortable = 1e12;
       double scale = 1;
@@ -167,8 +174,7 @@ class RowSum {
         const int bits = size.largest > 0 ? std::ilogb(size.largest) : 0;
         scale = std::exp2(-std::clamp(bits, -kMostBits, kMostBits));
       }
-      directions[l] = {values, static_cast<Scalar>(scale),
-                       static_cast<Scalar>(size.sum / finite_.count * scale)};
+      directions[l] = {values, static_cast<Scalar>(scale), static_cast<Scalar>(mean * scale)};
       unscale /= scale;
     }
     const double others = static_cast<double>(std::max<int64_t>(counted_ - 1, 1));

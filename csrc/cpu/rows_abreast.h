@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include "core/box_series.h"
 #include "cpu/one_box.h"
@@ -21,7 +20,6 @@ template <class Isa, class Scalar>
 class RowsAbreast {
   using V = Vector<Isa, Scalar>;
   static constexpr Precision kPrecision = precision_of<Scalar>;
-  static constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
   static constexpr Scalar kComfortable = 1e12;  // size of directions and of factors
 
  public:
@@ -163,15 +161,21 @@ class RowsAbreast {
 
   /// Coordinates in the box, each row's about its own centre.
   bool place(const double* strengths, double half_width) {
-    Scalar centers[kRows], scales[kRows];
+    Scalar centers[kRows], scales[kRows], shifts[kRows];
     for (int row = 0; row < kRows; ++row) {
       const double scale = strengths[row] / half_width;
-      if (sizeof(Scalar) == 4 && !(1e-30 < scale && scale < 1e30)) return false;
-      centers[row] = minimum_[row] / 2 + maximum_[row] / 2;
-      scales[row] = static_cast<Scalar>(scale);
+      const bool in_range =
+          sizeof(Scalar) == 4 ? 1e-30 < scale && scale < 1e30 : std::isfinite(scale);
+      if (!in_range) return false;
+      const OneBoxPlace<Scalar> place(minimum_[row], maximum_[row], scale);
+      centers[row] = place.center;
+      scales[row] = place.scale;
+      shifts[row] = place.shift;
     }
-    const V center = V::load(centers), scale = V::load(scales);
-    for (int64_t j = 0; j < size_; ++j) coordinates_[j] = (values_[j] - center) * scale;
+    const V center = V::load(centers), scale = V::load(scales), shift = V::load(shifts);
+    for (int64_t j = 0; j < size_; ++j) {
+      coordinates_[j] = multiply_subtract(values_[j] - center, scale, shift);
+    }
     return true;
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <tuple>
@@ -49,8 +50,12 @@ class SeriesSum {
   void one_box(const FiniteRow<Scalar>& row, double regularization_strength,
                const Direction<Scalar>* directions, const Output<Scalar>& output,
                const ParallelFor& parallel_for) {
-    const int terms =
-        one_box_terms<Cdf>(kPrecision, kOrder, scaled_spread(row, regularization_strength));
+    int terms = one_box_terms<Cdf>(kPrecision, kOrder, scaled_spread(row, regularization_strength));
+    // At the strongest α a wider box, so that α / half_width does not overflow.
+    while (std::isinf(regularization_strength /
+                      one_box_series<Cdf>(kPrecision, kOrder, terms).half_width)) {
+      terms += kTermStep;
+    }
     const OneBoxSeries& series = one_box_series<Cdf>(kPrecision, kOrder, terms);
     if constexpr (sizeof(Scalar) == 4) {
       const double scale = regularization_strength / series.half_width;

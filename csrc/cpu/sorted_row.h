@@ -26,6 +26,7 @@ class SortedRow {
   static constexpr int64_t kFewestDense = 64;         // items that are worth a form of their own
   static constexpr int64_t kMostStretchBoxes = 1024;  // of one grid
   static constexpr int64_t kMostPairwise = 8;
+  static constexpr int64_t kShortest = 1 << 16;  // that gives back memory as soon as it can
 
  public:
   template <class Cdf, int kOrder>
@@ -35,6 +36,7 @@ class SortedRow {
     regularization_strength_ = regularization_strength;
     count_ = row.count;
     sort(row);
+    if (kOrder == 0 && count_ > kShortest) std::vector<unsigned char>().swap(spare_);
     gather<kOrder>(directions);
     sum_clusters<Cdf, kOrder>(series_sum, parallel_for);
     for (int64_t i = 0; i < count_; ++i) {

@@ -42,6 +42,7 @@ FORMS = {
 }
 SHARED_BY_THREADS = {
     "longest, narrow": (300_007, 6.0),
+    "longest, not so narrow": (300_007, 12.0),
     "longest, broad": (300_007, 500.0),
     "longest, thin": (300_007, 2e5),
     "longest, wide": (300_007, 1e12),
@@ -79,9 +80,11 @@ def form_row(form: str, method: str, dtype: torch.dtype) -> Row:
     return Row("normal", n, spread, method, dtype)
 
 
-ROWS = rows(["normal"], SIZES, SPREADS) + rows(
-    [name for name in DISTRIBUTIONS if name != "normal"], (100, 2000, 12_007)
-)
+ROWS = [
+    *rows(["normal"], SIZES, SPREADS),
+    *rows([name for name in DISTRIBUTIONS if name != "normal"], (100, 2000, 12_007)),
+    *rows(["uniform", "presorted", "at both ends", "ties"], [70_001], [12.0, 16.0]),
+]
 of_every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 in_every_form = pytest.mark.parametrize("form", FORMS)
 by_both_methods = pytest.mark.parametrize("method", METHODS)

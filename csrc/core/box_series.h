@@ -67,12 +67,15 @@ const OneBoxSeries& one_box_series(Precision precision, int order, int terms) {
 }
 
 /// The series of one kernel between boxes of a grid, for distances 0, 1, ..., `reach` boxes:
-/// coefficients [distance][l][k] of t^k s^l, t in the upper box and s in the lower one.
+/// coefficients [distance][l][k] of t^k s^l, t in the upper box and s in the lower one. And what
+/// powers of a box's coordinate are in the powers p of the coordinates of its cells.
 struct GridSeries {
   int terms;
   int reach;
   double width;
   std::vector<double> coefficients;
+  std::vector<double> cells_to_box;  // [cell][p][l]
+  std::vector<double> box_to_cells;  // [l][cell][p]
 };
 
 template <class Cdf>
@@ -92,6 +95,20 @@ const GridSeries& grid_series(Precision precision, int order) {
                            series.terms),
           series.terms);
       series.coefficients.insert(series.coefficients.end(), near.begin(), near.end());
+    }
+    const int cells = kCellsABox[precision], cell_terms = kCellTerms[precision];
+    series.cells_to_box.resize(cells * cell_terms * series.terms);
+    series.box_to_cells.resize(cells * cell_terms * series.terms);
+    for (int cell = 0; cell < cells; ++cell) {
+      const std::vector<double> powers = polynomials_in_cell(
+          series.terms, cell, cells, cell_terms, [](int l, double s) { return std::pow(s, l); });
+      for (int l = 0; l < series.terms; ++l) {
+        for (int p = 0; p < cell_terms; ++p) {
+          const double power = powers[l * cell_terms + p];
+          series.cells_to_box[(cell * cell_terms + p) * series.terms + l] = power;
+          series.box_to_cells[(l * cells + cell) * cell_terms + p] = power;
+        }
+      }
     }
   });
   return series;
@@ -132,6 +149,36 @@ const PieceSeries& piece_series(int order, int terms) {
     }
   });
   return series;
+}
+
+/// The Chebyshev polynomials T_l, l < kMostTerms, on kBoxCells equal cells of a box over a whole
+/// row, where a cubic serves any kernel of it: coefficients [cell][power of r][l]. A cell's items
+/// are those with round(position) = its number, at r = 2 (position - number), where position =
+/// kBoxCellsPerUnit t + (kBoxCells - 1) / 2.
+constexpr int kBoxCells = 161;
+constexpr double kBoxCellsPerUnit = kBoxCells / 2.0 * (1 - 1.0 / (1 << 12));  // as with pieces
+
+inline const std::vector<double>& chebyshev_in_cells() {
+  static const std::vector<double> kept = [] {
+    constexpr int kPowers = kCellTerms[kSingle];
+    std::vector<double> coefficients(kBoxCells * kPowers * kMostTerms);
+    for (int cell = 0; cell < kBoxCells; ++cell) {
+      const std::vector<double> cubics =
+          polynomials_in_cell(kMostTerms, cell, kBoxCells, kPowers, [](int l, double s) {
+            const double t = s * (kBoxCells / 2.0 / kBoxCellsPerUnit);
+            return std::abs(t) <= 1 ? std::cos(l * std::acos(t))
+                                    : std::copysign(1.0, l % 2 == 0 ? 1 : t) *
+                                          std::cosh(l * std::acosh(std::abs(t)));
+          });
+      for (int l = 0; l < kMostTerms; ++l) {
+        for (int p = 0; p < kPowers; ++p) {
+          coefficients[(cell * kPowers + p) * kMostTerms + l] = cubics[l * kPowers + p];
+        }
+      }
+    }
+    return coefficients;
+  }();
+  return kept;
 }
 
 }  // namespace rank_relax

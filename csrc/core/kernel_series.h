@@ -124,4 +124,35 @@ inline std::vector<double> source_in_powers(const std::vector<double>& series, i
   return result;
 }
 
+/// Functions of a box's coordinate s, f(l, s) for l < terms, as polynomials in the coordinate r in
+/// [-1, 1] of one of its `cells` equal cells, s = (2 cell + 1 - cells + r) / cells:
+///
+///     f(l, s) ≈ Σ_{p < cell_terms} result[l * cell_terms + p] r^p
+///
+/// by interpolation at Chebyshev nodes; a constant is exact.
+template <class Function>
+std::vector<double> polynomials_in_cell(int terms, int cell, int cells, int cell_terms,
+                                        const Function& f) {
+  constexpr double kPi = 3.14159265358979323846;
+  const std::vector<double> transform = chebyshev_transform(cell_terms, cell_terms);
+  const std::vector<double> powers = chebyshev_powers(cell_terms);
+  const double middle = 2 * cell + 1 - cells;
+  std::vector<double> result(terms * cell_terms, 0.0);
+  for (int l = 0; l < terms; ++l) {
+    const double central = f(l, middle / cells);
+    result[l * cell_terms] = central;
+    for (int a = 0; a < cell_terms; ++a) {
+      const double r = std::cos(kPi * (2 * a + 1) / (2 * cell_terms));
+      const double value = f(l, (middle + r) / cells) - central;
+      for (int k = 0; k < cell_terms; ++k) {
+        for (int p = 0; p <= k; ++p) {
+          result[l * cell_terms + p] +=
+              value * transform[k * cell_terms + a] * powers[k * cell_terms + p];
+        }
+      }
+    }
+  }
+  return result;
+}
+
 }  // namespace rank_relax

@@ -17,7 +17,7 @@ enum class RowForm {
 // Where the forms cross over, as benchmarks/cpu.py measured them, [precision].
 constexpr int64_t kLongestPairwise[] = {12, 24};
 constexpr double kWidestOneBox[] = {18, 10};      // where boxes would have items enough
-constexpr int64_t kFewestItemsABox[] = {20, 40};  // on the average of a row
+constexpr int64_t kFewestItemsABox[] = {24, 40};  // on the average of a row
 
 /// The form for `count` values of this scaled spread.
 template <class Cdf>

@@ -26,4 +26,8 @@ struct BoxGrid {
 
 constexpr int kGridTerms[] = {8, 16};  // for each precision
 
+/// A box of the grid is cut into cells, so narrow that within one an item needs fewer powers.
+constexpr int kCellsABox[] = {8, 1};
+constexpr int kCellTerms[] = {4, 16};
+
 }  // namespace rank_relax

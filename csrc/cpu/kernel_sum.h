@@ -47,8 +47,8 @@ class KernelSum {
         return series_sum_.template one_box<Cdf, kOrder>(row, regularization_strength, directions,
                                                          output, parallel_for);
       case RowForm::kManyBoxes:
-        return series_sum_.template many_boxes<Cdf, kOrder>(
-            row, {0, row.count}, regularization_strength, directions, output, parallel_for);
+        return series_sum_.template many_boxes<Cdf, kOrder>(row, regularization_strength,
+                                                            directions, output, parallel_for);
       case RowForm::kSorted:
         return sorted_row_.template sum<Cdf, kOrder>(row, regularization_strength, directions,
                                                      output, series_sum_, parallel_for);

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "core/box_series.h"
 #include "cpu/aligned_array.h"
+#include "cpu/cell_grid.h"
+#include "cpu/cell_moments.h"
 #include "cpu/finite_row.h"
 #include "cpu/parallel.h"
 #include "cpu/vector/unroll.h"
@@ -27,135 +30,126 @@ struct Range {
 ///     local[b][k]   = Σ_{b' within reach} Σ_l c[b - b'][l][k] moments[b'][l]
 ///     Σ_j w_j K(α (x_i - x_j)) = Σ_k local[box of i][k] t_i^k
 ///
-/// and for K = F - 1/2 farther boxes count ±1/2 an item. Moments are in double. A row is cut into
-/// parts of fixed size, so that threads change nothing.
+/// and for K = F - 1/2 farther boxes count ±1/2 an item. In float32 items know cells alone, eight a
+/// box, with fewer powers: the moments of a box are made of those of its cells, and its local
+/// series is cut into one for each of them. Moments are in double. A row is cut into parts, in a
+/// way that threads don't change.
 template <class Isa, class Scalar, int kOrder>
 class ManyBoxes {
   using V = Vector<Isa, Scalar>;
   using W = Vector<Isa, double>;
-  using Wide = Widened<Isa, Scalar>;
+  static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr int kSets = weight_sets(kOrder);
-  static constexpr int kTerms = kGridTerms[precision_of<Scalar>];
+  static constexpr int kTerms = kGridTerms[kPrecision];
   static constexpr int kRow = kSets * kTerms;  // of a box: the terms of its sets
   static constexpr int kVectors = kTerms / W::kLanes;
-  static constexpr int kBlock = 64;  // items whose coordinates are kept at hand
+  static constexpr int kCells = kCellsABox[kPrecision];
+  static constexpr int kCellPowers = kCellTerms[kPrecision];
+  static constexpr int kCellRow = kSets * kCellPowers;  // of a cell
+  static constexpr int kBlock = 64;                     // items whose coordinates are kept at hand
   static constexpr int64_t kPart = 1 << 15;
-  static constexpr int64_t kMostParts = 16;
 
  public:
-  /// Sums over all of the row's items, at those in `targets`.
+  static constexpr int64_t kMostParts = 16;
+
+  /// Sums over all of the row's items, at those in `targets`; `most_parts` may share the first
+  /// step.
   void sum(const FiniteRow<Scalar>& row, Range targets, double regularization_strength,
-           const Direction<Scalar>* directions, const GridSeries& series,
+           const Direction<Scalar>* directions, const GridSeries& series, int64_t most_parts,
            const Output<Scalar>& output, const ParallelFor& parallel_for) {
+    most_parts_ = most_parts;
     row_ = row;
     directions_ = directions;
     series_ = &series;
-    place_grid(regularization_strength);
-    add_moments(parallel_for);
-    count_below();
-    local_.make_room(boxes_ * kRow);
+    const double cell_width = series.width / kCells;
+    if constexpr (sizeof(Scalar) == 4) {
+      const SingleCellGrid<Isa> grid(row, cell_width, regularization_strength);
+      if (grid.suits()) return sum_on(grid, targets, output, parallel_for);
+    }
+    const DoubleCellGrid<Isa, Scalar> grid(row, cell_width, regularization_strength);
+    sum_on(grid, targets, output, parallel_for);
+  }
+
+ private:
+  template <class Grid>
+  void sum_on(const Grid& grid, Range targets, const Output<Scalar>& output,
+              const ParallelFor& parallel_for) {
+    boxes_ = (grid.cells() + kCells - 1) / kCells;
+    add_moments(grid, parallel_for);
+    if constexpr (kCells == 1) local_.make_room(boxes_ * kCellRow);
     constexpr int64_t kBoxesWorthAThread = 256;
+    if constexpr (kCells > 1) {
+      moments_.make_room(boxes_ * kRow);
+      parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
+        for (int64_t box = begin; box < end; ++box) add_cells(box);
+      });
+    }
+    count_below();
     parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
       for (int64_t box = begin; box < end; ++box) translate(box);
     });
     const int64_t parts = (targets.end - targets.begin + kPart - 1) / kPart;
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-      evaluate(targets.begin + begin * kPart, std::min(targets.begin + end * kPart, targets.end),
-               output);
+      evaluate(grid, targets.begin + begin * kPart,
+               std::min(targets.begin + end * kPart, targets.end), output);
     });
   }
 
- private:
-  // Boxes lie around the multiples of the width from an anchor. The anchor 0 makes the remainder
-  // of a value exact. Where values are too far from 0 beside their spread for whole numbers of
-  // boxes, they are so close to one another that their difference from the minimum is exact.
-  void place_grid(double regularization_strength) {
-    const double minimum = row_.minimum, maximum = row_.maximum;
-    per_width_ = regularization_strength / series_->width;
-    width_ = series_->width / regularization_strength;
-    width_rest_ =
-        std::fma(-width_, regularization_strength, series_->width) / regularization_strength;
-    constexpr double kWhole = 1LL << 50;
-    const double farthest = std::max(std::abs(minimum), std::abs(maximum)) * per_width_;
-    anchor_ = farthest < kWhole ? 0 : minimum;
-    first_ = std::nearbyint((minimum - anchor_) * per_width_);
-    boxes_ = static_cast<int64_t>(std::nearbyint((maximum - anchor_) * per_width_) - first_) + 1;
-  }
-
-  /// Where an item is: its box, and its coordinate there.
-  struct Place {
-    W box[Wide::kParts];
-    W coordinate[Wide::kParts];
-  };
-
-  Place place(const Scalar* from) const {
-    Place place;
-    W x[Wide::kParts];
-    Wide::load(from, x);
-    for (int part = 0; part < Wide::kParts; ++part) {
-      const W from_anchor = x[part] - W::broadcast(anchor_);
-      const W position = from_anchor * W::broadcast(per_width_);
-      const W nearest = round(position);
-      if constexpr (sizeof(Scalar) == 4) {  // in double the position is exact enough
-        place.coordinate[part] = (position - nearest) * W::broadcast(2);
-      } else {
-        const W rest = exact_remainder(nearest, W::broadcast(width_), from_anchor);
-        place.coordinate[part] = exact_remainder(nearest, W::broadcast(width_rest_), rest) *
-                                 W::broadcast(2 * per_width_);
-      }
-      // Within bounds though another thread should write to the values meanwhile.
-      place.box[part] = smaller(larger(nearest - W::broadcast(first_), W::broadcast(0)),
-                                W::broadcast(static_cast<double>(boxes_ - 1)));
-    }
-    return place;
-  }
-
-  void add_moments(const ParallelFor& parallel_for) {
+  template <class Grid>
+  void add_moments(const Grid& grid, const ParallelFor& parallel_for) {
+    const int64_t row_size = boxes_ * kCells * kCellRow;
     const int64_t parts =
-        std::clamp<int64_t>(std::min(row_.count / kPart, row_.count / (2 * boxes_ * kRow)), 1,
-                            kMostParts);  // at most 4 bytes an item beside the first
-    moments_.make_room(parts * boxes_ * kRow);
+        std::clamp<int64_t>(std::min(row_.count / kPart, row_.count / (2 * row_size)), 1,
+                            most_parts_);  // at most 4 bytes an item beside the first
+    cell_moments_.make_room(parts * row_size);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
-        add_part(row_.count * part / parts, row_.count * (part + 1) / parts,
-                 moments_.data() + part * boxes_ * kRow);
+        add_part(grid, row_.count * part / parts, row_.count * (part + 1) / parts,
+                 cell_moments_.data() + part * row_size);
       }
     });
-    double* total = moments_.data();
+    double* total = cell_moments_.data();
     for (int64_t part = 1; part < parts; ++part) {
-      const double* from = moments_.data() + part * boxes_ * kRow;
-      for (int64_t i = 0; i < boxes_ * kRow; ++i) total[i] += from[i];
+      const double* from = cell_moments_.data() + part * row_size;
+      for (int64_t i = 0; i < row_size; ++i) total[i] += from[i];
     }
   }
 
-  void add_part(int64_t begin, int64_t end, double* moments) const {
-    std::fill_n(moments, boxes_ * kRow, 0.0);
-    int64_t i = begin;
-    for (; i + kBlock <= end; i += kBlock) add_block(row_.values + i, i, kBlock, moments);
-    if (i == end) return;
-    Scalar rest[kBlock] = {};
-    std::copy(row_.values + i, row_.values + end, rest);
-    add_block(rest, i, static_cast<int>(end - i), moments);
+  template <class Grid>
+  void add_part(const Grid& grid, int64_t begin, int64_t end, double* moments) const {
+    std::fill_n(moments, boxes_ * kCells * kCellRow, 0.0);
+    if constexpr (kCells > 1) {
+      CellMoments<Isa, kOrder>::add(grid, row_.values, directions_, begin, end, moments);
+    } else {
+      int64_t i = begin;
+      for (; i + kBlock <= end; i += kBlock) {
+        add_block(grid, row_.values + i, i, kBlock, moments);
+      }
+      if (i == end) return;
+      Scalar rest[kBlock];
+      std::fill_n(rest, kBlock, row_.minimum);
+      std::copy(row_.values + i, row_.values + end, rest);
+      add_block(grid, rest, i, static_cast<int>(end - i), moments);
+    }
   }
 
-  void add_block(const Scalar* values, int64_t first_item, int count, double* moments) const {
-    int32_t boxes[kBlock];
+  /// One item at a time, its powers across lanes.
+  template <class Grid>
+  void add_block(const Grid& grid, const Scalar* values, int64_t first_item, int count,
+                 double* moments) const {
+    int32_t cells[kBlock];
     double t[kBlock], t2[kBlock], t4[kBlock], t8[kBlock];
     for (int i = 0; i < kBlock; i += V::kLanes) {
-      const Place at = place(values + i);
-      for (int part = 0; part < Wide::kParts; ++part) {
-        const int lane = i + part * W::kLanes;
-        const W square = at.coordinate[part] * at.coordinate[part];
-        at.box[part].store_int32(boxes + lane);
-        at.coordinate[part].store(t + lane);
-        square.store(t2 + lane);
-        (square * square).store(t4 + lane);
-        if (kTerms > 8) (square * square * (square * square)).store(t8 + lane);
-      }
+      const V coordinate = grid.template place<kCellRow>(values + i, cells + i);
+      const V square = coordinate * coordinate;
+      coordinate.store(t + i);
+      square.store(t2 + i);
+      (square * square).store(t4 + i);
+      (square * square * (square * square)).store(t8 + i);
     }
     const double* power = W::kLanes == 8 ? t8 : (W::kLanes == 4 ? t4 : t2);  // t^kLanes
     for (int i = 0; i < count; ++i) {
-      double* row = moments + boxes[i] * kRow;
+      double* row = moments + cells[i];
       double weights[kSets] = {1};
       for (int l = 0; l < kOrder; ++l) weights[1 << l] = directions_[l](first_item + i);
       if constexpr (kOrder == 2) weights[3] = weights[1] * weights[2];
@@ -172,7 +166,37 @@ class ManyBoxes {
     }
   }
 
-  const double* moments_of(int64_t box) const { return moments_.data() + box * kRow; }
+  /// A box's moments from those of its cells.
+  void add_cells(int64_t box) {
+    const double* cells = cell_moments_.data() + box * kCells * kCellRow;
+    for (int set = 0; set < kSets; ++set) {
+      W sums[kVectors];
+      unroll<Isa, kVectors>([&](auto v) { sums[v] = W::broadcast(0); });
+      const double* powers = series_->cells_to_box.data();
+      for (int cell = 0; cell < kCells; ++cell) {
+        const double* moments = cells + cell * kCellRow + set * kCellPowers;
+        for (int p = 0; p < kCellPowers; ++p, powers += kTerms) {
+          unroll<Isa, kVectors>([&](auto v) {
+            sums[v] =
+                multiply_add(W::load(powers + v * W::kLanes), W::broadcast(moments[p]), sums[v]);
+          });
+        }
+      }
+      double* moments = moments_.data() + box * kRow + set * kTerms;
+      unroll<Isa, kVectors>([&](auto v) { sums[v].store(moments + v * W::kLanes); });
+    }
+  }
+
+  /// Where a box has several cells, their local series take the place of their moments, which are
+  /// not needed any more once the box has its own.
+  const Scalar* local_series() const {
+    return kCells > 1 ? reinterpret_cast<const Scalar*>(cell_moments_.data()) : local_.data();
+  }
+  Scalar* local_series() { return const_cast<Scalar*>(std::as_const(*this).local_series()); }
+
+  const double* moments_of(int64_t box) const {
+    return (kCells > 1 ? moments_ : cell_moments_).data() + box * kRow;
+  }
 
   void count_below() {
     if (kOrder > 0) return;
@@ -194,9 +218,8 @@ class ManyBoxes {
       add_moments_at(distance, below ? moments_of(box - distance) : kNone,
                      above ? moments_of(box + distance) : kNone, lower, upper);
     }
-    Scalar* local = local_.data() + box * kRow;
     for (int set = 0; set < kSets; ++set) {
-      double from_lower[kTerms], from_upper[kTerms];
+      double from_lower[kTerms], from_upper[kTerms], local[kTerms];
       for (int v = 0; v < kVectors; ++v) {
         const int i = set * kVectors + v;
         (lower.even[i] + lower.odd[i]).store(from_lower + v * W::kLanes);
@@ -209,9 +232,33 @@ class ManyBoxes {
       }
       for (int k = 0; k < kTerms; k += 2) {
         constexpr double kParity = kernel_parity(kOrder);
-        local[set * kTerms + k] = static_cast<Scalar>(from_lower[k] + kParity * from_upper[k]);
-        local[set * kTerms + k + 1] =
-            static_cast<Scalar>(from_lower[k + 1] - kParity * from_upper[k + 1]);
+        local[k] = from_lower[k] + kParity * from_upper[k];
+        local[k + 1] = from_lower[k + 1] - kParity * from_upper[k + 1];
+      }
+      cut(local, local_series() + box * kCells * kCellRow + set * kCellPowers);
+    }
+  }
+
+  /// The local series of one set for each cell of its box.
+  void cut(const double* local, Scalar* cells) const {
+    if constexpr (kCells == 1) {
+      for (int k = 0; k < kTerms; ++k) cells[k] = static_cast<Scalar>(local[k]);
+    } else {
+      constexpr int kPieces = kCells * kCellPowers / W::kLanes;
+      W sums[kPieces];
+      unroll<Isa, kPieces>([&](auto i) { sums[i] = W::broadcast(0); });
+      const double* powers = series_->box_to_cells.data();
+      for (int l = 0; l < kTerms; ++l, powers += kCells * kCellPowers) {
+        unroll<Isa, kPieces>([&](auto i) {
+          sums[i] = multiply_add(W::load(powers + i * W::kLanes), W::broadcast(local[l]), sums[i]);
+        });
+      }
+      double coefficients[kCells * kCellPowers];
+      unroll<Isa, kPieces>([&](auto i) { sums[i].store(coefficients + i * W::kLanes); });
+      for (int cell = 0; cell < kCells; ++cell) {
+        for (int p = 0; p < kCellPowers; ++p) {
+          cells[cell * kCellRow + p] = static_cast<Scalar>(coefficients[cell * kCellPowers + p]);
+        }
       }
     }
   }
@@ -239,14 +286,15 @@ class ManyBoxes {
     }
   }
 
-  void evaluate(int64_t begin, int64_t end, const Output<Scalar>& output) const {
+  template <class Grid>
+  void evaluate(const Grid& grid, int64_t begin, int64_t end, const Output<Scalar>& output) const {
     int64_t i = begin;
     for (; i + V::kLanes <= end; i += V::kLanes) {
       V at[std::max(kOrder, 1)];
       for (int l = 0; l < kOrder; ++l) {
         at[l] = direction_at(directions_[l], V::load(directions_[l].values + i));
       }
-      finish(sum_at(row_.values + i, at), output).store(output.values + i);
+      finish(sum_at(grid, row_.values + i, at), output).store(output.values + i);
     }
     if (i == end) return;
     const int count = static_cast<int>(end - i);
@@ -257,23 +305,28 @@ class ManyBoxes {
     for (int l = 0; l < kOrder; ++l) {
       at[l] = direction_at(directions_[l], V::load_first(directions_[l].values + i, count));
     }
-    finish(sum_at(rest, at), output).store_first(output.values + i, count);
+    finish(sum_at(grid, rest, at), output).store_first(output.values + i, count);
   }
 
-  [[gnu::always_inline]] V sum_at(const Scalar* values, const V* directions) const {
-    const Place at = place(values);
-    int32_t boxes[V::kLanes];
-    for (int part = 0; part < Wide::kParts; ++part) {
-      at.box[part].store_int32(boxes + part * W::kLanes);
-    }
-    const V t = Wide::narrow(at.coordinate);
+  template <class Grid>
+  [[gnu::always_inline]] V sum_at(const Grid& grid, const Scalar* values,
+                                  const V* directions) const {
+    int32_t cells[V::kLanes];
+    const V r = grid.template place<kCellRow>(values, cells);
+    constexpr int kSetsAtOnce = kCells > 1 && kSets > 1 ? 2 : 1;
     V sums[kSets];
-    unroll<Isa, kSets>([&](auto set) {
-      V columns[kTerms];
-      V::template load_columns<kTerms>(local_.data() + set * kTerms, kRow, boxes, columns);
-      V sum = columns[kTerms - 1];
-      unroll<Isa, kTerms - 1>([&](auto k) { sum = multiply_add(sum, t, columns[kTerms - 2 - k]); });
-      sums[set] = sum;
+    unroll<Isa, kSets / kSetsAtOnce>([&](auto group) {
+      constexpr int kFirst = group * kSetsAtOnce;
+      V columns[kSetsAtOnce * kCellPowers];
+      V::template load_columns<kSetsAtOnce * kCellPowers>(local_series() + kFirst * kCellPowers, 1,
+                                                          cells, columns);
+      unroll<Isa, kSetsAtOnce>([&](auto set) {
+        const V* powers = columns + set * kCellPowers;
+        V sum = powers[kCellPowers - 1];
+        unroll<Isa, kCellPowers - 1>(
+            [&](auto p) { sum = multiply_add(sum, r, powers[kCellPowers - 2 - p]); });
+        sums[kFirst + set] = sum;
+      });
     });
     return combine<kOrder>(sums, directions);
   }
@@ -281,12 +334,12 @@ class ManyBoxes {
   FiniteRow<Scalar> row_;
   const Direction<Scalar>* directions_;
   const GridSeries* series_;
-  double per_width_, width_, width_rest_;  // boxes for a unit of x; their width in x, in two parts
-  double anchor_, first_;
+  int64_t most_parts_;
   int64_t boxes_;
-  AlignedArray<double> moments_;  // [part][box][set][term]; the total in part 0
-  std::vector<double> below_;     // items in boxes below
-  AlignedArray<Scalar> local_;    // [box][set][term]
+  AlignedArray<double> cell_moments_;  // [part][cell][set][power]; the total in part 0
+  AlignedArray<double> moments_;       // [box][set][term], where a box has several cells
+  AlignedArray<Scalar> local_;         // [box][set][term], where it has one
+  std::vector<double> below_;          // items in boxes below
 };
 
 }  // namespace rank_relax::cpu

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/box_series.h"
+#include "cpu/cell_moments.h"
 #include "cpu/finite_row.h"
 #include "cpu/parallel.h"
 #include "cpu/vector/unroll.h"
@@ -83,6 +84,41 @@ struct ChebyshevChunk {
   }
 };
 
+/// Sums of an order from the Chebyshev series of its sets: for each of kItems vectors,
+///
+///     Σ_k c_k T_k(t)      c_k = combine<kOrder>(what coefficients(k, ·) gives, the directions
+///     there)
+///
+/// by Clenshaw's recurrence, b_k = c_k + 2 t b_{k+1} - b_{k+2}, once for all sets together.
+template <class Isa, int kOrder, int kItems, class V, class Coefficients>
+[[gnu::always_inline]] inline void combined_series(int terms, const V* t, const V (*at)[kItems],
+                                                   const Coefficients& coefficients, V* sums) {
+  constexpr int kSets = weight_sets(kOrder);
+  V twice[kItems], next[kItems], after_next[kItems], of_sets[kSets];
+  const auto combined = [&](auto v) __attribute__((always_inline)) {
+    V here[std::max(kOrder, 1)];
+    unroll<Isa, kOrder>([&](auto l) { here[l] = at[l][v]; });
+    return combine<kOrder>(of_sets, here);
+  };
+  coefficients(terms - 1, of_sets);
+  unroll<Isa, kItems>([&](auto v) {
+    twice[v] = t[v] + t[v];
+    next[v] = combined(v);
+    after_next[v] = V::broadcast(0);
+  });
+  for (int k = terms - 2; k > 0; --k) {
+    coefficients(k, of_sets);
+    unroll<Isa, kItems>([&](auto v) {
+      const V here = multiply_add(twice[v], next[v], combined(v) - after_next[v]);
+      after_next[v] = next[v];
+      next[v] = here;
+    });
+  }
+  coefficients(0, of_sets);
+  unroll<Isa, kItems>(
+      [&](auto v) { sums[v] = multiply_add(t[v], next[v], combined(v) - after_next[v]); });
+}
+
 /// Where values lie in a box around them all: t = scale (x - center) - shift. The centre is rounded
 /// to a Scalar, which matters in a row that spans a few of these; the shift makes up for it.
 template <class Scalar>
@@ -96,6 +132,33 @@ struct OneBoxPlace {
   }
 };
 
+/// The cells of such a box, for CellMoments.
+template <class Isa>
+class BoxCells {
+  using V = Vector<Isa, float>;
+
+ public:
+  BoxCells(float center, float scale, float shift)
+      : center_(center),
+        scale_(static_cast<float>(scale * kBoxCellsPerUnit)),
+        shift_(static_cast<float>(shift * kBoxCellsPerUnit)) {}
+
+  template <int kRow>
+  [[gnu::always_inline]] V place(const float* from, int32_t* rows) const {
+    constexpr float kMiddle = (kBoxCells - 1) / 2;
+    const V offset = V::load(from) - V::broadcast(center_);
+    const V scale = V::broadcast(scale_), shift = V::broadcast(shift_);
+    const V nearest = round(multiply_subtract(offset, scale, shift));
+    const V cell = smaller(larger(nearest + V::broadcast(kMiddle), V::broadcast(0)),
+                           V::broadcast(kBoxCells - 1));
+    (cell * V::broadcast(kRow)).store_int32(rows);
+    return (multiply_subtract(offset, scale, nearest) - shift) * V::broadcast(2);
+  }
+
+ private:
+  float center_, scale_, shift_;
+};
+
 /// The kernel sum of a narrow row as one series over its whole spread, O(terms) an item:
 ///
 ///     moments[l] = Σ_j w_j T_l(t_j)              t = α (x - centre) / half_width, in [-1, 1]
@@ -105,7 +168,8 @@ struct OneBoxPlace {
 /// for each of the sets of weights that an order needs. Items lie across vector lanes; a row is cut
 /// into parts of fixed size, so that threads change nothing.
 ///
-/// Where vectors can look up, longer rows have short polynomials on pieces in place of the T_k.
+/// Where vectors can look up, longer rows have short polynomials on pieces in place of the T_k. A
+/// long row's moments come from those of cells, with short polynomials in place of the T_l.
 template <class Isa, class Cdf, class Scalar, int kOrder>
 class OneBox {
   using V = Vector<Isa, Scalar>;
@@ -115,6 +179,11 @@ class OneBox {
   static constexpr int kMostTables = V::kLooksUp ? kSets * kPieceTerms : 1;
 
   static constexpr int64_t kFewestItemsForPieces = 256;
+
+  // With fewer items, fewer terms or more sets the sums of T_l take less time than those of cells.
+  static constexpr bool kHasCells = V::kFuses && sizeof(Scalar) == 4 && kOrder == 0;
+  static constexpr int64_t kFewestItemsForCells = 1 << 16;
+  static constexpr int kFewestTermsForCells = 28;
 
  public:
   OneBox(const FiniteRow<Scalar>& row, double regularization_strength,
@@ -142,14 +211,7 @@ class OneBox {
       evaluate(0, row_.count, output);
       return;
     }
-    std::vector<Moments> moments(parts);
-    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part) {
-        find_moments(part * kPart, std::min((part + 1) * kPart, row_.count), moments[part]);
-      }
-    });
-    for (int64_t part = 1; part < parts; ++part) moments[0].add(moments[part], series_.terms);
-    translate(moments[0]);
+    translate(moments_of_parts(parts, parallel_for));
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       evaluate(begin * kPart, std::min(end * kPart, row_.count), output);
     });
@@ -165,6 +227,45 @@ class OneBox {
       }
     }
   };
+
+  Moments moments_of_parts(int64_t parts, const ParallelFor& parallel_for) const {
+    if constexpr (kHasCells) {
+      if (row_.count >= kFewestItemsForCells && series_.terms >= kFewestTermsForCells &&
+          series_.terms <= kMostTermsForPieces) {
+        return moments_of_cells(parts, parallel_for);
+      }
+    }
+    std::vector<Moments> moments(parts);
+    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        find_moments(part * kPart, std::min((part + 1) * kPart, row_.count), moments[part]);
+      }
+    });
+    for (int64_t part = 1; part < parts; ++part) moments[0].add(moments[part], series_.terms);
+    return moments[0];
+  }
+
+  Moments moments_of_cells(int64_t parts, const ParallelFor& parallel_for) const {
+    constexpr int kSize = kBoxCells * CellMoments<Isa, kOrder>::kRow;
+    std::vector<double> cells(parts * kSize);
+    const BoxCells<Isa> grid(center_, scale_, shift_);
+    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        CellMoments<Isa, kOrder>::add(grid, row_.values, directions_, part * kPart,
+                                      std::min((part + 1) * kPart, row_.count),
+                                      cells.data() + part * kSize);
+      }
+    });
+    for (int64_t part = 1; part < parts; ++part) {
+      for (int i = 0; i < kSize; ++i) cells[i] += cells[part * kSize + i];
+    }
+    Moments moments = {};
+    const double* polynomials = chebyshev_in_cells().data();
+    for (int i = 0; i < kSize; ++i, polynomials += kMostTerms) {
+      for (int l = 0; l < series_.terms; ++l) moments.of[0][l] += cells[i] * polynomials[l];
+    }
+    return moments;
+  }
 
   void find_moments(int64_t begin, int64_t end, Moments& moments) const {
     constexpr int64_t kChunkItems = Chunk::kVectors * V::kLanes;
@@ -284,8 +385,8 @@ class OneBox {
     if constexpr (V::kLooksUp) {
       if (pieces_ != nullptr) return evaluate_in_pieces(begin, end, output);
     }
-    constexpr int kMany = std::max(1, V::kRegisters / 4 / kSets);
-    constexpr int kSome = std::max(1, kMany / 2);
+    constexpr int kMany = V::kRegisters / 6;
+    constexpr int kSome = kMany / 2;
     int64_t i = begin;
     for (; i + kMany * V::kLanes <= end; i += kMany * V::kLanes) {
       evaluate_vectors<kMany>(i, kMany * V::kLanes, output);
@@ -301,59 +402,35 @@ class OneBox {
   /// `count` items from `begin` on: whole vectors, or the beginning of one.
   template <int kVectors>
   void evaluate_vectors(int64_t begin, int count, const Output<Scalar>& output) const {
-    V t[kVectors], series[kSets * kVectors];
-    unroll<Isa, kVectors>(
-        [&](auto v) { t[v] = coordinate(load(row_.values + begin + v * V::kLanes, count)); });
-    series_at<kVectors>(t, series);
+    V t[kVectors], at[std::max(kOrder, 1)][kVectors], sums[kVectors];
     unroll<Isa, kVectors>([&](auto v) {
-      V sums[kSets];
-      unroll<Isa, kSets>([&](auto set) { sums[set] = series[set * kVectors + v]; });
-      write(sums, begin + v * V::kLanes, count, output);
+      t[v] = coordinate(load(row_.values + begin + v * V::kLanes, count));
+      unroll<Isa, kOrder>([&](auto l) {
+        at[l][v] = direction_at(directions_[l],
+                                load(directions_[l].values + begin + v * V::kLanes, count));
+      });
     });
+    combined_series<Isa, kOrder, kVectors>(
+        series_.terms, t, at,
+        [&](int k, V* coefficients) __attribute__((always_inline)) {
+          unroll<Isa, kSets>([&](auto set) { coefficients[set] = V::broadcast(local_[set][k]); });
+        },
+        sums);
+    unroll<Isa, kVectors>([&](auto v) { write(sums[v], begin + v * V::kLanes, count, output); });
   }
 
   [[gnu::always_inline]] static V load(const Scalar* from, int count) {
     return count >= V::kLanes ? V::load(from) : V::load_first(from, count);
   }
 
-  [[gnu::always_inline]] void write(const V* sums, int64_t begin, int count,
-                                    const Output<Scalar>& output) const {
-    V at[std::max(kOrder, 1)];
-    unroll<Isa, kOrder>([&](auto l) {
-      at[l] = direction_at(directions_[l], load(directions_[l].values + begin, count));
-    });
-    const V result = finish(combine<kOrder>(sums, at), output);
+  [[gnu::always_inline]] static void write(V sum, int64_t begin, int count,
+                                           const Output<Scalar>& output) {
+    const V result = finish(sum, output);
     if (count >= V::kLanes) {
       result.store(output.values + begin);
     } else {
       result.store_first(output.values + begin, count);
     }
-  }
-
-  /// By Clenshaw's recurrence, b_k = local[k] + 2 t b_{k+1} - b_{k+2}.
-  template <int kVectors>
-  [[gnu::always_inline]] void series_at(const V* t, V* series) const {
-    constexpr int kStates = kSets * kVectors;
-    V twice[kVectors], next[kStates], after_next[kStates];
-    unroll<Isa, kVectors>([&](auto v) { twice[v] = t[v] + t[v]; });
-    unroll<Isa, kStates>([&](auto i) {
-      next[i] = V::broadcast(local_[i / kVectors][series_.terms - 1]);
-      after_next[i] = V::broadcast(0);
-    });
-    for (int k = series_.terms - 2; k > 0; --k) {
-      V coefficients[kSets];
-      unroll<Isa, kSets>([&](auto set) { coefficients[set] = V::broadcast(local_[set][k]); });
-      unroll<Isa, kStates>([&](auto i) {
-        const V here =
-            multiply_add(twice[i % kVectors], next[i], coefficients[i / kVectors] - after_next[i]);
-        after_next[i] = next[i];
-        next[i] = here;
-      });
-    }
-    unroll<Isa, kStates>([&](auto i) {
-      series[i] = multiply_add(t[i % kVectors], next[i],
-                               V::broadcast(local_[i / kVectors][0]) - after_next[i]);
-    });
   }
 
   void evaluate_in_pieces(int64_t begin, int64_t end, const Output<Scalar>& output) const {
@@ -377,7 +454,11 @@ class OneBox {
             [&](auto p) { sum = multiply_add(sum, s, V::look_up(tables[kLast - 1 - p], piece)); });
         sums[set] = sum;
       });
-      write(sums, i, count, output);
+      V at[std::max(kOrder, 1)];
+      unroll<Isa, kOrder>([&](auto l) {
+        at[l] = direction_at(directions_[l], load(directions_[l].values + i, count));
+      });
+      write(combine<kOrder>(sums, at), i, count, output);
     }
   }
 

@@ -108,9 +108,7 @@ class RowsAbreast {
           block[row * kRows + item] = each[row][j + item];
         }
       }
-      V columns[kRows];
-      transpose(block, kRows, columns);
-      std::copy(columns, columns + count, items + j);
+      transpose(block, kRows, items + j);
     }
   }
 
@@ -222,7 +220,7 @@ class RowsAbreast {
   /// In place of the coordinates, by Clenshaw's recurrence.
   template <int kOrder, class Finish>
   void evaluate(int terms, const V (*local)[kMostTerms], const Finish& finish) {
-    constexpr int kAtOnce = std::max(1, V::kRegisters / 4 / weight_sets(kOrder));
+    constexpr int kAtOnce = V::kRegisters / 6;
     int64_t j = 0;
     for (; j + kAtOnce <= size_; j += kAtOnce) {
       evaluate_items<kOrder, kAtOnce>(terms, local, j, finish);
@@ -234,51 +232,41 @@ class RowsAbreast {
   void evaluate_items(int terms, const V (*local)[kMostTerms], int64_t first,
                       const Finish& finish) {
     constexpr int kSets = weight_sets(kOrder);
-    constexpr int kStates = kSets * kItems;
-    V twice[kItems], next[kStates], after_next[kStates];
-    unroll<Isa, kItems>(
-        [&](auto v) { twice[v] = coordinates_[first + v] + coordinates_[first + v]; });
-    unroll<Isa, kStates>([&](auto i) {
-      next[i] = local[i / kItems][terms - 1];
-      after_next[i] = V::broadcast(0);
-    });
-    for (int k = terms - 2; k > 0; --k) {
-      V coefficients[kSets];
-      unroll<Isa, kSets>([&](auto set) { coefficients[set] = local[set][k]; });
-      unroll<Isa, kStates>([&](auto i) {
-        const V here =
-            multiply_add(twice[i % kItems], next[i], coefficients[i / kItems] - after_next[i]);
-        after_next[i] = next[i];
-        next[i] = here;
-      });
-    }
+    V t[kItems], at[std::max(kOrder, 1)][kItems];
     unroll<Isa, kItems>([&](auto v) {
-      V sets[kSets], at[std::max(kOrder, 1)];
-      unroll<Isa, kSets>([&](auto set) {
-        constexpr int i = set * kItems + v;
-        sets[set] = multiply_add(coordinates_[first + v], next[i], local[set][0] - after_next[i]);
-      });
-      unroll<Isa, kOrder>([&](auto l) { at[l] = directions_[l][first + v]; });
-      coordinates_[first + v] = finish(combine<kOrder>(sets, at));
+      t[v] = coordinates_[first + v];
+      unroll<Isa, kOrder>([&](auto l) { at[l][v] = directions_[l][first + v]; });
     });
+    V sums[kItems];
+    combined_series<Isa, kOrder, kItems>(
+        terms, t, at,
+        [&](int k, V* coefficients) __attribute__((always_inline)) {
+          unroll<Isa, kSets>([&](auto set) { coefficients[set] = local[set][k]; });
+        },
+        sums);
+    unroll<Isa, kItems>([&](auto v) { coordinates_[first + v] = finish(sums[v]); });
   }
 
-  /// Row by row.
+  /// Row by row, what took the place of the coordinates.
   void write(Scalar* output) const {
     for (int64_t j = 0; j < size_; j += kRows) {
-      const int count = static_cast<int>(std::min<int64_t>(size_ - j, kRows));
-      V items[kRows], rows[kRows];
-      std::copy(coordinates_ + j, coordinates_ + j + count, items);
-      std::fill(items + count, items + kRows, V::broadcast(0));
-      Scalar block[kRows * kRows];
-      for (int item = 0; item < kRows; ++item) items[item].store(block + item * kRows);
-      transpose(block, kRows, rows);
-      for (int row = 0; row < kRows; ++row) rows[row].store_first(output + row * size_ + j, count);
+      const int64_t count = std::min<int64_t>(size_ - j, kRows);
+      V rows[kRows];
+      transpose(reinterpret_cast<const Scalar*>(coordinates_ + j), kRows, rows);
+      Scalar* to = output + j;
+      for (int row = 0; row < kRows; ++row, to += size_) {
+        if (count == kRows) {
+          rows[row].store(to);
+        } else {
+          rows[row].store_first(to, static_cast<int>(count));
+        }
+      }
     }
   }
 
   int64_t size_ = 0;
   Scalar minimum_[kRows], maximum_[kRows];
+  static_assert(kLongest % kRows == 0);  // whole blocks, though their last items are not used
   V values_[kLongest], coordinates_[kLongest], directions_[2][kLongest];
 };
 

@@ -69,14 +69,23 @@ class SeriesSum {
         .sum(output, parallel_for);
   }
 
-  /// Over all of the row, at its items in `targets`.
   template <class Cdf, int kOrder>
-  void many_boxes(const FiniteRow<Scalar>& row, Range targets, double regularization_strength,
+  void many_boxes(const FiniteRow<Scalar>& row, double regularization_strength,
                   const Direction<Scalar>* directions, const Output<Scalar>& output,
                   const ParallelFor& parallel_for) {
     std::get<kOrder>(many_boxes_)
+        .sum(row, {0, row.count}, regularization_strength, directions,
+             grid_series<Cdf>(kPrecision, kOrder), ManyBoxes<Isa, Scalar, kOrder>::kMostParts,
+             output, parallel_for);
+  }
+
+  /// Over all of a part of a row, at its items in `targets`, with no memory but that of its boxes.
+  template <class Cdf, int kOrder>
+  void stretch_of_boxes(const FiniteRow<Scalar>& row, Range targets, double regularization_strength,
+                        const Direction<Scalar>* directions, const Output<Scalar>& output) {
+    std::get<kOrder>(many_boxes_)
         .sum(row, targets, regularization_strength, directions,
-             grid_series<Cdf>(kPrecision, kOrder), output, parallel_for);
+             grid_series<Cdf>(kPrecision, kOrder), 1, output, in_this_thread);
   }
 
  private:
@@ -113,8 +122,8 @@ class SeriesSum {
       in_double.template one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
                                               parallel_for);
     } else {
-      in_double.template many_boxes<Cdf, kOrder>(wide_row, {0, count}, regularization_strength,
-                                                 wide, raw, parallel_for);
+      in_double.template many_boxes<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
+                                                 parallel_for);
     }
     finish_in_double(sums, count, output);
   }

@@ -84,8 +84,8 @@ class SortedRow {
         scan<Cdf, kOrder>(sparse, begin);
         sparse = end;
       }
-      if (dense) {
-        sum_dense<Cdf, kOrder>(begin, end, form, series_sum, parallel_for);
+      if (dense && form == RowForm::kOneBox) {
+        sum_in_one_box<Cdf, kOrder>(begin, end, series_sum, parallel_for);
       } else {
         sum_in_stretches<Cdf, kOrder>(begin, end, series_sum);
       }
@@ -134,22 +134,16 @@ class SortedRow {
   }
 
   template <class Cdf, int kOrder>
-  void sum_dense(int64_t begin, int64_t end, RowForm form, SeriesSum<Isa, Scalar>& series_sum,
-                 const ParallelFor& parallel_for) {
+  void sum_in_one_box(int64_t begin, int64_t end, SeriesSum<Isa, Scalar>& series_sum,
+                      const ParallelFor& parallel_for) {
     Direction<Scalar> directions[std::max(kOrder, 1)];
     directions_from<kOrder>(begin, directions);
-    const FiniteRow<Scalar> row = sorted_part(begin, end);
-    const Output<Scalar> output = sums_of<kOrder>(begin, end);
-    if (form == RowForm::kOneBox) {
-      series_sum.template one_box<Cdf, kOrder>(row, regularization_strength_, directions, output,
-                                               parallel_for);
-    } else {
-      series_sum.template many_boxes<Cdf, kOrder>(row, {0, row.count}, regularization_strength_,
-                                                  directions, output, parallel_for);
-    }
+    series_sum.template one_box<Cdf, kOrder>(sorted_part(begin, end), regularization_strength_,
+                                             directions, sums_of<kOrder>(begin, end), parallel_for);
   }
 
-  /// A cluster, stretch by stretch, each with what lies within reach on its sides.
+  /// A cluster through many boxes, stretch by stretch, each with what lies within reach on its
+  /// sides: so the boxes take little memory.
   template <class Cdf, int kOrder>
   void sum_in_stretches(int64_t cluster_begin, int64_t cluster_end,
                         SeriesSum<Isa, Scalar>& series_sum) {
@@ -169,9 +163,9 @@ class SortedRow {
       to = std::max(to, end);
       while (to < cluster_end && scaled_gap(end - 1, to) <= grid.reach) ++to;
       directions_from<kOrder>(from, directions);
-      series_sum.template many_boxes<Cdf, kOrder>(sorted_part(from, to), {begin - from, end - from},
-                                                  regularization_strength_, directions,
-                                                  sums_of<kOrder>(from, to), in_this_thread);
+      series_sum.template stretch_of_boxes<Cdf, kOrder>(
+          sorted_part(from, to), {begin - from, end - from}, regularization_strength_, directions,
+          sums_of<kOrder>(from, to));
     }
   }
 

@@ -475,6 +475,86 @@ void pieces_are_as_exact_as_their_box() {
   }
 }
 
+/// r^p at a coordinate of a box, in the cell there: which one, and its powers.
+struct InCell {
+  int cell;
+  double powers[kCellTerms[kSingle]];
+
+  /// `position` is the cell's number plus half of r.
+  InCell(double position, int cells)
+      : cell(std::clamp(static_cast<int>(std::nearbyint(position)), 0, cells - 1)) {
+    double power = 1;
+    for (double& each : powers) {
+      each = power;
+      power *= 2 * (position - cell);
+    }
+  }
+
+  /// Σ_p r^p coefficients[p * step]
+  double sum(const double* coefficients, int step) const {
+    double sum = 0;
+    for (int p = 0; p < kCellTerms[kSingle]; ++p) sum += powers[p] * coefficients[p * step];
+    return sum;
+  }
+};
+
+/// Both sides of a pair in cells of the grid's boxes, as ManyBoxes has them in float32.
+template <class Cdf>
+void cells_of_a_grid_are_as_exact_as_its_boxes() {
+  constexpr int kCells = kCellsABox[kSingle], kPowers = kCellTerms[kSingle];
+  constexpr double kBounds[] = {4e-8, 9e-8, 1.7e-7};
+  for (int order = 0; order < kSeriesOrders; ++order) {
+    const GridSeries& grid = grid_series<Cdf>(kSingle, order);
+    for (const int distance : {0, 1, 2, 3, grid.reach}) {
+      const double* coefficients = grid.coefficients.data() + distance * grid.terms * grid.terms;
+      const auto value = [&](double t, double s) {
+        const InCell target(t * kCells / 2 + (kCells - 1) / 2.0, kCells);
+        const InCell source(s * kCells / 2 + (kCells - 1) / 2.0, kCells);
+        double sum = 0;
+        for (int l = 0; l < grid.terms; ++l) {
+          const double* to_box = grid.cells_to_box.data() + source.cell * kPowers * grid.terms + l;
+          for (int k = 0; k < grid.terms; ++k) {
+            const double* to_cells =
+                grid.box_to_cells.data() + (k * kCells + target.cell) * kPowers;
+            sum += coefficients[l * grid.terms + k] * target.sum(to_cells, 1) *
+                   source.sum(to_box, grid.terms);
+          }
+        }
+        return sum;
+      };
+      const double error =
+          truncation_error<Cdf>(order, distance * grid.width, grid.width / 2, value);
+      expect(error <= kBounds[order], std::string(Cdf::name) + " of order " + std::to_string(order) +
+                                  ", cells of boxes " + std::to_string(distance) +
+                                  " apart: " + std::to_string(error * 1e9) + "e-9");
+    }
+  }
+}
+
+/// One side of a pair in cells of a box over the whole row, as OneBox has it in long rows.
+template <class Cdf>
+void cells_of_one_box_are_as_exact_as_its_terms() {
+  for (const int terms : {28, 36, kMostTermsForPieces}) {
+    const OneBoxSeries& series = one_box_series<Cdf>(kSingle, 0, terms);
+    const auto value = [&](double t, double s) {
+      const InCell source(s * kBoxCellsPerUnit + (kBoxCells - 1) / 2.0, kBoxCells);
+      const double* cell =
+          chebyshev_in_cells().data() + source.cell * kCellTerms[kSingle] * kMostTerms;
+      double sum = 0;
+      for (int l = 0; l < terms; ++l) {
+        for (int k = 0; k < terms; ++k) {
+          sum += series.coefficients[l * series.row_size + k] * chebyshev(k, t) *
+                 source.sum(cell + l, kMostTerms);
+        }
+      }
+      return sum;
+    };
+    const double error = truncation_error<Cdf>(0, 0, series.half_width, value);
+    expect(error <= 3.5e-8, std::string(Cdf::name) + ", cells of " + std::to_string(terms) +
+                                " terms: " + std::to_string(error * 1e9) + "e-9");
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -482,6 +562,10 @@ int main() {
   series_are_as_exact_as_they_say<Gaussian>();
   pieces_are_as_exact_as_their_box<Sigmoid>();
   pieces_are_as_exact_as_their_box<Gaussian>();
+  cells_of_a_grid_are_as_exact_as_its_boxes<Sigmoid>();
+  cells_of_a_grid_are_as_exact_as_its_boxes<Gaussian>();
+  cells_of_one_box_are_as_exact_as_its_terms<Sigmoid>();
+  cells_of_one_box_are_as_exact_as_its_terms<Gaussian>();
   lane_sum_adds_every_term_once();
   cdf_keeps_relative_precision<Sigmoid>();
   cdf_keeps_relative_precision<Gaussian>();

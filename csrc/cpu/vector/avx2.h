@@ -13,6 +13,7 @@ struct Vector<Avx2, float> {
   static constexpr int kLanes = 8;
   static constexpr int kRegisters = 16;
   static constexpr bool kLooksUp = false;
+  static constexpr bool kFuses = true;
   __m256 lanes;
 
   static __m256i first(int count) {
@@ -35,9 +36,18 @@ struct Vector<Avx2, float> {
   static Vector multiply_subtract(Vector a, Vector b, Vector c) {
     return {_mm256_fmsub_ps(a.lanes, b.lanes, c.lanes)};
   }
+  static Vector exact_remainder(Vector a, Vector b, Vector c) {
+    return {_mm256_fnmadd_ps(a.lanes, b.lanes, c.lanes)};
+  }
   static Vector smaller(Vector a, Vector b) { return {_mm256_min_ps(a.lanes, b.lanes)}; }
   static Vector larger(Vector a, Vector b) { return {_mm256_max_ps(a.lanes, b.lanes)}; }
   static Vector absolute(Vector a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.lanes)}; }
+  static Vector round(Vector a) {
+    return {_mm256_round_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+  }
+  void store_int32(int32_t* to) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtps_epi32(lanes));
+  }
   static float lowest_lane(Vector a) {
     __m128 low = _mm_min_ps(_mm256_castps256_ps128(a.lanes), _mm256_extractf128_ps(a.lanes, 1));
     low = _mm_min_ps(low, _mm_movehl_ps(low, low));
@@ -61,6 +71,31 @@ struct Vector<Avx2, float> {
     load_parts(rows, row_size, row_index, columns, std::make_integer_sequence<int, kColumns / 4>{});
   }
 
+  template <int kColumns>
+  [[gnu::always_inline]] static void store_rows(const Vector* columns, float* rows) {
+    Vector quads[kColumns / 4][4];  // 128-bit lane q of quads[half][r]: four columns of row 4 q + r
+    for (int half = 0; half < kColumns / 4; ++half)
+      transpose_quads(columns + 4 * half, quads[half]);
+    for (int r = 0; r < 4; ++r) {
+      if constexpr (kColumns == 4) {
+        quads[0][r].store(rows + 8 * r);
+      } else {
+        const __m256 first = quads[0][r].lanes, second = quads[1][r].lanes;
+        _mm256_storeu_ps(rows + 16 * r, _mm256_permute2f128_ps(first, second, 0x20));
+        _mm256_storeu_ps(rows + 16 * r + 8, _mm256_permute2f128_ps(first, second, 0x31));
+      }
+    }
+  }
+  static constexpr int row_of(int lane) { return lane % 4 * 2 + lane / 4; }
+
+  template <int kColumns>
+  [[gnu::always_inline]] static void add_row(const float* row, double* sums) {
+    for (int k = 0; k < kColumns; k += 4) {
+      const __m256d more = _mm256_cvtps_pd(_mm_loadu_ps(row + k));
+      _mm256_storeu_pd(sums + k, _mm256_add_pd(_mm256_loadu_pd(sums + k), more));
+    }
+  }
+
  private:
   template <int... kParts>
   [[gnu::always_inline]] static void load_parts(const float* rows, int64_t row_size,
@@ -71,20 +106,25 @@ struct Vector<Avx2, float> {
 
   [[gnu::always_inline]] static void load_four_columns(const float* rows, int64_t row_size,
                                                        const int32_t* row_index, Vector* columns) {
-    __m256 quads[4];  // 128-bit lane q of quads[r]: four columns of row 4 q + r
+    Vector quads[4];  // 128-bit lane q of quads[r]: four columns of row 4 q + r
     for (int r = 0; r < 4; ++r) {
-      quads[r] =
+      quads[r].lanes =
           _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows + row_index[r] * row_size)),
                                _mm_loadu_ps(rows + row_index[4 + r] * row_size), 1);
     }
-    const __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(quads[0], quads[1]));
-    const __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(quads[2], quads[3]));
-    const __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(quads[0], quads[1]));
-    const __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(quads[2], quads[3]));
-    columns[0].lanes = _mm256_castpd_ps(_mm256_unpacklo_pd(low01, low23));
-    columns[1].lanes = _mm256_castpd_ps(_mm256_unpackhi_pd(low01, low23));
-    columns[2].lanes = _mm256_castpd_ps(_mm256_unpacklo_pd(high01, high23));
-    columns[3].lanes = _mm256_castpd_ps(_mm256_unpackhi_pd(high01, high23));
+    transpose_quads(quads, columns);
+  }
+
+  /// In each 128-bit lane, a matrix of 4 by 4 transposed.
+  [[gnu::always_inline]] static void transpose_quads(const Vector* from, Vector* to) {
+    const __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(from[0].lanes, from[1].lanes));
+    const __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(from[2].lanes, from[3].lanes));
+    const __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(from[0].lanes, from[1].lanes));
+    const __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(from[2].lanes, from[3].lanes));
+    to[0].lanes = _mm256_castpd_ps(_mm256_unpacklo_pd(low01, low23));
+    to[1].lanes = _mm256_castpd_ps(_mm256_unpackhi_pd(low01, low23));
+    to[2].lanes = _mm256_castpd_ps(_mm256_unpacklo_pd(high01, high23));
+    to[3].lanes = _mm256_castpd_ps(_mm256_unpackhi_pd(high01, high23));
   }
 };
 
@@ -93,6 +133,7 @@ struct Vector<Avx2, double> {
   static constexpr int kLanes = 4;
   static constexpr int kRegisters = 16;
   static constexpr bool kLooksUp = false;
+  static constexpr bool kFuses = true;
   __m256d lanes;
 
   static __m256i first(int count) {

@@ -13,6 +13,7 @@ struct Vector<Avx512, float> {
   static constexpr int kLanes = 16;
   static constexpr int kRegisters = 32;
   static constexpr bool kLooksUp = true;
+  static constexpr bool kFuses = true;
   __m512 lanes;
 
   static __mmask16 first(int count) {
@@ -35,6 +36,9 @@ struct Vector<Avx512, float> {
   static Vector multiply_subtract(Vector a, Vector b, Vector c) {
     return {_mm512_fmsub_ps(a.lanes, b.lanes, c.lanes)};
   }
+  static Vector exact_remainder(Vector a, Vector b, Vector c) {
+    return {_mm512_fnmadd_ps(a.lanes, b.lanes, c.lanes)};
+  }
   static Vector smaller(Vector a, Vector b) { return {_mm512_min_ps(a.lanes, b.lanes)}; }
   static Vector larger(Vector a, Vector b) { return {_mm512_max_ps(a.lanes, b.lanes)}; }
   static Vector absolute(Vector a) { return {_mm512_abs_ps(a.lanes)}; }
@@ -53,14 +57,78 @@ struct Vector<Avx512, float> {
   static Vector round(Vector a) {
     return {_mm512_roundscale_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
   }
+  void store_int32(int32_t* to) const { _mm512_storeu_si512(to, _mm512_cvtps_epi32(lanes)); }
 
   template <int kColumns>
   [[gnu::always_inline]] static void load_columns(const float* rows, int64_t row_size,
                                                   const int32_t* row_index, Vector* columns) {
-    load_parts(rows, row_size, row_index, columns, std::make_integer_sequence<int, kColumns / 8>{});
+    if constexpr (kColumns == 4) {
+      load_four_columns(rows, row_size, row_index, columns);
+    } else {
+      load_parts(rows, row_size, row_index, columns,
+                 std::make_integer_sequence<int, kColumns / 8>{});
+    }
+  }
+
+  template <int kColumns>
+  [[gnu::always_inline]] static void store_rows(const Vector* columns, float* rows) {
+    __m512 quads[kColumns / 4][4];  // 128-bit lane q of quads[half][r]: four columns of row 4 q + r
+    for (int half = 0; half < kColumns / 4; ++half)
+      transpose_quads(columns + 4 * half, quads[half]);
+    for (int r = 0; r < 4; ++r) {
+      if constexpr (kColumns == 4) {
+        _mm512_storeu_ps(rows + 16 * r, quads[0][r]);
+      } else {
+        const __m512i low =
+            _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+        const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+        _mm512_storeu_ps(rows + 32 * r, _mm512_permutex2var_ps(quads[0][r], low, quads[1][r]));
+        _mm512_storeu_ps(rows + 32 * r + 16,
+                         _mm512_permutex2var_ps(quads[0][r], high, quads[1][r]));
+      }
+    }
+  }
+  static constexpr int row_of(int lane) { return lane % 4 * 4 + lane / 4; }
+
+  template <int kColumns>
+  [[gnu::always_inline]] static void add_row(const float* row, double* sums) {
+    if constexpr (kColumns == 4) {
+      _mm256_storeu_pd(sums,
+                       _mm256_add_pd(_mm256_loadu_pd(sums), _mm256_cvtps_pd(_mm_loadu_ps(row))));
+    } else {
+      _mm512_storeu_pd(sums,
+                       _mm512_add_pd(_mm512_loadu_pd(sums), _mm512_cvtps_pd(_mm256_loadu_ps(row))));
+    }
   }
 
  private:
+  /// In each 128-bit lane, a matrix of 4 by 4 transposed.
+  [[gnu::always_inline]] static void transpose_quads(const Vector* from, __m512* to) {
+    const __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(from[0].lanes, from[1].lanes));
+    const __m512d low23 = _mm512_castps_pd(_mm512_unpacklo_ps(from[2].lanes, from[3].lanes));
+    const __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(from[0].lanes, from[1].lanes));
+    const __m512d high23 = _mm512_castps_pd(_mm512_unpackhi_ps(from[2].lanes, from[3].lanes));
+    to[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low01, low23));
+    to[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
+    to[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
+    to[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high01, high23));
+  }
+
+  [[gnu::always_inline]] static void load_four_columns(const float* rows, int64_t row_size,
+                                                       const int32_t* row_index, Vector* columns) {
+    Vector quads[4];  // 128-bit lane q of quads[r]: four columns of row 4 q + r
+    for (int r = 0; r < 4; ++r) {
+      const auto row = [&](int q) { return _mm_loadu_ps(rows + row_index[4 * q + r] * row_size); };
+      quads[r].lanes = _mm512_castps128_ps512(row(0));
+      quads[r].lanes = _mm512_insertf32x4(quads[r].lanes, row(1), 1);
+      quads[r].lanes = _mm512_insertf32x4(quads[r].lanes, row(2), 2);
+      quads[r].lanes = _mm512_insertf32x4(quads[r].lanes, row(3), 3);
+    }
+    __m512 transposed[4];
+    transpose_quads(quads, transposed);
+    for (int k = 0; k < 4; ++k) columns[k].lanes = transposed[k];
+  }
+
   template <int... kParts>
   [[gnu::always_inline]] static void load_parts(const float* rows, int64_t row_size,
                                                 const int32_t* row_index, Vector* columns,
@@ -102,6 +170,7 @@ struct Vector<Avx512, double> {
   static constexpr int kLanes = 8;
   static constexpr int kRegisters = 32;
   static constexpr bool kLooksUp = false;
+  static constexpr bool kFuses = true;
   __m512d lanes;
 
   static __mmask8 first(int count) {

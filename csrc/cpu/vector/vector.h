@@ -15,6 +15,7 @@ struct Vector {
   static constexpr int kLanes = 16 / sizeof(Scalar);
   static constexpr int kRegisters = 16;
   static constexpr bool kLooksUp = false;  // there is a look_up
+  static constexpr bool kFuses = false;    // multiplies and adds with one rounding, and fast
   Scalar lane[kLanes];
 
   template <class Function>
@@ -101,6 +102,22 @@ struct Vector {
       const Scalar* row = rows + row_index[i] * row_size;
       for (int k = 0; k < kColumns; ++k) columns[k].lane[i] = row[k];
     }
+  }
+
+  /// rows[row_of(i) * kColumns + k] = columns[k], lane i, for 4 or 8 columns: the rows lie in an
+  /// order of the machine's own.
+  template <int kColumns>
+  [[gnu::always_inline]] static void store_rows(const Vector* columns, Scalar* rows) {
+    for (int i = 0; i < kLanes; ++i) {
+      for (int k = 0; k < kColumns; ++k) rows[i * kColumns + k] = columns[k].lane[i];
+    }
+  }
+  static constexpr int row_of(int lane) { return lane; }
+
+  /// sums[k] += row[k] for k < kColumns, 4 or 8.
+  template <int kColumns>
+  [[gnu::always_inline]] static void add_row(const Scalar* row, double* sums) {
+    for (int k = 0; k < kColumns; ++k) sums[k] += row[k];
   }
 
   /// 1, t, t^2, ..., t^(kLanes - 1), from t, t^2 and t^4.

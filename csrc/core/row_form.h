@@ -19,14 +19,22 @@ constexpr int64_t kLongestPairwise[] = {12, 24};
 constexpr double kWidestOneBox[] = {18, 10};      // where boxes would have items enough
 constexpr int64_t kFewestItemsABox[] = {24, 40};  // on the average of a row
 
-/// The form for `count` values of this scaled spread.
+// Without pieces to look up, an item in one box takes time for each of the terms: then full boxes
+// serve narrower rows too.
+constexpr double kWidestOneBoxOfManyItems[] = {7, 10};
+constexpr int64_t kManyItemsABox = 500;
+
+/// The form for `count` values of this scaled spread, where vectors can look up pieces or not.
 template <class Cdf>
-RowForm row_form(Precision precision, int order, int64_t count, double spread) {
+RowForm row_form(Precision precision, int order, int64_t count, double spread, bool looks_up) {
   if (order >= kSeriesOrders || count <= kLongestPairwise[precision]) return RowForm::kPairwise;
   const bool has_one_box = one_box_terms<Cdf>(precision, order, spread) > 0;
-  if (has_one_box && spread <= kWidestOneBox[precision]) return RowForm::kOneBox;
   const double items_a_box =
       static_cast<double>(count) / (spread / Cdf::box_grid[precision].width + 1);
+  const double widest = looks_up || items_a_box < kManyItemsABox
+                            ? kWidestOneBox[precision]
+                            : kWidestOneBoxOfManyItems[precision];
+  if (has_one_box && spread <= widest) return RowForm::kOneBox;
   const int64_t sets = int64_t{1} << order;
   if (items_a_box >= static_cast<double>(kFewestItemsABox[precision] * sets)) {
     return RowForm::kManyBoxes;

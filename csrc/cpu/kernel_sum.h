@@ -7,6 +7,7 @@
 #include "cpu/parallel.h"
 #include "cpu/series_sum.h"
 #include "cpu/sorted_row.h"
+#include "cpu/vector/vector.h"
 
 namespace rank_relax::cpu {
 
@@ -39,7 +40,8 @@ class KernelSum {
                     const Direction<Scalar>* directions, const Output<Scalar>& output,
                     const ParallelFor& parallel_for) {
     const double spread = scaled_spread(row, regularization_strength);
-    switch (row_form<Cdf>(precision_of<Scalar>, kOrder, row.count, spread)) {
+    switch (row_form<Cdf>(precision_of<Scalar>, kOrder, row.count, spread,
+                          Vector<Isa, Scalar>::kLooksUp)) {
       case RowForm::kPairwise:
         return series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, kOrder,
                                                   output);

@@ -75,8 +75,8 @@ class SortedRow {
     for (int64_t begin = 0, end = 0; begin < count_; begin = end) {
       end = begin + 1;
       while (end < count_ && scaled_gap(end - 1, end) <= reach) ++end;
-      const RowForm form =
-          row_form<Cdf>(kPrecision, kOrder, end - begin, scaled_gap(begin, end - 1));
+      const RowForm form = row_form<Cdf>(kPrecision, kOrder, end - begin,
+                                         scaled_gap(begin, end - 1), Vector<Isa, Scalar>::kLooksUp);
       const bool dense =
           end - begin >= kFewestDense && (form == RowForm::kOneBox || form == RowForm::kManyBoxes);
       if constexpr (kScans) {

@@ -7,6 +7,40 @@
 
 namespace rank_relax::cpu {
 
+#if defined(__GNUC__)
+/// 16 bytes that the compiler has operators for, and a register on every machine we know.
+template <class Scalar>
+struct Lanes {
+  typedef Scalar Type __attribute__((vector_size(16)));
+};
+#else
+template <class Scalar>
+struct Lanes {
+  static constexpr int kCount = 16 / sizeof(Scalar);
+  struct Type {
+    Scalar lane[kCount];
+
+    Scalar& operator[](int i) { return lane[i]; }
+    Scalar operator[](int i) const { return lane[i]; }
+    template <class Function>
+    static Type each(const Function& function) {
+      Type result;
+      for (int i = 0; i < kCount; ++i) result[i] = function(i);
+      return result;
+    }
+    friend Type operator+(Type a, Type b) {
+      return each([&](int i) { return a[i] + b[i]; });
+    }
+    friend Type operator-(Type a, Type b) {
+      return each([&](int i) { return a[i] - b[i]; });
+    }
+    friend Type operator*(Type a, Type b) {
+      return each([&](int i) { return a[i] * b[i]; });
+    }
+  };
+};
+#endif
+
 /// As many Scalars as fit a register of an instruction set, and what the kernels do with them. This
 /// is the portable one, which compilers turn into what the machine has; the specialisations in
 /// avx2.h and avx512.h have the same members.
@@ -16,7 +50,7 @@ struct Vector {
   static constexpr int kRegisters = 16;
   static constexpr bool kLooksUp = false;  // there is a look_up
   static constexpr bool kFuses = false;    // multiplies and adds with one rounding, and fast
-  Scalar lane[kLanes];
+  typename Lanes<Scalar>::Type lane;
 
   template <class Function>
   static Vector each(const Function& function) {
@@ -42,15 +76,9 @@ struct Vector {
     for (int i = 0; i < kLanes && i < count; ++i) to[i] = lane[i];
   }
 
-  Vector operator+(Vector b) const {
-    return each([&](int i) { return lane[i] + b.lane[i]; });
-  }
-  Vector operator-(Vector b) const {
-    return each([&](int i) { return lane[i] - b.lane[i]; });
-  }
-  Vector operator*(Vector b) const {
-    return each([&](int i) { return lane[i] * b.lane[i]; });
-  }
+  Vector operator+(Vector b) const { return {lane + b.lane}; }
+  Vector operator-(Vector b) const { return {lane - b.lane}; }
+  Vector operator*(Vector b) const { return {lane * b.lane}; }
   /// a b + c, with one rounding where the machine has such an instruction.
   static Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
   /// a b - c
@@ -121,7 +149,9 @@ struct Vector {
   }
 
   /// 1, t, t^2, ..., t^(kLanes - 1), from t, t^2 and t^4.
-  static Vector first_powers(double t, double, double) { return {{Scalar(1), Scalar(t)}}; }
+  static Vector first_powers(double t, double, double) {
+    return each([=](int i) { return static_cast<Scalar>(i == 0 ? 1 : t); });
+  }
 };
 
 // The same as free functions.

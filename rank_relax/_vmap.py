@@ -12,6 +12,8 @@ OPERATORS = {
     "soft_rank": 0,
     "soft_rank_backward": 1,
     "_soft_rank_derivative": 1,
+    "_permutahedron_rank_forward": 0,
+    "_permutahedron_rank_derivative": 1,
     "spearman_loss": 0,
     "_spearman_loss_forward": 0,
     "_spearman_loss_backward": 1,

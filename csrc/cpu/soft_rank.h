@@ -7,8 +7,9 @@
 
 namespace rank_relax::cpu {
 
-// `output` is contiguous, [count, size]. `method` is the name of a smooth CDF; Scalar is float or
-// double. Cost: O(size) a row; O(size²) for derivatives of order 3 and more.
+// `output` is contiguous, [count, size]. `method` is one of core/methods.h; Scalar is float or
+// double. For a smooth CDF F, at a cost of O(size) a row, or O(size²) for derivatives of order 3 and
+// more; cpu/permutahedron.h says what the projections return in their place.
 
 /// R_i = 1/(n-1) Σ_{j≠i} F(α (x_i - x_j)); 0 where masked or n = 1.
 template <class Scalar>
@@ -16,7 +17,7 @@ void soft_rank(const Batch<Scalar>& batch, double regularization_strength, std::
                Scalar* output, const ParallelFor& parallel_for);
 
 /// y_i = α^k/(n-1) Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(α (x_i - x_j)) for k = `order` directions
-/// v_l, at most SmoothCdfs::kMaxOrder; for order 0 the centred rank R - 1/2.
+/// v_l, at most max_order(method); for order 0 the centred rank R - 1/2.
 template <class Scalar>
 void soft_rank_derivative(const Batch<Scalar>& batch, const Rows<Scalar>* directions, int order,
                           double regularization_strength, std::string_view method, Scalar* output,

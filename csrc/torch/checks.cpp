@@ -6,7 +6,7 @@
 #include <cmath>
 #include <string>
 
-#include "core/smooth_cdf.h"
+#include "core/methods.h"
 
 namespace rank_relax {
 namespace {
@@ -46,8 +46,8 @@ void check_options(const char* op, const char* name, const at::Tensor& values,
   TORCH_CHECK_VALUE(std::isfinite(strength) && strength > 0, op,
                     ": regularization_strength must be positive and finite, got ", strength,
                     "; larger is closer to the hard ranks");
-  TORCH_CHECK_VALUE(SmoothCdfs::contains(options.method), op, ": method must be one of ",
-                    SmoothCdfs::names(), ", got '", options.method, "'");
+  TORCH_CHECK_VALUE(is_method(options.method), op, ": method must be one of ", method_names(),
+                    ", got '", options.method, "'");
   if (!options.mask.has_value()) return;
   TORCH_CHECK_TYPE(options.mask->scalar_type() == at::kBool, op,
                    ": mask must be bool, true where an item counts, got ",
@@ -62,6 +62,24 @@ void check_matches(const char* op, const char* other_name, const at::Tensor& oth
   check_dtype(op, other_name, other, values.scalar_type());
   check_device(op, other_name, other, name, values);
   check_shape(op, other_name, other, name, values);
+}
+
+/// At most as many as the method has derivatives; the options too.
+void check_directions(const char* op, at::TensorList directions, const at::Tensor& input,
+                      const Options& options) {
+  const auto most = static_cast<size_t>(max_order(options.method));
+  TORCH_CHECK_VALUE(directions.size() <= most, op, ": directions must be at most ", most,
+                    " tensors (derivatives of a higher order are not provided), got ",
+                    directions.size());
+  for (const at::Tensor& direction : directions) {
+    check_matches(op, "directions", direction, "input", input);
+  }
+  check_options(op, "input", input, options);
+}
+
+void check_projection(const char* op, const Options& options) {
+  TORCH_CHECK_VALUE(Projections::contains(options.method), op, ": method must be one of ",
+                    Projections::names(), ", got '", options.method, "'");
 }
 
 }  // namespace
@@ -93,14 +111,26 @@ void check_soft_rank_derivative(at::TensorList directions, const at::Tensor& inp
                                 const Options& options) {
   constexpr const char* op = "_soft_rank_derivative";
   check_values(op, "input", input);
-  TORCH_CHECK_VALUE(directions.size() <= SmoothCdfs::kMaxOrder, op, ": directions must be at most ",
-                    SmoothCdfs::kMaxOrder,
-                    " tensors (derivatives of a higher order are not provided), got ",
-                    directions.size());
-  for (const at::Tensor& direction : directions) {
-    check_matches(op, "directions", direction, "input", input);
-  }
+  check_directions(op, directions, input, options);
+}
+
+void check_permutahedron_rank_forward(const at::Tensor& input, const Options& options) {
+  constexpr const char* op = "_permutahedron_rank_forward";
+  check_values(op, "input", input);
   check_options(op, "input", input, options);
+  check_projection(op, options);
+}
+
+void check_permutahedron_rank_derivative(at::TensorList directions, const at::Tensor& input,
+                                         const at::Tensor& blocks, const Options& options) {
+  constexpr const char* op = "_permutahedron_rank_derivative";
+  check_values(op, "input", input);
+  TORCH_CHECK_VALUE(!directions.empty(), op, ": directions must be at least one tensor, got none");
+  check_directions(op, directions, input, options);
+  check_projection(op, options);
+  check_dtype(op, "blocks", blocks, at::kInt);
+  check_device(op, "blocks", blocks, "input", input);
+  check_shape(op, "blocks", blocks, "input", input);
 }
 
 void check_spearman_loss_forward(const at::Tensor& predictions, const at::Tensor& targets,

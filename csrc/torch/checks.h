@@ -17,6 +17,9 @@ void check_soft_rank_backward(const at::Tensor& grad_output, const at::Tensor& i
                               const Options& options);
 void check_soft_rank_derivative(at::TensorList directions, const at::Tensor& input,
                                 const Options& options);
+void check_permutahedron_rank_forward(const at::Tensor& input, const Options& options);
+void check_permutahedron_rank_derivative(at::TensorList directions, const at::Tensor& input,
+                                         const at::Tensor& blocks, const Options& options);
 void check_spearman_loss_forward(const at::Tensor& predictions, const at::Tensor& targets,
                                  const Options& options);
 void check_spearman_loss_backward(const at::Tensor& grad_output, const at::Tensor& predictions,

@@ -57,6 +57,18 @@ inline const auto& soft_rank_derivative() {
   return op;
 }
 
+inline const auto& permutahedron_rank_forward() {
+  static const Operator<std::tuple<Tensor, Tensor>, const Tensor&> op(
+      "rank_relax::_permutahedron_rank_forward");
+  return op;
+}
+
+inline const auto& permutahedron_rank_derivative() {
+  static const Operator<Tensor, at::TensorList, const Tensor&, const Tensor&> op(
+      "rank_relax::_permutahedron_rank_derivative");
+  return op;
+}
+
 inline const auto& spearman_loss() {
   static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::spearman_loss");
   return op;

@@ -20,6 +20,16 @@ TORCH_LIBRARY(rank_relax, library) {
       "_soft_rank_derivative(Tensor[] directions, Tensor input, float regularization_strength, "
       "str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
+  // Methods "l2" and "kl". `blocks` (int32) is constant between the points where ranks have no
+  // derivative: the number of each item's block, or why it is in none (cpu/permutahedron.h).
+  library.def(
+      "_permutahedron_rank_forward(Tensor input, float regularization_strength, str method, "
+      "Tensor? mask) -> (Tensor rank, Tensor blocks)",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_permutahedron_rank_derivative(Tensor[] directions, Tensor input, Tensor blocks, "
+      "float regularization_strength, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
   library.def(
       "spearman_loss(Tensor predictions, Tensor targets, float regularization_strength=1.0, "
       "str method=\"sigmoid\", Tensor? mask=None) -> Tensor",

@@ -37,6 +37,13 @@ inline bool any_has_tangent(const variable_list& tensors) {
   return false;
 }
 
+/// Whether a derivative of a call on `inputs` will be wanted.
+inline bool is_differentiated(const variable_list& inputs) {
+  return (torch::autograd::GradMode::is_enabled() &&
+          torch::autograd::any_variable_requires_grad(inputs)) ||
+         any_has_tangent(inputs);
+}
+
 /// The tensor without its tangent: what a formula for another tangent is evaluated at.
 inline at::Tensor primal(const at::Tensor& tensor) {
   return has_tangent(tensor) ? tensor._fw_primal(/*level=*/0) : tensor;

@@ -150,11 +150,7 @@ Tensor spearman_loss_backward(c10::DispatchKeySet keys, const Tensor& grad_outpu
                               const Tensor& rank_gradient, double regularization_strength,
                               std::string_view method, const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
-  const variable_list inputs{grad_output, predictions, targets};
-  const bool differentiated = (torch::autograd::GradMode::is_enabled() &&
-                               torch::autograd::any_variable_requires_grad(inputs)) ||
-                              any_has_tangent(inputs);
-  if (differentiated) {
+  if (is_differentiated({grad_output, predictions, targets})) {
     return differentiable_backward(grad_output, predictions, targets, options);
   }
   const at::AutoDispatchBelowADInplaceOrView below_autograd;

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/permutahedron.h"
+#include "core/smooth_cdf.h"
+
+namespace rank_relax {
+
+// Every method of a soft rank: a smooth CDF or a projection.
+
+inline bool is_method(std::string_view name) {
+  return SmoothCdfs::contains(name) || Projections::contains(name);
+}
+
+inline std::string method_names() { return SmoothCdfs::names() + ", " + Projections::names(); }
+
+/// How many times a soft rank can be differentiated.
+inline int max_order(std::string_view method) {
+  int order = SmoothCdfs::kMaxOrder;
+  Projections::visit(method, [&](auto projection) { order = decltype(projection)::kMaxOrder; });
+  return order;
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "core/isotonic.h"
+#include "core/method_list.h"
+
+namespace rank_relax {
+
+// Soft ranks as projections of α·x onto the permutahedron, the convex hull of all orders of the
+// ranks 1..n (Blondel et al., "Fast differentiable sorting and ranking", 2020). The sorted values
+// fall into blocks of neighbours, found by isotonic regression, and a block of sorted positions w
+// shares these ranks out among its items. With s = α·x, and means over the block,
+//
+//     l2   rank_i = mean(w) + s_i - mean(s)
+//     kl   rank_i = mean(w) · e^s_i / mean(e^s)
+//
+// so that nearby items have close ranks, and an item farther from all others has its hard rank.
+// Everything is taken from the block's first item on: d = α (x_i - x_first), coordinate c(d) = d
+// or e^d - 1. A block of m items spans at most m in s for l2 and log n for kl, so nothing here
+// overflows but the gap of two blocks that stay apart.
+
+/// The mean of the ranks at sorted positions begin, begin + 1, ...; `lower` items come before all.
+inline double mean_rank(const IsotonicBlock& block, double lower) {
+  return lower + static_cast<double>(block.begin) + static_cast<double>(block.size + 1) / 2;
+}
+
+/// Values in the wrong order are those of s - w: mean(s) - mean(w) must grow from block to block.
+struct L2 {
+  static constexpr const char* name = "l2";
+  static constexpr int kMaxOrder = 16;  // zero from the second on
+  static constexpr double kSumOfOne = 0;
+
+  static double coordinate(double d) { return d; }
+
+  /// rank_i - mean(w).
+  static double deviation(double coordinate, double mean_coordinate, double) {
+    return coordinate - mean_coordinate;
+  }
+
+  /// `gap` is d between the blocks' first items; `lower` doesn't matter.
+  static bool join(IsotonicBlock& below, const IsotonicBlock& above, double gap, double) {
+    const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
+    if (m * n * (gap - (m + n) / 2) + (above.sum * m - below.sum * n) > 0) return false;
+    below.sum += above.sum + n * gap;
+    below.size += above.size;
+    return true;
+  }
+};
+
+/// mean(e^s) / mean(w) must grow from block to block; sums are of e^d.
+struct Kl {
+  static constexpr const char* name = "kl";
+  static constexpr int kMaxOrder = 8;  // the cost grows as 3^order
+  static constexpr double kSumOfOne = 1;
+
+  static double coordinate(double d) { return std::expm1(d); }
+
+  static double deviation(double coordinate, double mean_coordinate, double mean_rank) {
+    return mean_rank * (coordinate - mean_coordinate) / (1 + mean_coordinate);
+  }
+
+  static bool join(IsotonicBlock& below, const IsotonicBlock& above, double gap, double lower) {
+    const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
+    const double sum = above.sum * std::exp(gap);
+    if (sum * (m * mean_rank(below, lower)) > below.sum * (n * mean_rank(above, lower))) {
+      return false;
+    }
+    below.sum += sum;
+    below.size += above.size;
+    return true;
+  }
+};
+
+using Projections = MethodList<L2, Kl>;
+
+}  // namespace rank_relax

@@ -1,0 +1,183 @@
+#include "cpu/permutahedron.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "core/correlation.h"
+#include "core/permutahedron.h"
+#include "cpu/block_derivative.h"
+#include "cpu/correlation.h"
+#include "cpu/instruction_set.h"
+#include "cpu/permutahedron_row.h"
+
+// One copy for every instruction set: sorting and pooling are scalar work.
+namespace rank_relax::cpu {
+namespace {
+
+/// visit(begin, end) for ranges of rows, in parallel, each with memory of its own.
+template <class Scalar, class Visit>
+void for_each_range(const Batch<Scalar>& batch, const ParallelFor& parallel_for,
+                    const Visit& visit) {
+  if (batch.count == 0) return;
+  constexpr int64_t kItemsWorthAThread = 1 << 11;
+  const int64_t items = std::max<int64_t>(batch.size, 1);
+  parallel_for(batch.count, std::max<int64_t>(kItemsWorthAThread / items, 1), visit);
+}
+
+template <class Scalar>
+double strength_of(const PermutahedronRow<Scalar>& row, double regularization_strength) {
+  if (row.has_infinities()) return regularization_strength;
+  return correlation_strength(regularization_strength, row.spread());
+}
+
+/// NaN for the whole row, but for masked items.
+template <class Scalar>
+void make_undefined(const PermutahedronRow<Scalar>& row, int64_t size, Scalar* values) {
+  for (int64_t i = 0; i < size; ++i) {
+    values[i] = row.masked(i) ? Scalar(0) : std::numeric_limits<Scalar>::quiet_NaN();
+  }
+}
+
+/// The blocks of rows whose forward kept none.
+template <class Scalar>
+class RowBlocks {
+ public:
+  template <class Projection>
+  Row<int32_t> of(const Batch<Scalar>& batch, int64_t row, double regularization_strength,
+                  Scalar* ranks) {
+    row_.set_row(batch.input.row(row), batch.mask.row(row), batch.size);
+    blocks_.resize(batch.size);
+    row_.template ranks<Projection>(regularization_strength, 0, ranks, blocks_.data());
+    return {blocks_.data(), 1};
+  }
+
+ private:
+  PermutahedronRow<Scalar> row_;
+  std::vector<int32_t> blocks_;
+};
+
+}  // namespace
+
+template <class Scalar>
+void permutahedron_rank(const Batch<Scalar>& batch, double regularization_strength,
+                        std::string_view method, bool centered, Scalar* ranks, int32_t* blocks,
+                        const ParallelFor& parallel_for) {
+  Projections::visit(method, [&](auto projection) {
+    for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
+      PermutahedronRow<Scalar> row;
+      for (int64_t i = begin; i < end; ++i) {
+        row.set_row(batch.input.row(i), batch.mask.row(i), batch.size);
+        const double shift = centered || row.counted() <= 1 ? 0 : 0.5;
+        row.template ranks<decltype(projection)>(
+            regularization_strength, shift, ranks + i * batch.size,
+            blocks == nullptr ? nullptr : blocks + i * batch.size);
+      }
+    });
+  });
+}
+
+template <class Scalar>
+void permutahedron_rank_derivative(const Batch<Scalar>& batch, const Rows<int32_t>& blocks,
+                                   const Rows<Scalar>* directions, int order,
+                                   double regularization_strength, std::string_view method,
+                                   Scalar* output, const ParallelFor& parallel_for) {
+  Projections::visit(method, [&](auto projection) {
+    for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
+      RowBlocks<Scalar> own_blocks;
+      BlockDerivative<Scalar> derivative;
+      std::vector<Row<Scalar>> rows(order);
+      for (int64_t i = begin; i < end; ++i) {
+        Scalar* to = output + i * batch.size;
+        const Row<int32_t> given = blocks.row(i);
+        derivative.set_row(batch.input.row(i),
+                           given.data != nullptr ? given
+                                                 : own_blocks.template of<decltype(projection)>(
+                                                       batch, i, regularization_strength, to),
+                           batch.size);
+        for (int l = 0; l < order; ++l) rows[l] = directions[l].row(i);
+        derivative.template derivative<decltype(projection)>(regularization_strength, rows.data(),
+                                                             order, 1, to);
+      }
+    });
+  });
+}
+
+template <class Scalar>
+void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Rows<Scalar>& targets,
+                                    double regularization_strength, std::string_view method,
+                                    Scalar* loss, Scalar* rank_gradient_predictions,
+                                    Scalar* rank_gradient_targets,
+                                    const ParallelFor& parallel_for) {
+  Projections::visit(method, [&](auto projection) {
+    for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
+      PermutahedronRow<Scalar> row;
+      for (int64_t i = begin; i < end; ++i) {
+        // The centred ranks of both sides; their gradients take their place.
+        Scalar* sides[] = {rank_gradient_predictions + i * batch.size,
+                           rank_gradient_targets + i * batch.size};
+        bool defined = true;
+        for (Scalar* side : sides) {
+          const Rows<Scalar>& values = side == sides[0] ? batch.input : targets;
+          row.set_row(values.row(i), batch.mask.row(i), batch.size);
+          row.template ranks<decltype(projection)>(strength_of(row, regularization_strength), 0,
+                                                   side, nullptr);
+          defined = defined && row.counted() == row.unmasked();
+        }
+        if (!defined) {
+          for (Scalar* side : sides) make_undefined(row, batch.size, side);
+          loss[i] = std::numeric_limits<Scalar>::quiet_NaN();
+          continue;
+        }
+        const double of_ranks =
+            Correlation<Baseline, Scalar>::loss(sides[0], sides[1], batch.size, in_this_thread);
+        loss[i] = row.unmasked() > 1 ? static_cast<Scalar>(of_ranks) : Scalar(0);
+      }
+    });
+  });
+}
+
+template <class Scalar>
+void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad_output,
+                                     const Rows<Scalar>& rank_gradient,
+                                     double regularization_strength, std::string_view method,
+                                     Scalar* output, const ParallelFor& parallel_for) {
+  Projections::visit(method, [&](auto projection) {
+    for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
+      PermutahedronRow<Scalar> row;
+      BlockDerivative<Scalar> derivative;
+      std::vector<int32_t> blocks(batch.size);
+      for (int64_t i = begin; i < end; ++i) {
+        const Row<Scalar> input = batch.input.row(i), direction = rank_gradient.row(i);
+        Scalar* gradient = output + i * batch.size;  // holds the ranks at first
+        row.set_row(input, batch.mask.row(i), batch.size);
+        const double strength = strength_of(row, regularization_strength);
+        row.template ranks<decltype(projection)>(strength, 0, gradient, blocks.data());
+        derivative.set_row(input, {blocks.data(), 1}, batch.size);
+        derivative.template derivative<decltype(projection)>(strength, &direction, 1,
+                                                             grad_output.row(i)[0], gradient);
+        for (int64_t j = 0; j < batch.size; ++j) {
+          if (blocks[j] != kMasked && std::isnan(direction[j])) gradient[j] = direction[j];
+        }
+      }
+    });
+  });
+}
+
+#define RANK_RELAX_INSTANTIATE(Scalar)                                                            \
+  template void permutahedron_rank(const Batch<Scalar>&, double, std::string_view, bool, Scalar*, \
+                                   int32_t*, const ParallelFor&);                                 \
+  template void permutahedron_rank_derivative(const Batch<Scalar>&, const Rows<int32_t>&,         \
+                                              const Rows<Scalar>*, int, double, std::string_view, \
+                                              Scalar*, const ParallelFor&);                       \
+  template void permutahedron_spearman_forward(const Batch<Scalar>&, const Rows<Scalar>&, double, \
+                                               std::string_view, Scalar*, Scalar*, Scalar*,       \
+                                               const ParallelFor&);                               \
+  template void permutahedron_spearman_backward(const Batch<Scalar>&, const Rows<Scalar>&,        \
+                                                const Rows<Scalar>&, double, std::string_view,    \
+                                                Scalar*, const ParallelFor&);
+RANK_RELAX_INSTANTIATE(float)
+RANK_RELAX_INSTANTIATE(double)
+#undef RANK_RELAX_INSTANTIATE
+
+}  // namespace rank_relax::cpu

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "cpu/parallel.h"
+#include "cpu/rows.h"
+
+namespace rank_relax::cpu {
+
+// Soft ranks with the methods of core/permutahedron.h. Outputs are contiguous, [count, size];
+// Scalar is float or double. Rows go in parallel. Cost: an argsort and O(size) a row.
+
+/// What `blocks` says of an item: the number of its block, ascending from 0, or why it is in none.
+enum OutsideBlocks : int32_t { kMasked = -1, kNan = -2, kBelow = -3, kAbove = -4 };
+
+constexpr int64_t kMostBlocks = 0x7fffffff;
+
+/// The ranks R in [0, 1], or R - 1/2 if `centered`; 0 where masked or if n = 1, NaN where the input
+/// is. Infinities rank first and last. `blocks` may be null.
+template <class Scalar>
+void permutahedron_rank(const Batch<Scalar>& batch, double regularization_strength,
+                        std::string_view method, bool centered, Scalar* ranks, int32_t* blocks,
+                        const ParallelFor& parallel_for);
+
+/// The derivative of R along `order` directions, at least 1, for the blocks that
+/// permutahedron_rank gave: O(size) a row, times 3^order for kl. Finds the blocks if absent.
+template <class Scalar>
+void permutahedron_rank_derivative(const Batch<Scalar>& batch, const Rows<int32_t>& blocks,
+                                   const Rows<Scalar>* directions, int order,
+                                   double regularization_strength, std::string_view method,
+                                   Scalar* output, const ParallelFor& parallel_for);
+
+/// As spearman_loss.h says.
+template <class Scalar>
+void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Rows<Scalar>& targets,
+                                    double regularization_strength, std::string_view method,
+                                    Scalar* loss, Scalar* rank_gradient_predictions,
+                                    Scalar* rank_gradient_targets, const ParallelFor& parallel_for);
+
+template <class Scalar>
+void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad_output,
+                                     const Rows<Scalar>& rank_gradient,
+                                     double regularization_strength, std::string_view method,
+                                     Scalar* output, const ParallelFor& parallel_for);
+
+}  // namespace rank_relax::cpu

@@ -1,0 +1,81 @@
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <tuple>
+#include <vector>
+
+#include "cpu/permutahedron.h"
+#include "torch/checks.h"
+#include "torch/cpu/adapter.h"
+
+namespace rank_relax {
+namespace {
+
+std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward_cpu(
+    const at::Tensor& input, double regularization_strength, std::string_view method,
+    const std::optional<at::Tensor>& mask) {
+  check_permutahedron_rank_forward(input, {regularization_strength, method, mask});
+  const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
+  if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), blocks};
+  TORCH_CHECK_VALUE(input.size(-1) <= cpu::kMostBlocks, "soft_rank: a list can have ",
+                    cpu::kMostBlocks, " items at most with method '", method, "', got ",
+                    input.size(-1));
+  const at::Tensor values = at_least_float32(input);
+  const at::Tensor ranks = at::empty(values.sizes(), values.options());
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_rank", [&] {
+    cpu::permutahedron_rank(batch_of<scalar_t>(values, mask), regularization_strength, method,
+                            /*centered=*/false, ranks.mutable_data_ptr<scalar_t>(),
+                            blocks.mutable_data_ptr<int32_t>(), torch_parallel_for);
+  });
+  return {ranks.to(input.scalar_type()), blocks};
+}
+
+/// The kernel uses them as indices.
+void check_blocks(const at::Tensor& blocks) {
+  const int32_t* data = blocks.const_data_ptr<int32_t>();
+  const int64_t size = blocks.size(-1);
+  TORCH_CHECK_VALUE(
+      std::all_of(data, data + blocks.numel(),
+                  [=](int32_t block) { return cpu::kAbove <= block && block < size; }),
+      "_permutahedron_rank_derivative: blocks must be what the forward returned");
+}
+
+at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at::Tensor& input,
+                                             const at::Tensor& blocks,
+                                             double regularization_strength,
+                                             std::string_view method,
+                                             const std::optional<at::Tensor>& mask) {
+  check_permutahedron_rank_derivative(directions, input, blocks,
+                                      {regularization_strength, method, mask});
+  if (input.numel() == 0) return at::empty(input.sizes(), input.options());
+  const at::Tensor dense_blocks = blocks.contiguous();
+  check_blocks(dense_blocks);
+  const at::Tensor values = at_least_float32(input);
+  std::vector<at::Tensor> direction_values;
+  for (const at::Tensor& direction : directions) {
+    direction_values.push_back(at_least_float32(direction));
+  }
+  const at::Tensor output = at::empty(values.sizes(), values.options());
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_rank_derivative", [&] {
+    std::vector<cpu::Rows<scalar_t>> rows;
+    for (const at::Tensor& direction : direction_values) {
+      rows.push_back(rows_of<scalar_t>(direction));
+    }
+    cpu::permutahedron_rank_derivative(
+        batch_of<scalar_t>(values, mask), rows_of<int32_t>(dense_blocks), rows.data(),
+        static_cast<int>(rows.size()), regularization_strength, method,
+        output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+  });
+  return output.to(input.scalar_type());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
+  library.impl("_permutahedron_rank_forward", permutahedron_rank_forward_cpu);
+  library.impl("_permutahedron_rank_derivative", permutahedron_rank_derivative_cpu);
+}
+
+}  // namespace rank_relax

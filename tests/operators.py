@@ -5,7 +5,7 @@ oracle says, and how far the result and its gradients may be from it. A new oper
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import oracle
@@ -15,12 +15,15 @@ from torch import Tensor
 import rank_relax  # noqa: F401  (loads the operators)
 
 METHODS = ("sigmoid", "gaussian")
+ALL_METHODS = (*METHODS, *oracle.PROJECTIONS)
 SHAPES = ((5,), (3, 7), (2, 3, 9), (2, 120), (3, 1), (3, 2), (2, 0), (0, 4))
 
 # A rank in [0, 1]: |error| <= 5e-7 in float32 (rounding is 6e-8) and 1e-13 in float64.
 RANK_ERROR = {torch.float64: 1e-13, torch.float32: 5e-7}
 # A derivative: |error| <= this, times the largest sum that the formula could give (see below).
 DERIVATIVE_ERROR = {torch.float64: 1e-13, torch.float32: 1e-6}
+# A sorted value: roundings of it, relative to the largest value.
+SORT_ERROR = {torch.float64: 2e-14, torch.float32: 2e-7}
 # Second derivatives of the loss, relative to one more than their largest element: computed in
 # float64 from inputs of either dtype, so a rounding or a few to float32 (6e-8) is all there is.
 COMPOSITE_ERROR = {torch.float64: 1e-12, torch.float32: 5e-7}
@@ -48,6 +51,8 @@ class Operator:
     oracle: Callable[..., Tensor]
     error_bound: Callable[[Tensors, Setting, torch.dtype], Bound]
     vjp_error_bound: Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]
+    flat_in: tuple[str, ...] = ()  # the tensors whose gradient is zero but for jumps
+    kernels: int = 1  # that a call makes, those that find its arguments included
 
     @property
     def overload(self) -> Any:
@@ -222,6 +227,52 @@ def derivative_operator(order: int) -> Operator:
     )
 
 
+def by_projection(operator: Operator, method: str) -> Operator:
+    """The operator with this method, whatever the setting's."""
+    return replace(
+        operator,
+        name=f"{operator.name}[{method}]",
+        arguments=lambda tensors, setting: operator.arguments(
+            tensors, setting._replace(method=method)
+        ),
+        oracle=lambda *args: operator.oracle(*args[:-2], method, args[-1]),
+        error_bound=lambda tensors, setting, dtype: operator.error_bound(
+            tensors, setting._replace(method=method), dtype
+        ),
+        vjp_error_bound=lambda cotangent, tensors, setting, dtype: operator.vjp_error_bound(
+            cotangent, tensors, setting._replace(method=method), dtype
+        ),
+    )
+
+
+def largest_finite(values: Tensor) -> Tensor:
+    """In magnitude, of each row, as a [*, 1] tensor."""
+    finite = torch.where(values.isfinite(), values.detach().double().abs(), 0.0)
+    return finite.amax(-1, keepdim=True) if values.size(-1) else finite
+
+
+def sort_product_bound(kind: str, dtype: torch.dtype, *vectors: Tensor) -> Tensor:
+    """Weights that add up to 1 take a mean, or share a sum out; times 2 for each more vector."""
+    bound = DERIVATIVE_ERROR[dtype] * largest_finite(vectors[0])
+    for vector in vectors[1:]:
+        bound = bound * 2 * largest_finite(vector)
+    return bound * vectors[0].size(-1) if kind == "sum" else bound
+
+
+def sorting_of(input: Tensor, setting: Setting) -> tuple[Tensor, Tensor]:
+    """The permutation and the blocks, as blocks_of."""
+    forward = torch.ops.rank_relax._soft_sort_forward
+    _, permutation, blocks = forward(input.detach(), *setting)
+    return permutation, blocks
+
+
+def blocks_of(input: Tensor, setting: Setting) -> Tensor:
+    """What the forward hands to the derivatives: constant to every transform."""
+    forward = torch.ops.rank_relax._permutahedron_rank_forward
+    blocks: Tensor = forward(input.detach(), *setting)[1]
+    return blocks
+
+
 SOFT_RANK = Operator(
     name="soft_rank",
     tensors=("input",),
@@ -267,6 +318,58 @@ SPEARMAN_LOSS_BACKWARD = Operator(
         tensors[0], tensors[1:], setting, dtype
     ),
     vjp_error_bound=spearman_backward_vjp_bound,
+    kernels=2,
+)
+
+PERMUTAHEDRON_FORWARD = replace(SOFT_RANK, name="_permutahedron_rank_forward")
+PERMUTAHEDRON_DERIVATIVES = tuple(
+    replace(
+        derivative_operator(order),
+        name=f"_permutahedron_rank_derivative[{order}]",
+        kernels=2,
+        arguments=lambda tensors, setting: (
+            list(tensors[:-1]),
+            tensors[-1],
+            blocks_of(tensors[-1], setting),
+            *setting,
+        ),
+    )
+    for order in (1, 2)
+)
+
+SOFT_SORT = Operator(
+    name="soft_sort",
+    tensors=("input",),
+    arguments=lambda tensors, setting: (*tensors, *setting),
+    oracle=oracle.soft_sort,
+    error_bound=lambda tensors, setting, dtype: SORT_ERROR[dtype] * largest_finite(tensors[0]),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        sort_product_bound("sum", dtype, cotangent)
+    ],
+)
+SOFT_SORT_BACKWARD = Operator(
+    name="_soft_sort_backward",
+    tensors=("grad_output", "input"),
+    arguments=lambda tensors, setting: (*tensors, *sorting_of(tensors[1], setting), *setting),
+    oracle=oracle.soft_sort_backward,
+    error_bound=lambda tensors, setting, dtype: sort_product_bound("sum", dtype, tensors[0]),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        sort_product_bound("mean", dtype, cotangent),
+        sort_product_bound("sum", dtype, tensors[0], cotangent),
+    ],
+    kernels=2,
+)
+SOFT_SORT_TANGENT = Operator(
+    name="_soft_sort_tangent",
+    tensors=("direction", "input"),
+    arguments=lambda tensors, setting: (*tensors, *sorting_of(tensors[1], setting), *setting),
+    oracle=oracle.soft_sort_tangent,
+    error_bound=lambda tensors, setting, dtype: sort_product_bound("mean", dtype, tensors[0]),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        sort_product_bound("sum", dtype, cotangent),
+        sort_product_bound("sum", dtype, cotangent, tensors[0]),
+    ],
+    kernels=2,
 )
 
 OPERATORS = (
@@ -276,4 +379,16 @@ OPERATORS = (
     SPEARMAN_LOSS,
     SPEARMAN_LOSS_FORWARD,
     SPEARMAN_LOSS_BACKWARD,
+    *(by_projection(SOFT_RANK, method) for method in oracle.PROJECTIONS),
+    by_projection(PERMUTAHEDRON_FORWARD, "kl"),
+    replace(by_projection(PERMUTAHEDRON_DERIVATIVES[0], "l2"), flat_in=("input",)),
+    by_projection(PERMUTAHEDRON_DERIVATIVES[0], "kl"),
+    by_projection(PERMUTAHEDRON_DERIVATIVES[1], "kl"),
+    *(by_projection(SPEARMAN_LOSS, method) for method in oracle.PROJECTIONS),
+    *(by_projection(SOFT_SORT, method) for method in oracle.PROJECTIONS),
+    *(
+        by_projection(replace(product, flat_in=("input",)), "l2")
+        for product in (SOFT_SORT_BACKWARD, SOFT_SORT_TANGENT)
+    ),
+    *(by_projection(product, "kl") for product in (SOFT_SORT_BACKWARD, SOFT_SORT_TANGENT)),
 )

@@ -1,19 +1,23 @@
-"""What every operator must return: the definitions, as pairwise sums in float64.
+"""What every operator must return: the definitions, from all pairs or all runs of items in float64.
 
-Slow on purpose: an n x n table of pairs, no algorithm. Each formula is that of the documentation.
+Slow on purpose: an n x n table, no algorithm. Each formula is that of the documentation.
 Everything is differentiable by autograd and usable under ``torch.func``, so that derivatives of
 any order can be asked of the oracle too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from numpy.polynomial import Polynomial
 from numpy.polynomial.hermite_e import HermiteE
 from torch import Tensor
+from torch.func import jvp, vjp
 
 # F is 0 or 1, and its derivatives are 0, to the last bit of a float64 long before |d| = 1000.
 FAR = 1000.0
+
+# The methods that project the values instead of comparing them.
+PROJECTIONS = ("l2", "kl")
 
 
 def counted_items(input: Tensor, mask: Tensor | None) -> Tensor:
@@ -56,6 +60,163 @@ def cdf_derivative(d: Tensor, method: str, order: int) -> Tensor:
     raise ValueError(f"method {method!r}")
 
 
+def runs_of_the_regression(s: Tensor, t: Tensor, count: Tensor, method: str) -> Tensor:
+    """Whether sorted items i and j are in one block, ``[..., i, j]``, by the min-max formula.
+
+    The isotonic regression is ``max_{a <= i} min_{b >= i} m(a..b)``, over all runs a..b of the
+    first ``count`` items, with m the mean of ``s - t`` (l2) or ``LSE(s) - LSE(t)`` (kl).
+    """
+    at = torch.arange(s.size(-1), device=s.device)
+    inside = at[:, None] <= at  # a <= b
+    if method == "l2":
+        sums = torch.where(inside, (s - t)[..., None, :], 0.0).cumsum(-1)
+        means = sums / (at - at[:, None] + 1).clamp(min=1)
+    else:
+        logs = [torch.where(inside, x[..., None, :], -torch.inf) for x in (s, t)]
+        means = logs[0].logcumsumexp(-1) - logs[1].logcumsumexp(-1)
+    means = torch.where(inside & (at < count[..., None]), means, torch.inf)
+    lowest = means.flip(-1).cummin(-1).values.flip(-1)
+    values = torch.where(inside, lowest, -torch.inf).amax(-2)
+    # Exactly: one run gives a whole block its value.
+    same = values[..., :, None] == values[..., None, :]
+    return same | torch.eye(s.size(-1), dtype=torch.bool, device=s.device)
+
+
+def projection_sums(
+    directions: Sequence[Tensor],
+    input: Tensor,
+    regularization_strength: float | Tensor,
+    method: str,
+    counted: Tensor,
+) -> Tensor:
+    """Ranks around 0, ``rank - (n + 1) / 2``, or their derivative along the directions."""
+    finite = counted & input.isfinite()
+    if input.size(-1) == 0:
+        return torch.where(finite, input.double(), 0.0)
+    below, above = ((counted & (input == sign * torch.inf)) for sign in (-1, 1))
+    lower, upper, n = (items.sum(-1, keepdim=True) for items in (below, above, counted))
+    order = torch.where(finite, input.detach().double(), torch.inf).argsort(dim=-1, stable=True)
+    place, count = order.argsort(-1), finite.sum(-1, keepdim=True)
+    w = lower + torch.arange(1.0, input.size(-1) + 1, dtype=torch.float64, device=input.device)
+    sorted_finite = finite.gather(-1, order)
+
+    def scaled(values: Tensor) -> Tensor:
+        s = regularization_strength * torch.where(finite, values.double(), 0.0).gather(-1, order)
+        # Nothing less than a difference matters, and sums of small numbers keep their digits.
+        return s - torch.where(sorted_finite, s.detach(), torch.inf).amin(-1, True).nan_to_num()
+
+    s = scaled(input.detach())
+    same = runs_of_the_regression(s, w if method == "l2" else w.log(), count, method)
+    same = same & sorted_finite[..., :, None] & sorted_finite[..., None, :]
+    size = same.sum(-1).clamp(min=1)
+    mean_rank = torch.where(same, w[..., None, :], 0.0).sum(-1) / size
+    # Relative to the block's first item, so that narrow blocks keep their digits.
+    first = torch.where(same, s[..., None, :], torch.inf).amin(-1).nan_to_num(posinf=0.0)
+
+    def ranks(values: Tensor) -> Tensor:
+        d = torch.where(sorted_finite, scaled(values) - first, 0.0)
+        c = d if method == "l2" else torch.expm1(d)
+        mean = torch.where(same, c[..., None, :], 0.0).sum(-1) / size
+        within = c - mean if method == "l2" else mean_rank * (c - mean) / (1 + mean)
+        outside = torch.where(below, (lower - n) / 2, torch.where(above, (n - upper) / 2, 0.0))
+        around = (mean_rank - (n + 1) / 2 + within).gather(-1, place)
+        return torch.where(finite, around, outside)
+
+    derivative = ranks
+    for direction in directions:
+        derivative = along(derivative, torch.where(finite, direction.double(), 0.0))
+    return derivative(input.double())
+
+
+def soft_sort(
+    input: Tensor,
+    regularization_strength: float | Tensor = 1.0,
+    method: str = "l2",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """-inf, the soft sorted finite values, inf, NaN; then 0 for every masked item."""
+    if input.size(-1) == 0:
+        return input.double()
+    counted = counted_items(input, mask)
+    finite = counted & input.isfinite()
+    lower = (counted & (input == -torch.inf)).sum(-1, keepdim=True)
+    unmasked = input == input if mask is None else mask
+    kinds = torch.where(finite, 1, torch.where(input > 0, 2, 0))
+    kinds = torch.where(counted, kinds, torch.where(unmasked, 3, 4))
+    if mask is None:
+        kinds = torch.where(input.isnan(), 3, kinds)
+    order = torch.where(finite, input.detach().double(), 0.0).argsort(dim=-1, stable=True)
+    order = order.gather(-1, kinds.gather(-1, order).argsort(dim=-1, stable=True))
+    kinds, at_places = kinds.gather(-1, order), input.double().gather(-1, order)
+    count = finite.sum(-1, keepdim=True)
+    k = torch.arange(input.size(-1), device=input.device).expand(input.shape)
+    # The finite values first, and back.
+    forth, back = (k + lower).clamp(max=input.size(-1) - 1), (k - lower).clamp(min=0)
+    x = torch.where(kinds == 1, at_places, 0.0).gather(-1, forth)
+    steps = regularization_strength * k.double()
+    fixed = x.detach()
+    s, t = (steps, fixed) if method == "l2" else (-fixed, -steps)
+    same = runs_of_the_regression(s, t, count, method)
+    pairs = torch.eye(input.size(-1), dtype=torch.bool, device=input.device) | (
+        (k < count)[..., :, None] & (k < count)[..., None, :]
+    )
+    same = same & pairs
+    size = same.sum(-1)
+    # Places counted from the block's first, so that no rounding grows with the list.
+    first = torch.where(same, k[..., None, :], input.size(-1)).amin(-1)
+    if method == "l2":
+        mean = torch.where(same, x[..., None, :], 0.0).sum(-1) / size
+        mean = mean - regularization_strength * (size.double() - 1) / 2
+    else:
+        steps = regularization_strength * (k[..., None, :] - first[..., :, None]).double()
+        logs = [
+            torch.where(same, -v, -torch.inf).logsumexp(-1)
+            for v in (steps, x[..., None, :].expand(same.shape))
+        ]
+        mean = logs[0] - logs[1]
+    values = (mean + regularization_strength * (k - first).double()).gather(-1, back)
+    others = torch.where(kinds == 4, 0.0, torch.where(kinds == 3, 0.0, at_places.detach()))
+    return nan_where(kinds == 3, at_places, torch.where(kinds == 1, values, others))
+
+
+def soft_sort_tangent(
+    direction: Tensor,
+    input: Tensor,
+    regularization_strength: float | Tensor = 1.0,
+    method: str = "l2",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """The Jacobian of the sorted values times the direction."""
+    counted = counted_items(input, mask)
+    v = torch.where(counted & input.isfinite(), direction.double(), 0.0)
+
+    def values(x: Tensor) -> Tensor:
+        return soft_sort(x, regularization_strength, method, mask)
+
+    tangent: Tensor = jvp(values, (input.double(),), (v,))[1]
+    return tangent
+
+
+def soft_sort_backward(
+    grad_output: Tensor,
+    input: Tensor,
+    regularization_strength: float | Tensor = 1.0,
+    method: str = "l2",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """The transposed Jacobian of the sorted values times what comes in."""
+
+    def values(x: Tensor) -> Tensor:
+        return soft_sort(x, regularization_strength, method, mask)
+
+    gradient: Tensor = vjp(values, input.double())[1](grad_output.double())[0]
+    return gradient
+
+
+def along(function: Callable[[Tensor], Tensor], direction: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda values: jvp(function, (values,), (direction,))[1]
+
+
 def derivative_sums(
     directions: Sequence[Tensor],
     input: Tensor,
@@ -63,11 +224,16 @@ def derivative_sums(
     method: str = "sigmoid",
     mask: Tensor | None = None,
 ) -> Tensor:
-    """``alpha^k sum_{j != m} prod_i (v_i[m] - v_i[j]) F^(k)(d[m, j])``; k = 0: sums of F - 1/2."""
+    """``alpha^k sum_{j != m} prod_i (v_i[m] - v_i[j]) F^(k)(d[m, j])``; k = 0: sums of F - 1/2.
+
+    For a projection the derivative of the ranks along the directions; k = 0: ranks around 0.
+    """
     order = len(directions)
     counted = counted_items(input, mask)
     # A derivative sees no infinite item: its rank doesn't move, nor does it move another's.
     seen = counted if order == 0 else counted & input.isfinite()
+    if method in PROJECTIONS:
+        return projection_sums(directions, input, regularization_strength, method, counted)
     terms = cdf_derivative(scaled_differences(input, regularization_strength), method, order)
     for direction in directions:
         # What stands at an unseen item is ignored, be it NaN.
@@ -134,7 +300,13 @@ def kernel_mass(
     method: str = "sigmoid",
     mask: Tensor | None = None,
 ) -> Tensor:
-    """``max_m sum_j F'(d[m, j])`` over counted, finite items, the item itself included: S[1]."""
+    """``max_m sum_j F'(d[m, j])`` over counted, finite items, the item itself included: S[1].
+
+    For a projection, the largest factor before a difference from a mean: 1 (l2) or a rank (kl).
+    """
+    if method in PROJECTIONS:
+        count = counted_items(input, mask).sum(-1, keepdim=True).double()
+        return count.clamp(max=1) if method == "l2" else count
     density = cdf_derivative(scaled_differences(input, regularization_strength), method, 1)
     seen = counted_items(input, mask) & input.isfinite()
     pairs = seen[..., :, None] & seen[..., None, :]

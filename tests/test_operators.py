@@ -308,7 +308,8 @@ class TestFiniteDifferences:
 
         output = function(*tensors)
         gradients = torch.autograd.grad(output, tensors, torch.randn_like(output))
-        assert all(gradient.abs().max() > 1e-3 for gradient in gradients)
+        for name, gradient in zip(operator.tensors, gradients, strict=True):
+            assert (gradient.abs().max() <= 1e-3) == (name in operator.flat_in)
         return function, tensors
 
 
@@ -326,15 +327,23 @@ def test_the_third_derivative_is_that_of_the_oracle(
     def third(function: Callable[[Tensors, Setting], Tensor]) -> Sequence[Tensor]:
         leaves = tuple(tensor.clone().requires_grad_() for tensor in example)
         value = (function(leaves, setting) * cotangent).sum()
+        # Where it is linear, the oracle's derivative does not depend on the leaves.
+        nothing = sum(((0 * leaf).sum() for leaf in leaves), torch.zeros_like(value))
         for _ in range(2):
             derivative = torch.autograd.grad(
-                value, leaves, create_graph=True, allow_unused=True, materialize_grads=True
+                value + nothing,
+                leaves,
+                create_graph=True,
+                allow_unused=True,
+                materialize_grads=True,
             )
             value = sum(
                 ((d * w).sum() for d, w in zip(derivative, weights, strict=True)),
                 torch.zeros((), dtype=torch.float64, device=device),
             )
-        return torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
+        return torch.autograd.grad(
+            value + nothing, leaves, allow_unused=True, materialize_grads=True
+        )
 
     for actual, exact in zip(third(operator), third(operator.expected), strict=True):
         # Rounding of sums of products of order 1 to 1e3, in float64.

@@ -26,6 +26,17 @@ inline double mean_rank(const IsotonicBlock& block, double lower) {
   return lower + static_cast<double>(block.begin) + static_cast<double>(block.size + 1) / 2;
 }
 
+// Soft sorted values are the projection of the places α·(1..n) onto the permutahedron of the
+// values: in a block of sorted x at places k = 0..m-1, with the mean of the values
+//
+//     l2   value_k = mean(x) + α (k - (m-1)/2)
+//     kl   value_k = -log mean(e^-x) + log mean(e^-αk) + α k
+//
+// and blocks join while values lie farther than α apart: by l2, a gap is closed to α.
+
+/// The common factor of differences and α at which sums of n values stay in range.
+inline double shrinkage(double spread) { return spread > 0x1p900 ? 0x1p-120 : 1; }
+
 /// Values in the wrong order are those of s - w: mean(s) - mean(w) must grow from block to block.
 struct L2 {
   static constexpr const char* name = "l2";
@@ -47,6 +58,29 @@ struct L2 {
     below.size += above.size;
     return true;
   }
+
+  /// For sorted values: mean(x) - α mean(k) must not grow. Both arguments are shrunk.
+  static bool join_values(IsotonicBlock& below, const IsotonicBlock& above, double difference,
+                          double strength) {
+    const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
+    if (!(m * n * (difference - strength * (m + n) / 2) + (above.sum * m - below.sum * n) >= 0)) {
+      return false;
+    }
+    below.sum += above.sum + n * difference;
+    below.size += above.size;
+    return true;
+  }
+
+  static double shrinkage(double spread) { return rank_relax::shrinkage(spread); }
+  static double value_coordinate(double difference) { return difference; }
+
+  /// value_0 less the first of the values.
+  static double first_value(const IsotonicBlock& block, double mean, double strength) {
+    return mean - strength * static_cast<double>(block.size - 1) / 2;
+  }
+
+  /// What the value at every place of the block takes of its item: weight / (sum of weights).
+  static double weight(double) { return 1; }
 };
 
 /// mean(e^s) / mean(w) must grow from block to block; sums are of e^d.
@@ -71,6 +105,29 @@ struct Kl {
     below.size += above.size;
     return true;
   }
+
+  /// For sorted values: log Σ e^-αk - log Σ e^-x must not grow, with k counted from the row's
+  /// start.
+  static bool join_values(IsotonicBlock& below, const IsotonicBlock& above, double difference,
+                          double strength) {
+    const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
+    const double places = std::expm1(-strength * n) / std::expm1(-strength * m);
+    const double growth = std::log(places * (below.sum / above.sum));
+    if (!(difference - strength * m + growth >= 0)) return false;
+    below.sum += above.sum * std::exp(-difference);
+    below.size += above.size;
+    return true;
+  }
+
+  static double shrinkage(double) { return 1; }
+  static double value_coordinate(double difference) { return std::exp(-difference); }
+
+  static double first_value(const IsotonicBlock& block, double mean, double strength) {
+    const double m = static_cast<double>(block.size);
+    return std::log(std::expm1(-strength * m) / (std::expm1(-strength) * m * mean));
+  }
+
+  static double weight(double difference) { return std::exp(-difference); }
 };
 
 using Projections = MethodList<L2, Kl>;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/correlation.h"
+#include "core/lane_sum.h"
 #include "core/permutahedron.h"
 #include "cpu/block_derivative.h"
 #include "cpu/correlation.h"
@@ -38,6 +39,53 @@ void make_undefined(const PermutahedronRow<Scalar>& row, int64_t size, Scalar* v
     values[i] = row.masked(i) ? Scalar(0) : std::numeric_limits<Scalar>::quiet_NaN();
   }
 }
+
+/// Products with the Jacobian of sorted values, block by block.
+template <class Scalar>
+class SortedBlocks {
+ public:
+  template <class Projection>
+  void multiply(Row<Scalar> input, Row<int64_t> permutation, Row<int32_t> blocks,
+                Row<Scalar> vector, int64_t size, bool transposed, Scalar* output) {
+    weights_.resize(size);
+    for (int64_t begin = 0, end = 0; begin < size; begin = end) {
+      end = begin + 1;
+      if (blocks[begin] < 0) {
+        output[transposed ? permutation[begin] : begin] =
+            blocks[begin] == kNan ? std::numeric_limits<Scalar>::quiet_NaN() : Scalar(0);
+        continue;
+      }
+      while (end < size && blocks[end] == blocks[begin]) ++end;
+      share_out<Projection>(input, permutation, begin, end);
+      const double* weights = weights_.data();
+      if (transposed) {
+        const double sum =
+            lane_sum(end - begin, [=](int64_t k) -> double { return vector[begin + k]; });
+        for (int64_t k = begin; k < end; ++k) {
+          output[permutation[k]] = static_cast<Scalar>(weights[k - begin] * sum);
+        }
+      } else {
+        const double sum = lane_sum(
+            end - begin, [=](int64_t k) { return weights[k] * vector[permutation[begin + k]]; });
+        std::fill(output + begin, output + end, static_cast<Scalar>(sum));
+      }
+    }
+  }
+
+ private:
+  template <class Projection>
+  void share_out(Row<Scalar> input, Row<int64_t> permutation, int64_t begin, int64_t end) {
+    double* weights = weights_.data();
+    const double first = input[permutation[begin]];
+    for (int64_t k = begin; k < end; ++k) {
+      weights[k - begin] = Projection::weight(input[permutation[k]] - first);
+    }
+    const double sum = lane_sum(end - begin, [=](int64_t k) { return weights[k]; });
+    for (int64_t k = begin; k < end; ++k) weights[k - begin] /= sum;
+  }
+
+  std::vector<double> weights_;
+};
 
 /// The blocks of rows whose forward kept none.
 template <class Scalar>
@@ -98,6 +146,40 @@ void permutahedron_rank_derivative(const Batch<Scalar>& batch, const Rows<int32_
         for (int l = 0; l < order; ++l) rows[l] = directions[l].row(i);
         derivative.template derivative<decltype(projection)>(regularization_strength, rows.data(),
                                                              order, 1, to);
+      }
+    });
+  });
+}
+
+template <class Scalar>
+void permutahedron_sort(const Batch<Scalar>& batch, double regularization_strength,
+                        std::string_view method, Scalar* values, int64_t* permutation,
+                        int32_t* blocks, const ParallelFor& parallel_for) {
+  Projections::visit(method, [&](auto projection) {
+    for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
+      PermutahedronRow<Scalar> row;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t at = i * batch.size;
+        row.set_row(batch.input.row(i), batch.mask.row(i), batch.size);
+        row.template values<decltype(projection)>(regularization_strength, values + at,
+                                                  permutation + at, blocks + at);
+      }
+    });
+  });
+}
+
+template <class Scalar>
+void permutahedron_sort_product(const Batch<Scalar>& batch, const Rows<int64_t>& permutation,
+                                const Rows<int32_t>& blocks, const Rows<Scalar>& vector,
+                                bool transposed, std::string_view method, Scalar* output,
+                                const ParallelFor& parallel_for) {
+  Projections::visit(method, [&](auto projection) {
+    for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
+      SortedBlocks<Scalar> row;
+      for (int64_t i = begin; i < end; ++i) {
+        row.template multiply<decltype(projection)>(batch.input.row(i), permutation.row(i),
+                                                    blocks.row(i), vector.row(i), batch.size,
+                                                    transposed, output + i * batch.size);
       }
     });
   });
@@ -170,6 +252,11 @@ void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scal
   template void permutahedron_rank_derivative(const Batch<Scalar>&, const Rows<int32_t>&,         \
                                               const Rows<Scalar>*, int, double, std::string_view, \
                                               Scalar*, const ParallelFor&);                       \
+  template void permutahedron_sort(const Batch<Scalar>&, double, std::string_view, Scalar*,       \
+                                   int64_t*, int32_t*, const ParallelFor&);                       \
+  template void permutahedron_sort_product(const Batch<Scalar>&, const Rows<int64_t>&,            \
+                                           const Rows<int32_t>&, const Rows<Scalar>&, bool,       \
+                                           std::string_view, Scalar*, const ParallelFor&);        \
   template void permutahedron_spearman_forward(const Batch<Scalar>&, const Rows<Scalar>&, double, \
                                                std::string_view, Scalar*, Scalar*, Scalar*,       \
                                                const ParallelFor&);                               \

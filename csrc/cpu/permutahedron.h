@@ -31,6 +31,22 @@ void permutahedron_rank_derivative(const Batch<Scalar>& batch, const Rows<int32_
                                    double regularization_strength, std::string_view method,
                                    Scalar* output, const ParallelFor& parallel_for);
 
+/// Soft sorted values, ascending: -inf, the finite ones, inf, NaN; 0 for masked items at the end.
+/// permutation[k] is the item at place k of a row, blocks[k] its block (or one of OutsideBlocks).
+template <class Scalar>
+void permutahedron_sort(const Batch<Scalar>& batch, double regularization_strength,
+                        std::string_view method, Scalar* values, int64_t* permutation,
+                        int32_t* blocks, const ParallelFor& parallel_for);
+
+/// The Jacobian J of the sorted values, times items v: t_k = Σ_{j in the block of k} r_j v_j, with
+/// weights r_j = 1/m (l2) or softmax(-x)_j (kl) inside a block of m items; or, `transposed`, times
+/// places g: r_j Σ_{k in the block of j} g_k. 0 at masked items and infinities, NaN at NaN.
+template <class Scalar>
+void permutahedron_sort_product(const Batch<Scalar>& batch, const Rows<int64_t>& permutation,
+                                const Rows<int32_t>& blocks, const Rows<Scalar>& vector,
+                                bool transposed, std::string_view method, Scalar* output,
+                                const ParallelFor& parallel_for);
+
 /// As spearman_loss.h says.
 template <class Scalar>
 void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Rows<Scalar>& targets,

@@ -74,6 +74,29 @@ class PermutahedronRow {
     }
   }
 
+  /// The soft sorted values, ascending: -inf, the finite ones, inf, NaN; 0 for masked items at the
+  /// end. permutation[k] is the item whose place is k, blocks[k] its block.
+  template <class Projection>
+  void values(double regularization_strength, Scalar* output, int64_t* permutation,
+              int32_t* blocks) {
+    int64_t begin = 0;
+    if (packed_) begin = place_the_others_in_order(output, permutation, blocks);
+    if (finite_ == 0) return;
+    for (int64_t i = 0; i < finite_; ++i) permutation[begin + i] = place(i);
+    const double shrink = Projection::shrinkage(spread());
+    const double strength = regularization_strength * shrink;
+    const auto join = [=](IsotonicBlock& below, const IsotonicBlock& above, double difference) {
+      return Projection::join_values(below, above, difference * unit_ * shrink, strength);
+    };
+    const int64_t number = pool_adjacent_violators(sorted_.data(), finite_, Projection::kSumOfOne,
+                                                   join, blocks_.data());
+    for (int64_t b = 0; b < number; ++b) {
+      const IsotonicBlock& block = blocks_.data()[b];
+      values_of_block<Projection>(block, strength, shrink, output + begin + block.begin);
+      std::fill_n(blocks + begin + block.begin, block.size, static_cast<int32_t>(b));
+    }
+  }
+
  private:
   static int32_t kind_of(Scalar value) {
     if (std::isnan(value)) return kNan;
@@ -165,6 +188,41 @@ class PermutahedronRow {
     for (int64_t i = 0; i < block.size; ++i) {
       const double deviation = Projection::deviation(coordinates[i], mean, mean_rank);
       output[place(block.begin + i)] = rank(center + deviation);
+    }
+  }
+
+  /// Puts the items outside of blocks at the places of a hard sort; returns the finite ones' first.
+  int64_t place_the_others_in_order(Scalar* output, int64_t* permutation, int32_t* blocks) const {
+    const Scalar value[] = {0, 0, std::numeric_limits<Scalar>::quiet_NaN(), -kInfinity, kInfinity};
+    int64_t next[] = {0, unmasked_, counted_, 0, below_ + finite_};  // by -kind
+    for (int64_t i = 0; i < size_; ++i) {
+      const int32_t kind = kinds_.data()[i];
+      if (kind == 0) continue;
+      const int64_t place = next[-kind]++;
+      output[place] = value[-kind];
+      permutation[place] = i;
+      blocks[place] = kind;
+    }
+    return below_;
+  }
+
+  template <class Projection>
+  void values_of_block(const IsotonicBlock& block, double strength, double shrink, Scalar* values) {
+    const Scalar* sorted = sorted_.data() + block.begin;
+    const double first = sorted[0];
+    if (block.size == 1) {
+      values[0] = static_cast<Scalar>(first * unit_);
+      return;
+    }
+    const auto coordinate = [=](int64_t i) {
+      return Projection::value_coordinate((static_cast<double>(sorted[i]) - first) * unit_ *
+                                          shrink);
+    };
+    const double mean = lane_sum(block.size, coordinate) / static_cast<double>(block.size);
+    const double first_value = Projection::first_value(block, mean, strength);
+    for (int64_t k = 0; k < block.size; ++k) {
+      const double above_first = (first_value + strength * static_cast<double>(k)) / shrink;
+      values[k] = static_cast<Scalar>(first * unit_ + above_first);
     }
   }
 

@@ -77,6 +77,14 @@ void check_directions(const char* op, at::TensorList directions, const at::Tenso
   check_options(op, "input", input, options);
 }
 
+/// What a forward returned beside its result.
+void check_indices(const char* op, const char* name, const at::Tensor& indices,
+                   at::ScalarType dtype, const at::Tensor& input) {
+  check_dtype(op, name, indices, dtype);
+  check_device(op, name, indices, "input", input);
+  check_shape(op, name, indices, "input", input);
+}
+
 void check_projection(const char* op, const Options& options) {
   TORCH_CHECK_VALUE(Projections::contains(options.method), op, ": method must be one of ",
                     Projections::names(), ", got '", options.method, "'");
@@ -128,9 +136,24 @@ void check_permutahedron_rank_derivative(at::TensorList directions, const at::Te
   TORCH_CHECK_VALUE(!directions.empty(), op, ": directions must be at least one tensor, got none");
   check_directions(op, directions, input, options);
   check_projection(op, options);
-  check_dtype(op, "blocks", blocks, at::kInt);
-  check_device(op, "blocks", blocks, "input", input);
-  check_shape(op, "blocks", blocks, "input", input);
+  check_indices(op, "blocks", blocks, at::kInt, input);
+}
+
+void check_soft_sort(const at::Tensor& input, const Options& options) {
+  check_values("soft_sort", "input", input);
+  check_options("soft_sort", "input", input, options);
+  check_projection("soft_sort", options);
+}
+
+void check_soft_sort_product(const char* op, const char* name, const at::Tensor& vector,
+                             const at::Tensor& input, const at::Tensor& permutation,
+                             const at::Tensor& blocks, const Options& options) {
+  check_values(op, "input", input);
+  check_matches(op, name, vector, "input", input);
+  check_options(op, "input", input, options);
+  check_projection(op, options);
+  check_indices(op, "permutation", permutation, at::kLong, input);
+  check_indices(op, "blocks", blocks, at::kInt, input);
 }
 
 void check_spearman_loss_forward(const at::Tensor& predictions, const at::Tensor& targets,

@@ -69,6 +69,29 @@ inline const auto& permutahedron_rank_derivative() {
   return op;
 }
 
+inline const auto& soft_sort() {
+  static const Operator<Tensor, const Tensor&> op("rank_relax::soft_sort");
+  return op;
+}
+
+inline const auto& soft_sort_forward() {
+  static const Operator<std::tuple<Tensor, Tensor, Tensor>, const Tensor&> op(
+      "rank_relax::_soft_sort_forward");
+  return op;
+}
+
+inline const auto& soft_sort_backward() {
+  static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
+      "rank_relax::_soft_sort_backward");
+  return op;
+}
+
+inline const auto& soft_sort_tangent() {
+  static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
+      "rank_relax::_soft_sort_tangent");
+  return op;
+}
+
 inline const auto& spearman_loss() {
   static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::spearman_loss");
   return op;

@@ -20,6 +20,15 @@ at::Tensor soft_rank(const at::Tensor& input, double regularization_strength,
 }
 
 template <at::DeviceType device>
+at::Tensor soft_sort(const at::Tensor& input, double regularization_strength,
+                     std::string_view method, const std::optional<at::Tensor>& mask) {
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(
+      c10::DispatchKeySet(at::autocast::get_autocast_dispatch_key_from_device_type(device)));
+  return operators::soft_sort()(at::autocast::cached_cast(at::kFloat, input, device),
+                                {regularization_strength, method, mask});
+}
+
+template <at::DeviceType device>
 at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& targets,
                          double regularization_strength, std::string_view method,
                          const std::optional<at::Tensor>& mask) {
@@ -34,11 +43,13 @@ at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& target
 
 TORCH_LIBRARY_IMPL(rank_relax, AutocastCPU, library) {
   library.impl("soft_rank", soft_rank<at::kCPU>);
+  library.impl("soft_sort", soft_sort<at::kCPU>);
   library.impl("spearman_loss", spearman_loss<at::kCPU>);
 }
 
 TORCH_LIBRARY_IMPL(rank_relax, AutocastCUDA, library) {
   library.impl("soft_rank", soft_rank<at::kCUDA>);
+  library.impl("soft_sort", soft_sort<at::kCUDA>);
   library.impl("spearman_loss", spearman_loss<at::kCUDA>);
 }
 

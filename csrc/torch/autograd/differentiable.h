@@ -14,6 +14,12 @@
 
 namespace rank_relax::autograd {
 
+template <class Kernel>
+auto below_autograd(const Kernel& kernel) {
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return kernel();
+}
+
 /// The node of a call on `inputs`, or null if none of them requires a gradient.
 template <class Formula>
 NodePtr node_if_required(const variable_list& inputs, const variable_list& saved,

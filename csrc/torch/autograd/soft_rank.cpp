@@ -99,12 +99,6 @@ void record(const at::Tensor& output, const variable_list& inputs, const at::Ten
   if (any_has_tangent(inputs)) set_tangent(output, tangent_of_derivative(inputs, blocks, options));
 }
 
-template <class Kernel>
-auto below_autograd(const Kernel& kernel) {
-  const at::AutoDispatchBelowADInplaceOrView guard;
-  return kernel();
-}
-
 at::Tensor soft_rank(c10::DispatchKeySet keys, const at::Tensor& input,
                      double regularization_strength, std::string_view method,
                      const std::optional<at::Tensor>& mask) {

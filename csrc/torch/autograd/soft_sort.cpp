@@ -1,0 +1,164 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/library.h>
+
+#include <tuple>
+
+#include "core/permutahedron.h"
+#include "torch/autograd/differentiable.h"
+#include "torch/operators.h"
+
+// With J the Jacobian of the sorted values at x (cpu/permutahedron.h), `tangent` is J v and
+// `backward` Jᵀg. J is constant between the kinks for l2; for kl, with ⊙ item by item and Pᵀ from
+// places to items, the weights r = softmax(-x) of a block move by dr = -r ⊙ (dx - <r, dx>), so that
+//
+//     d(Jᵀg) = -Jᵀg ⊙ (dx - PᵀJ dx)
+//     d(Jv)  = Jv ⊙ J dx - J(v ⊙ dx)
+//     and with cotangents c of Jᵀg and b of Jv, with respect to x:
+//     -Jᵀg ⊙ (c - PᵀJc)  and  -Jᵀb ⊙ (v - PᵀJv).
+
+namespace rank_relax::autograd {
+namespace {
+
+using at::Tensor;
+
+/// Where the Jacobian is taken.
+struct Point {
+  Tensor input;
+  Tensor permutation;
+  Tensor blocks;
+
+  Tensor backward(const Tensor& grad_output, const Options& options) const {
+    return operators::soft_sort_backward()(grad_output, input, permutation, blocks, options);
+  }
+
+  Tensor tangent(const Tensor& direction, const Options& options) const {
+    return operators::soft_sort_tangent()(direction, input, permutation, blocks, options);
+  }
+
+  Tensor to_items(const Tensor& places) const {
+    return at::zeros_like(places).scatter(-1, permutation, places);
+  }
+
+  /// What stands at items outside of all blocks is ignored.
+  Tensor inside(const Tensor& items) const { return items.masked_fill(to_items(blocks) < 0, 0); }
+
+  /// -Jᵀg ⊙ (v - PᵀJv).
+  Tensor second(const Tensor& places, const Tensor& items, const Options& options) const {
+    if (options.method == L2::name) return at::zeros_like(items);
+    const Tensor deviation = inside(items) - to_items(tangent(items, options));
+    return backward(places, options).neg() * inside(deviation);
+  }
+};
+
+struct SoftSortBackward {
+  static constexpr const char* name = "SoftSortBackward";
+
+  /// Saved: x, permutation, blocks. Next edge: x.
+  static variable_list backward(const variable_list& grad_outputs, const std::vector<bool>& needed,
+                                const SavedValues& saved) {
+    variable_list gradients(1);
+    if (!needed[0] || !grad_outputs[0].defined()) return gradients;
+    const Options options{saved.regularization_strength, saved.method, saved.mask};
+    const Point point{saved.tensors[0], saved.tensors[1], saved.tensors[2]};
+    gradients[0] = point.backward(grad_outputs[0], options);
+    return gradients;
+  }
+};
+
+/// Saved by both products: the vector, x, permutation, blocks. Next edges: the vector, x.
+template <bool transposed>
+struct SoftSortProductBackward {
+  static constexpr const char* name =
+      transposed ? "SoftSortBackwardBackward" : "SoftSortTangentBackward";
+
+  static variable_list backward(const variable_list& grad_outputs, const std::vector<bool>& needed,
+                                const SavedValues& saved) {
+    variable_list gradients(2);
+    const Tensor& cotangent = grad_outputs[0];
+    if (!cotangent.defined()) return gradients;
+    const Options options{saved.regularization_strength, saved.method, saved.mask};
+    const Tensor& vector = saved.tensors[0];
+    const Point point{saved.tensors[1], saved.tensors[2], saved.tensors[3]};
+    if (needed[0]) {
+      gradients[0] =
+          transposed ? point.tangent(cotangent, options) : point.backward(cotangent, options);
+    }
+    if (needed[1]) {
+      gradients[1] = transposed ? point.second(vector, cotangent, options)
+                                : point.second(cotangent, vector, options);
+    }
+    return gradients;
+  }
+};
+
+std::tuple<Tensor, Tensor, Tensor> soft_sort_forward(c10::DispatchKeySet keys, const Tensor& input,
+                                                     double regularization_strength,
+                                                     std::string_view method,
+                                                     const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  auto [values, permutation, blocks] = below_autograd([&] {
+    return operators::soft_sort_forward().redispatch(keys & c10::after_autograd_keyset, input,
+                                                     options);
+  });
+  const NodePtr node =
+      node_if_required<SoftSortBackward>({input}, {input, permutation, blocks}, options);
+  if (node) torch::autograd::set_history(values, node);
+  if (has_tangent(input)) {
+    const Point point{primal(input), permutation, blocks};
+    set_tangent(values, point.tangent(tangent(input), options));
+  }
+  return {values, permutation, blocks};
+}
+
+/// The tangent of J v, or of Jᵀv if transposed.
+template <bool transposed>
+Tensor tangent_of_product(const Tensor& vector, const Tensor& input, const Point& point,
+                          const Options& options) {
+  Tensor sum;
+  if (has_tangent(vector)) {
+    sum = transposed ? point.backward(tangent(vector), options)
+                     : point.tangent(tangent(vector), options);
+  }
+  if (!has_tangent(input)) return sum;
+  const Tensor v = primal(vector), dx = tangent(input);
+  Tensor term;
+  if (transposed || options.method == L2::name) {
+    term = point.second(v, dx, options);  // for l2: zeros
+  } else {
+    term = point.tangent(v, options) * point.tangent(dx, options) -
+           point.tangent(point.inside(v) * point.inside(dx), options);
+  }
+  return sum.defined() ? sum + term : term;
+}
+
+template <bool transposed>
+Tensor product(c10::DispatchKeySet keys, const Tensor& vector, const Tensor& input,
+               const Tensor& permutation, const Tensor& blocks, double regularization_strength,
+               std::string_view method, const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  const Tensor output = below_autograd([&] {
+    const auto& op = transposed ? operators::soft_sort_backward() : operators::soft_sort_tangent();
+    return op.redispatch(keys & c10::after_autograd_keyset, vector, input, permutation, blocks,
+                         options);
+  });
+  const variable_list inputs{vector, input};
+  const NodePtr node = node_if_required<SoftSortProductBackward<transposed>>(
+      inputs, {vector, input, permutation, blocks}, options);
+  if (node) torch::autograd::set_history(output, node);
+  if (any_has_tangent(inputs)) {
+    const Point point{primal(input), permutation, blocks};
+    set_tangent(output, tangent_of_product<transposed>(vector, input, point, options));
+  }
+  return output;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
+  library.impl("_soft_sort_forward", soft_sort_forward);
+  library.impl("_soft_sort_backward", product<true>);
+  library.impl("_soft_sort_tangent", product<false>);
+}
+
+}  // namespace rank_relax::autograd

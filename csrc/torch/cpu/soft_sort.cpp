@@ -1,0 +1,90 @@
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "cpu/permutahedron.h"
+#include "torch/checks.h"
+#include "torch/cpu/adapter.h"
+
+namespace rank_relax {
+namespace {
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> soft_sort_forward_cpu(
+    const at::Tensor& input, double regularization_strength, std::string_view method,
+    const std::optional<at::Tensor>& mask) {
+  check_soft_sort(input, {regularization_strength, method, mask});
+  const at::Tensor permutation = at::empty(input.sizes(), input.options().dtype(at::kLong));
+  const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
+  if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), permutation, blocks};
+  TORCH_CHECK_VALUE(input.size(-1) <= cpu::kMostBlocks, "soft_sort: a list can have ",
+                    cpu::kMostBlocks, " items at most, got ", input.size(-1));
+  const at::Tensor values = at_least_float32(input);
+  const at::Tensor sorted = at::empty(values.sizes(), values.options());
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_sort", [&] {
+    cpu::permutahedron_sort(batch_of<scalar_t>(values, mask), regularization_strength, method,
+                            sorted.mutable_data_ptr<scalar_t>(),
+                            permutation.mutable_data_ptr<int64_t>(),
+                            blocks.mutable_data_ptr<int32_t>(), torch_parallel_for);
+  });
+  return {sorted.to(input.scalar_type()), permutation, blocks};
+}
+
+/// The kernel uses it as indices.
+void check_permutation(const char* op, const at::Tensor& permutation) {
+  const int64_t* data = permutation.const_data_ptr<int64_t>();
+  const int64_t size = permutation.size(-1);
+  TORCH_CHECK_VALUE(std::all_of(data, data + permutation.numel(),
+                                [=](int64_t item) { return 0 <= item && item < size; }),
+                    op, ": permutation must be what the forward returned");
+}
+
+at::Tensor product(const char* op, const at::Tensor& vector, const at::Tensor& input,
+                   const at::Tensor& permutation, const at::Tensor& blocks, bool transposed,
+                   const Options& options) {
+  if (input.numel() == 0) return at::empty(input.sizes(), input.options());
+  const at::Tensor dense_permutation = permutation.contiguous();
+  check_permutation(op, dense_permutation);
+  const at::Tensor values = at_least_float32(input);
+  const at::Tensor vector_values = at_least_float32(vector);
+  const at::Tensor output = at::empty(values.sizes(), values.options());
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_sort_product", [&] {
+    cpu::permutahedron_sort_product(batch_of<scalar_t>(values, options.mask),
+                                    rows_of<int64_t>(dense_permutation), rows_of<int32_t>(blocks),
+                                    rows_of<scalar_t>(vector_values), transposed, options.method,
+                                    output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+  });
+  return output.to(input.scalar_type());
+}
+
+at::Tensor soft_sort_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
+                                  const at::Tensor& permutation, const at::Tensor& blocks,
+                                  double regularization_strength, std::string_view method,
+                                  const std::optional<at::Tensor>& mask) {
+  constexpr const char* op = "_soft_sort_backward";
+  const Options options{regularization_strength, method, mask};
+  check_soft_sort_product(op, "grad_output", grad_output, input, permutation, blocks, options);
+  return product(op, grad_output, input, permutation, blocks, /*transposed=*/true, options);
+}
+
+at::Tensor soft_sort_tangent_cpu(const at::Tensor& direction, const at::Tensor& input,
+                                 const at::Tensor& permutation, const at::Tensor& blocks,
+                                 double regularization_strength, std::string_view method,
+                                 const std::optional<at::Tensor>& mask) {
+  constexpr const char* op = "_soft_sort_tangent";
+  const Options options{regularization_strength, method, mask};
+  check_soft_sort_product(op, "direction", direction, input, permutation, blocks, options);
+  return product(op, direction, input, permutation, blocks, /*transposed=*/false, options);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
+  library.impl("_soft_sort_forward", soft_sort_forward_cpu);
+  library.impl("_soft_sort_backward", soft_sort_backward_cpu);
+  library.impl("_soft_sort_tangent", soft_sort_tangent_cpu);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,114 @@
+"""torchsort's functions, with its signatures and its conventions.
+
+``from rank_relax import torchsort`` in place of ``import torchsort``: ranks are counted from 1, lists
+lie along the last dimension, and ``regularization_strength`` is torchsort's ε, the inverse of what it
+is elsewhere in this package: larger is softer. Beyond torchsort, inputs may have any number of
+dimensions, half precision is exact, infinities and NaN have results, and every derivative is right.
+"""
+
+import torch
+from torch import Tensor
+
+from rank_relax._checks import check_choice, check_tensor
+from rank_relax._scores import result_dtype
+from rank_relax._strength import NUMBERS
+from rank_relax.ranks import soft_rank as _soft_rank
+
+REGULARIZATIONS = ("l2", "kl")
+
+
+def soft_rank(
+    values: Tensor, regularization: str = "l2", regularization_strength: float = 1.0
+) -> Tensor:
+    r"""Soft ranks from 1 to n, the largest for the largest value: ``torchsort.soft_rank``.
+
+    The projection of ``values / regularization_strength`` onto the permutahedron of the ranks:
+    ``1 + (n - 1) R`` with the R of :func:`rank_relax.soft_rank`, ``method=regularization`` and
+    α = 1/ε.
+
+    Args:
+        values: Float64, float32, bfloat16 or float16, of shape ``[..., n]``.
+        regularization: ``"l2"`` or ``"kl"``.
+        regularization_strength: ε > 0: larger is softer.
+
+    Returns:
+        Ranks of the shape and dtype of ``values``. Infinities rank first and last with gradient 0;
+        NaN gives NaN at its own place, and ranks count the other items.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here.
+        ValueError: for a value that is not listed here.
+
+    References:
+        Blondel, Teboul, Berthet, Djolonga, "Fast differentiable sorting and ranking", ICML 2020.
+        https://github.com/teddykoker/torchsort
+
+    Example:
+        >>> import torch
+        >>> from rank_relax import torchsort
+        >>> x = torch.tensor([[8.0, 0.0, 5.0, 3.0, 2.0, 1.0, 6.0, 7.0, 9.0]])
+        >>> torchsort.soft_rank(x, regularization_strength=1.0)
+        tensor([[8., 1., 5., 4., 3., 2., 6., 7., 9.]])
+        >>> torchsort.soft_rank(x, regularization_strength=9.0)
+        tensor([[5.3827, 4.4938, 5.0494, 4.8272, 4.7160, 4.6049, 5.1605, 5.2716, 5.4938]])
+    """
+    strength = _inverse("soft_rank", values, regularization, regularization_strength)
+    half = values.dtype in (torch.float16, torch.bfloat16)  # rounded once, at the end
+    ranks = _soft_rank(
+        values.float() if half else values, strength, method=regularization, normalize=False
+    )
+    return (ranks + 1).to(result_dtype(values.dtype, values.device))
+
+
+def soft_sort(
+    values: Tensor, regularization: str = "l2", regularization_strength: float = 1.0
+) -> Tensor:
+    r"""Soft sorted values, ascending: ``torchsort.soft_sort``.
+
+    The projection of the places ``(1..n) / regularization_strength`` onto the permutahedron of the
+    values: gaps wider than 1/ε are narrowed to it (l2).
+
+    Args:
+        values: Float64, float32, bfloat16 or float16, of shape ``[..., n]``.
+        regularization: ``"l2"`` or ``"kl"``.
+        regularization_strength: ε > 0: larger is softer.
+
+    Returns:
+        Values of the shape and dtype of ``values``. Infinities keep their places at the ends, with
+        gradient 0, and the finite values are sorted softly between them; NaN comes last.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here.
+        ValueError: for a value that is not listed here.
+
+    References:
+        As :func:`soft_rank`.
+
+    Example:
+        >>> import torch
+        >>> from rank_relax import torchsort
+        >>> x = torch.tensor([[8.0, 0.0, 5.0, 3.0, 2.0, 1.0, 6.0, 7.0, 9.0]])
+        >>> torchsort.soft_sort(x, regularization_strength=1.0)
+        tensor([[0.5556, 1.5556, 2.5556, 3.5556, 4.5556, 5.5556, 6.5556, 7.5556, 8.5556]])
+        >>> torchsort.soft_sort(x, regularization_strength=0.1)
+        tensor([[0., 1., 2., 3., 5., 6., 7., 8., 9.]])
+    """
+    strength = _inverse("soft_sort", values, regularization, regularization_strength)
+    sorted_values: Tensor = torch.ops.rank_relax.soft_sort.default(
+        values, strength, regularization, None
+    )
+    return sorted_values
+
+
+def _inverse(function: str, values: object, regularization: object, strength: object) -> float:
+    """1/ε, after the checks of what the operators would not see or would name otherwise."""
+    check_tensor(function, "values", values)
+    check_choice(function, "regularization", regularization, REGULARIZATIONS)
+    if isinstance(strength, bool) or not isinstance(strength, NUMBERS):
+        raise TypeError(f"{function}: regularization_strength must be a float, got {strength!r}")
+    if not 0 < strength < float("inf") or not 1 / strength < float("inf"):
+        raise ValueError(
+            f"{function}: regularization_strength must be positive and finite, got {strength}; "
+            "larger is softer"
+        )
+    return 1 / strength

@@ -31,15 +31,20 @@ def soft_rank(
 
     with F a smooth CDF and α the ``regularization_strength``: nearest 0 for the smallest item,
     nearest 1 for the largest, and the hard ranks, divided by n - 1, as α grows. Sixteen times
-    differentiable.
+    differentiable. Or the projection of α x onto the permutahedron, the convex hull of all orders
+    of the ranks: piecewise linear (``"l2"``), or smooth between kinks (``"kl"``, with derivatives
+    up to the eighth).
 
     Args:
         input: Scores, of any shape and strides, float64, float32, bfloat16 or float16.
         regularization_strength: Sharpness α > 0, in units of 1/score: larger is closer to the hard
-            ranks. (The parameter of this name in torchsort is the inverse, 1/α.) A 0-dim tensor
-            makes it learnable, and is the way to schedule it under ``torch.compile``; where its
-            value is not positive and finite the ranks that count are NaN.
-        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ, as in SoftRank.
+            ranks. (The parameter of this name in torchsort is the inverse, 1/α, and so it is in
+            :mod:`rank_relax.torchsort`.) A 0-dim tensor makes it learnable, and is the way to
+            schedule it under ``torch.compile``; where its value is not positive and finite the
+            ranks that count are NaN.
+        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ, as in SoftRank; or a
+            projection, ``"l2"`` or ``"kl"``, in which an item far enough from all others has its
+            hard rank and no gradient.
         dim: The dimension that holds a list.
         descending: Rank -x instead: the largest item gets 0.
         normalize: If false, ranks are soft counts of smaller items, from 0 to n - 1.
@@ -62,7 +67,8 @@ def soft_rank(
 
     References:
         Qin, Liu, Li, "A general approximation framework for direct optimization of information
-        retrieval measures", 2010 (sigmoid). Taylor et al., "SoftRank", 2008 (gaussian).
+        retrieval measures", 2010 (sigmoid). Taylor et al., "SoftRank", 2008 (gaussian). Blondel,
+        Teboul, Berthet, Djolonga, "Fast differentiable sorting and ranking", 2020 (l2, kl).
 
     Example:
         >>> import torch, rank_relax

@@ -36,7 +36,8 @@ def spearman_loss(
         regularization_strength: Sharpness α > 0 of the soft ranks of both, as in
             :func:`rank_relax.soft_rank`: larger is closer to Spearman's own ρ, with a gradient from
             near neighbours alone.
-        method: ``"sigmoid"`` or ``"gaussian"``, as in :func:`rank_relax.soft_rank`.
+        method: ``"sigmoid"``, ``"gaussian"``, ``"l2"`` or ``"kl"``, as in
+            :func:`rank_relax.soft_rank`.
         mask: Bool, of the shape of ``predictions``, true where a pair counts.
         reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one loss a list.
         scale: ``"std"`` divides predictions and targets by their list's own standard deviation, so

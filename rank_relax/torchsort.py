@@ -1,9 +1,10 @@
 """torchsort's functions, with its signatures and its conventions.
 
-``from rank_relax import torchsort`` in place of ``import torchsort``: ranks are counted from 1, lists
-lie along the last dimension, and ``regularization_strength`` is torchsort's ε, the inverse of what it
-is elsewhere in this package: larger is softer. Beyond torchsort, inputs may have any number of
-dimensions, half precision is exact, infinities and NaN have results, and every derivative is right.
+``from rank_relax import torchsort`` in place of ``import torchsort``: ranks are counted from 1,
+lists lie along the last dimension, and ``regularization_strength`` is torchsort's ε, the inverse of
+what it is elsewhere in this package: larger is softer. Beyond torchsort, inputs may have any number
+of dimensions, half precision is exact, infinities and NaN have results, and second derivatives are
+right.
 """
 
 import torch
@@ -100,7 +101,7 @@ def soft_sort(
     return sorted_values
 
 
-def _inverse(function: str, values: object, regularization: object, strength: object) -> float:
+def _inverse(function: str, values: object, regularization: object, strength: float) -> float:
     """1/ε, after the checks of what the operators would not see or would name otherwise."""
     check_tensor(function, "values", values)
     check_choice(function, "regularization", regularization, REGULARIZATIONS)

@@ -6,7 +6,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
-from operators import ALL_METHODS, RANK_ERROR
+from operators import ALL_METHODS, METHODS, RANK_ERROR
 from scipy.stats import rankdata
 from torch import Tensor
 
@@ -322,7 +322,8 @@ class TestInfinities:
         loss, gradient, of_targets = loss_and_gradients(x, t, method)
         assert abs(loss - oracle.spearman_loss(x, t, 1.0, method)) <= 1e-12
         assert gradient[x.isinf()].tolist() == [0, 0, 0]
-        assert gradient[x.isfinite()].abs().min() > 0
+        if method in METHODS:  # by projection, an item far from all others has its hard rank
+            assert gradient[x.isfinite()].abs().min() > 0
         assert of_targets.isfinite().all()
 
     @pytest.mark.parametrize("operator", ["soft_rank", "spearman_loss"])

@@ -13,9 +13,13 @@ constexpr double kLargestStrength = 1e307;  // for a spread so small that the qu
 /// is under 2^-30, and a correlation does not change when one side is scaled. So below that the
 /// strength may be raised to 2^-30 / spread: the same correlation and the same gradient, but
 /// nothing underflows, and gradients with respect to ranks stay in float32's range.
-inline double correlation_strength(double regularization_strength, double spread) {
+///
+/// The ranks of a method that isn't odd about a row's middle have a next term of spread/2, and a
+/// `linear_spread` of their own.
+inline double correlation_strength(double regularization_strength, double spread,
+                                   double linear_spread = kLinearSpread) {
   if (!(spread > 0)) return regularization_strength;
-  return std::max(regularization_strength, std::min(kLinearSpread / spread, kLargestStrength));
+  return std::max(regularization_strength, std::min(linear_spread / spread, kLargestStrength));
 }
 
 }  // namespace rank_relax

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/correlation.h"
 #include "core/permutahedron.h"
 #include "core/smooth_cdf.h"
 
@@ -21,6 +22,14 @@ inline int max_order(std::string_view method) {
   int order = SmoothCdfs::kMaxOrder;
   Projections::visit(method, [&](auto projection) { order = decltype(projection)::kMaxOrder; });
   return order;
+}
+
+/// The scaled spread of a row below which its ranks are linear in its values, to rounding.
+inline double linear_spread(std::string_view method) {
+  double spread = kLinearSpread;
+  Projections::visit(method,
+                     [&](auto projection) { spread = decltype(projection)::kLinearSpread; });
+  return spread;
 }
 
 }  // namespace rank_relax

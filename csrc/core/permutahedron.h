@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/correlation.h"
 #include "core/isotonic.h"
 #include "core/method_list.h"
 
@@ -16,7 +17,7 @@ namespace rank_relax {
 //     l2   rank_i = mean(w) + s_i - mean(s)
 //     kl   rank_i = mean(w) · e^s_i / mean(e^s)
 //
-// so that nearby items have close ranks, and an item farther from all others has its hard rank.
+// so that items in a crowd have close ranks, and an item far from all others has its hard rank.
 // Everything is taken from the block's first item on: d = α (x_i - x_first), coordinate c(d) = d
 // or e^d - 1. A block of m items spans at most m in s for l2 and log n for kl, so nothing here
 // overflows but the gap of two blocks that stay apart.
@@ -41,6 +42,7 @@ inline double shrinkage(double spread) { return spread > 0x1p900 ? 0x1p-120 : 1;
 struct L2 {
   static constexpr const char* name = "l2";
   static constexpr int kMaxOrder = 16;  // zero from the second on
+  static constexpr double kLinearSpread = rank_relax::kLinearSpread;
   static constexpr double kSumOfOne = 0;
 
   static double coordinate(double d) { return d; }
@@ -87,6 +89,7 @@ struct L2 {
 struct Kl {
   static constexpr const char* name = "kl";
   static constexpr int kMaxOrder = 8;  // the cost grows as 3^order
+  static constexpr double kLinearSpread = 0x1p-60;
   static constexpr double kSumOfOne = 1;
 
   static double coordinate(double d) { return std::expm1(d); }

@@ -26,10 +26,10 @@ void for_each_range(const Batch<Scalar>& batch, const ParallelFor& parallel_for,
   parallel_for(batch.count, std::max<int64_t>(kItemsWorthAThread / items, 1), visit);
 }
 
-template <class Scalar>
+template <class Projection, class Scalar>
 double strength_of(const PermutahedronRow<Scalar>& row, double regularization_strength) {
   if (row.has_infinities()) return regularization_strength;
-  return correlation_strength(regularization_strength, row.spread());
+  return correlation_strength(regularization_strength, row.spread(), Projection::kLinearSpread);
 }
 
 /// NaN for the whole row, but for masked items.
@@ -192,6 +192,7 @@ void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Rows<Scala
                                     Scalar* rank_gradient_targets,
                                     const ParallelFor& parallel_for) {
   Projections::visit(method, [&](auto projection) {
+    using Projection = decltype(projection);
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       PermutahedronRow<Scalar> row;
       for (int64_t i = begin; i < end; ++i) {
@@ -202,8 +203,8 @@ void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Rows<Scala
         for (Scalar* side : sides) {
           const Rows<Scalar>& values = side == sides[0] ? batch.input : targets;
           row.set_row(values.row(i), batch.mask.row(i), batch.size);
-          row.template ranks<decltype(projection)>(strength_of(row, regularization_strength), 0,
-                                                   side, nullptr);
+          row.template ranks<Projection>(strength_of<Projection>(row, regularization_strength), 0,
+                                         side, nullptr);
           defined = defined && row.counted() == row.unmasked();
         }
         if (!defined) {
@@ -225,6 +226,7 @@ void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scal
                                      double regularization_strength, std::string_view method,
                                      Scalar* output, const ParallelFor& parallel_for) {
   Projections::visit(method, [&](auto projection) {
+    using Projection = decltype(projection);
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       PermutahedronRow<Scalar> row;
       BlockDerivative<Scalar> derivative;
@@ -233,11 +235,11 @@ void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scal
         const Row<Scalar> input = batch.input.row(i), direction = rank_gradient.row(i);
         Scalar* gradient = output + i * batch.size;  // holds the ranks at first
         row.set_row(input, batch.mask.row(i), batch.size);
-        const double strength = strength_of(row, regularization_strength);
-        row.template ranks<decltype(projection)>(strength, 0, gradient, blocks.data());
+        const double strength = strength_of<Projection>(row, regularization_strength);
+        row.template ranks<Projection>(strength, 0, gradient, blocks.data());
         derivative.set_row(input, {blocks.data(), 1}, batch.size);
-        derivative.template derivative<decltype(projection)>(strength, &direction, 1,
-                                                             grad_output.row(i)[0], gradient);
+        derivative.template derivative<Projection>(strength, &direction, 1, grad_output.row(i)[0],
+                                                   gradient);
         for (int64_t j = 0; j < batch.size; ++j) {
           if (blocks[j] != kMasked && std::isnan(direction[j])) gradient[j] = direction[j];
         }

@@ -84,9 +84,9 @@ class PermutahedronRow {
     if (finite_ == 0) return;
     for (int64_t i = 0; i < finite_; ++i) permutation[begin + i] = place(i);
     const double shrink = Projection::shrinkage(spread());
-    const double strength = regularization_strength * shrink;
+    const double strength = regularization_strength * shrink, unit = unit_ * shrink;
     const auto join = [=](IsotonicBlock& below, const IsotonicBlock& above, double difference) {
-      return Projection::join_values(below, above, difference * unit_ * shrink, strength);
+      return Projection::join_values(below, above, difference * unit, strength);
     };
     const int64_t number = pool_adjacent_violators(sorted_.data(), finite_, Projection::kSumOfOne,
                                                    join, blocks_.data());
@@ -214,15 +214,15 @@ class PermutahedronRow {
       values[0] = static_cast<Scalar>(first * unit_);
       return;
     }
+    const double unit = unit_ * shrink;  // in which no difference overflows
     const auto coordinate = [=](int64_t i) {
-      return Projection::value_coordinate((static_cast<double>(sorted[i]) - first) * unit_ *
-                                          shrink);
+      return Projection::value_coordinate((static_cast<double>(sorted[i]) - first) * unit);
     };
     const double mean = lane_sum(block.size, coordinate) / static_cast<double>(block.size);
     const double first_value = Projection::first_value(block, mean, strength);
     for (int64_t k = 0; k < block.size; ++k) {
-      const double above_first = (first_value + strength * static_cast<double>(k)) / shrink;
-      values[k] = static_cast<Scalar>(first * unit_ + above_first);
+      const double above_first = first_value + strength * static_cast<double>(k);
+      values[k] = static_cast<Scalar>((first * unit + above_first) / shrink);
     }
   }
 

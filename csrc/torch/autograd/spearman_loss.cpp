@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "core/correlation.h"
+#include "core/methods.h"
 #include "torch/autograd/differentiable.h"
 #include "torch/operators.h"
 
@@ -104,7 +105,7 @@ Stretched stretched(const Tensor& side, const Options& options) {
   const Tensor minimum = fixed.masked_fill(finite.logical_not(), infinity).amin(-1, true);
   const Tensor maximum = fixed.masked_fill(finite.logical_not(), -infinity).amax(-1, true);
   const Tensor spread = maximum - minimum;
-  const Tensor wanted = (kLinearSpread / spread).clamp_max(kLargestStrength);
+  const Tensor wanted = (linear_spread(options.method) / spread).clamp_max(kLargestStrength);
   const Tensor narrow = (spread > 0)
                             .logical_and(wanted > options.regularization_strength)
                             .logical_and(infinite.any(-1, true).logical_not());

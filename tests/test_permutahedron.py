@@ -1,0 +1,287 @@
+"""The methods ``l2`` and ``kl``: what is true of projections and of no other soft rank."""
+
+import itertools
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import isotonic_regression
+from torch import Tensor
+
+import rank_relax
+
+METHODS = pytest.mark.parametrize("method", ["l2", "kl"])
+OPS = torch.ops.rank_relax
+
+
+def assert_is_the_projection(p: np.ndarray, s: np.ndarray, method: str) -> None:
+    """That is, the permutahedron of 1..n's point nearest to s, or to e^s in relative entropy.
+
+    It is inside if the k largest add up to the k largest ranks at most, and all to all of them. And
+    it is nearest if the objective grows, to first order, towards every corner: it is convex.
+    """
+    n = len(p)
+    largest = np.cumsum(np.sort(p)[::-1])
+    most = np.cumsum(np.arange(n, 0, -1))
+    assert (largest <= most + 1e-13 * n * n).all()
+    assert abs(largest[-1] - most[-1]) <= 1e-13 * n * n
+    slope = p - s if method == "l2" else np.log(p) - s
+    corners = np.array(list(itertools.permutations(range(1, n + 1))))
+    assert ((corners - p) @ slope >= -1e-12 * (1 + np.abs(slope).max())).all()
+
+
+def by_regression(x: np.ndarray, strength: float, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks in [0, 1] and the number of every item's block, by SciPy's isotonic regression."""
+    n, order = len(x), np.argsort(x, kind="stable")
+    s, w = strength * (x[order] - x[order[0]]), np.arange(1.0, n + 1)
+    if method == "l2":
+        ranks = s - isotonic_regression(s - w).x
+    else:
+        e = np.exp(s - s[-1])
+        ranks = e / isotonic_regression(e / w, weights=w).x
+    blocks = (
+        isotonic_regression(s - w).blocks
+        if method == "l2"
+        else isotonic_regression(np.exp(s - s[-1]) / w, weights=w).blocks
+    )
+    sizes = np.diff(blocks)
+    result, numbers = np.empty(n), np.empty(n, dtype=np.int64)
+    result[order] = (ranks - 1) / (n - 1)
+    numbers[order] = np.repeat(np.arange(len(sizes)), sizes)
+    return result, numbers
+
+
+ROWS: dict[str, Callable[[int], Tensor]] = {
+    "random": lambda n: torch.randn(n, dtype=torch.float64),
+    "sorted": lambda n: torch.randn(n, dtype=torch.float64).sort().values,
+    "reversed": lambda n: torch.randn(n, dtype=torch.float64).sort(descending=True).values,
+    "constant": lambda n: torch.full((n,), 0.7, dtype=torch.float64),
+    "two values": lambda n: torch.randint(0, 2, (n,)).double(),
+    "many ties": lambda n: torch.randint(0, 9, (n,)).double() / 3,
+    "two clusters": lambda n: torch.randn(n, dtype=torch.float64) * 1e-6 + torch.arange(n) % 2,
+    # Gaps just under 1 and just over, in turns: the regression joins and splits all the way.
+    "stairs": lambda n: (1 + 0.4 * torch.arange(n, dtype=torch.float64).mul(2.4).sin()).cumsum(0),
+    # Steps that shrink: every item joins the one block before it.
+    "shrinking": lambda n: torch.linspace(0, 1, n, dtype=torch.float64).sqrt() * n,
+    # Steps that grow: nothing joins until the last items, and then one after another.
+    "growing": lambda n: torch.linspace(0, 1, n, dtype=torch.float64).square() * n / 2,
+    "valley": lambda n: torch.linspace(-1, 1, n, dtype=torch.float64).pow(3) * n / 3,
+}
+
+
+@METHODS
+@pytest.mark.parametrize("strength", [0.3, 1.0, 2.5, 6.0])
+@pytest.mark.parametrize("n", [2, 3, 6])
+def test_a_rank_is_the_projection_onto_the_permutahedron(
+    n: int, strength: float, method: str
+) -> None:
+    for kind in ("random", "constant", "two values", "stairs", "growing"):
+        x = ROWS[kind](n)
+        ranks = 1 + (n - 1) * rank_relax.soft_rank(x, strength, method=method)
+        assert_is_the_projection(ranks.numpy(), strength * x.numpy(), method)
+
+
+@METHODS
+@pytest.mark.parametrize("n", [2, 3, 64, 65, 1000, 20000])
+@pytest.mark.parametrize("kind", ROWS)
+def test_ranks_are_those_of_another_isotonic_regression(kind: str, n: int, method: str) -> None:
+    x = ROWS[kind](n)
+    for strength in (0.01, 1.0, 3.0):
+        if method == "kl" and strength * float(x.max() - x.min()) > 600:
+            continue  # SciPy's takes exponentials of the whole row
+        expected, _ = by_regression(x.numpy(), strength, method)
+        actual = rank_relax.soft_rank(x, strength, method=method)
+        # That of the reference: rounding of values up to n, in a sum of n.
+        assert np.abs(actual.numpy() - expected).max() <= 1e-12 * max(n, 100) ** 0.5
+
+
+@pytest.mark.parametrize("kind", ["random", "stairs", "two clusters", "growing"])
+@METHODS
+def test_the_forward_hands_on_the_blocks(kind: str, method: str) -> None:
+    x = ROWS[kind](300)
+    rank, blocks = OPS._permutahedron_rank_forward(x, 1.0, method, None)
+    assert torch.equal(rank, rank_relax.soft_rank(x, 1.0, method=method))
+    _, expected = by_regression(x.numpy(), 1.0, method)
+    assert blocks.dtype == torch.int32
+    assert (blocks.numpy() == expected).all()
+
+
+@METHODS
+def test_items_outside_of_all_blocks_say_why(method: str) -> None:
+    x = torch.tensor([torch.inf, 0.0, torch.nan, -torch.inf, 100.0, 0.0])
+    mask = torch.tensor([True, True, True, True, True, False])
+    _, blocks = OPS._permutahedron_rank_forward(x, 1.0, method, mask)
+    assert blocks.tolist() == [-4, 0, -2, -3, 1, -1]
+
+
+@METHODS
+@pytest.mark.parametrize("kind", ROWS)
+def test_long_rows_take_time_in_proportion(kind: str, method: str) -> None:
+    """A quadratic path would take a hundred times as long for ten times the items."""
+
+    def seconds(n: int) -> float:
+        x, best = ROWS[kind](n).requires_grad_(), float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            rank_relax.soft_rank(x, 1.0, method=method).sum().backward()
+            OPS.soft_sort(x, 1.0, method).sum().backward()
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    seconds(1000)
+    assert seconds(1_000_000) <= 40 * seconds(100_000)
+
+
+@METHODS
+def test_a_million_items_are_as_exact(method: str) -> None:
+    for kind in ("random", "stairs", "two clusters"):
+        x = ROWS[kind](1_000_000)
+        strength = 1.0 if kind != "stairs" else 1e-3 if method == "l2" else 1e-4
+        expected, _ = by_regression(x.numpy(), strength, method)
+        actual = rank_relax.soft_rank(x, strength, method=method)
+        # Rounding of the reference's sums of 10^6 values up to 10^6.
+        assert np.abs(actual.numpy() - expected).max() <= 1e-9
+
+
+@METHODS
+def test_ranks_add_up_to_those_of_a_list_and_gradients_to_zero(method: str) -> None:
+    x = torch.randn(5, 300, dtype=torch.float64, requires_grad=True)
+    ranks = rank_relax.soft_rank(x, 3.0, method=method)
+    assert (ranks.sum(-1) - 150).abs().max() <= 1e-11
+    (gradient,) = torch.autograd.grad(ranks, x, torch.randn_like(ranks))
+    assert gradient.sum(-1).abs().max() <= 1e-12 * gradient.abs().max() * 300
+
+
+@METHODS
+def test_the_jacobian_is_symmetric_and_flat_between_blocks(method: str) -> None:
+    x = torch.randn(30, dtype=torch.float64)
+    jacobian = torch.func.jacrev(lambda x: rank_relax.soft_rank(x, 20.0, method=method))(x)
+    assert (jacobian - jacobian.T).abs().max() <= 1e-15
+    _, blocks = OPS._permutahedron_rank_forward(x, 20.0, method, None)
+    assert blocks.max() > 2
+    assert (jacobian[blocks[:, None] != blocks] == 0).all()
+
+
+def test_the_rank_by_l2_has_no_second_derivative() -> None:
+    x = torch.randn(3, 8, dtype=torch.float64)
+    hessian = torch.func.hessian(lambda x: rank_relax.soft_rank(x, 2.0, method="l2").sin().sum())
+    first = torch.func.jacrev(lambda x: rank_relax.soft_rank(x, 2.0, method="l2").flatten())(x)
+    first = first.reshape(24, 24)
+    ranks = rank_relax.soft_rank(x, 2.0, method="l2").flatten()
+    expected = first.T @ torch.diag(-ranks.sin()) @ first
+    assert (hessian(x).reshape(24, 24) - expected).abs().max() <= 1e-14
+
+
+def test_at_a_kink_the_derivative_is_that_of_the_larger_block() -> None:
+    """Two items exactly 1/alpha apart: the limit from where they are closer."""
+    for strength in (1.0, 4.0):
+        x = torch.tensor([0.0, 1 / strength], dtype=torch.float64, requires_grad=True)
+        rank = rank_relax.soft_rank(x, strength, method="l2")
+        assert rank.tolist() == [0, 1]
+        (gradient,) = torch.autograd.grad(rank[1], x)
+        assert gradient.tolist() == [-strength / 2, strength / 2]
+
+
+@METHODS
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_a_large_offset_changes_nothing(dtype: torch.dtype, method: str) -> None:
+    x = torch.randint(-1000, 1000, (200,)).to(dtype)
+    moved = x + 2.0**22  # exact
+    for strength in (1e-3, 0.5):
+        assert torch.equal(
+            rank_relax.soft_rank(x, strength, method=method),
+            rank_relax.soft_rank(moved, strength, method=method),
+        )
+
+
+@METHODS
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("n", [400, 5000])
+def test_half_precision_keeps_its_books_in_integers(n: int, half: torch.dtype, method: str) -> None:
+    x = torch.randn(n).to(half).requires_grad_()
+    for strength in (0.1, 100.0):
+        rank = rank_relax.soft_rank(x, strength, method=method)
+        exact = rank_relax.soft_rank(x.detach().double(), strength, method=method)
+        assert (rank.double() - exact).abs().max() <= 0.51 * torch.finfo(half).eps
+        (gradient,) = torch.autograd.grad(rank.float().square().sum(), x)
+        assert gradient.isfinite().all()
+
+
+@METHODS
+def test_descending_ranks_are_those_of_the_negated_values(method: str) -> None:
+    x = torch.randn(4, 9)
+    assert torch.equal(
+        rank_relax.soft_rank(x, 2.0, method=method, descending=True),
+        rank_relax.soft_rank(-x, 2.0, method=method),
+    )
+    if method == "l2":  # which is symmetric
+        both = rank_relax.soft_rank(x, 2.0, method=method) + rank_relax.soft_rank(
+            -x, 2.0, method=method
+        )
+        assert (both - 1).abs().max() <= 2e-7
+
+
+@METHODS
+def test_the_loss_is_one_minus_the_correlation_of_the_ranks(method: str) -> None:
+    p, t = torch.randn(2, 40, dtype=torch.float64)
+    ranks = [rank_relax.soft_rank(side, 3.0, method=method) for side in (p, t)]
+    expected = 1 - torch.corrcoef(torch.stack(ranks))[0, 1]
+    assert abs(rank_relax.spearman_loss(p, t, 3.0, method=method) - expected) <= 1e-14
+
+
+def test_orders_that_cost_too_much_are_refused() -> None:
+    x = torch.randn(6, dtype=torch.float64)
+    directions = [torch.randn(6, dtype=torch.float64) for _ in range(9)]
+    assert OPS._soft_rank_derivative(directions[:8], x, 1.0, "kl", None).isfinite().all()
+    with pytest.raises(ValueError, match="directions must be at most 8"):
+        OPS._soft_rank_derivative(directions, x, 1.0, "kl", None)
+    assert (OPS._soft_rank_derivative(directions, x, 1.0, "l2", None) == 0).all()
+
+
+@METHODS
+def test_a_derivative_without_blocks_finds_the_same(method: str) -> None:
+    x, g, v = torch.randn(3, 4, 50, dtype=torch.float64)
+    mask = torch.rand(4, 50) > 0.2
+    _, blocks = OPS._permutahedron_rank_forward(x, 3.0, method, mask)
+    for directions in ([g], [g, v]):
+        assert torch.equal(
+            OPS._soft_rank_derivative(directions, x, 3.0, method, mask),
+            OPS._permutahedron_rank_derivative(directions, x, blocks, 3.0, method, mask),
+        )
+
+
+@METHODS
+def test_indices_that_no_forward_returned_are_refused(method: str) -> None:
+    x = torch.randn(2, 5)
+    _, permutation, blocks = OPS._soft_sort_forward(x, 1.0, method, None)
+    for wrong in (5, -5, 2**31 - 1):
+        with pytest.raises(ValueError, match="blocks must be what the forward returned"):
+            OPS._permutahedron_rank_derivative(
+                [x], x, torch.full_like(blocks, wrong), 1.0, method, None
+            )
+        for op in (OPS._soft_sort_backward, OPS._soft_sort_tangent):
+            with pytest.raises(ValueError, match="permutation must be what the forward returned"):
+                op(x, x, torch.full_like(permutation, wrong), blocks, 1.0, method, None)
+    for op in (OPS._soft_sort_backward, OPS._soft_sort_tangent):
+        with pytest.raises(TypeError, match="blocks must have dtype int32"):
+            op(x, x, permutation, blocks.long(), 1.0, method, None)
+
+
+def test_the_smooth_methods_have_no_blocks_and_no_soft_sort() -> None:
+    x = torch.randn(2, 5)
+    for op in (OPS._permutahedron_rank_forward, OPS.soft_sort):
+        with pytest.raises(ValueError, match="method must be one of 'l2', 'kl', got 'sigmoid'"):
+            op(x, 1.0, "sigmoid", None)
+
+
+@METHODS
+@pytest.mark.parametrize("n", [1, 5, 200])
+def test_masked_items_sort_to_the_end(n: int, method: str) -> None:
+    x, mask = torch.randn(3, n), torch.rand(3, n) > 0.4
+    values = OPS.soft_sort(x, 0.7, method, mask)
+    for row in range(3):
+        kept = x[row][mask[row]]
+        assert torch.equal(values[row][: len(kept)], OPS.soft_sort(kept, 0.7, method))
+        assert (values[row][len(kept) :] == 0).all()

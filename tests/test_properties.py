@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from operators import (
-    METHODS,
+    ALL_METHODS,
     SOFT_RANK,
     SOFT_RANK_BACKWARD,
     SPEARMAN_LOSS,
@@ -35,7 +35,7 @@ EIGHTHS = st.integers(-160, 160).map(lambda eighths: eighths / 8)
 REALS = st.floats(-20, 20, width=32, allow_subnormal=False)
 SPECIAL = st.sampled_from([math.nan, math.inf, -math.inf])
 STRENGTHS = st.sampled_from([2.0**-20, 0.125, 0.5, 1.0, 3.0, 8.0, 100.0])
-METHOD = st.sampled_from(METHODS)
+METHOD = st.sampled_from(ALL_METHODS)
 # Rounding in float64 of a rank, or of a loss.
 TINY = 1e-13
 
@@ -103,7 +103,8 @@ def test_the_ranks_of_a_row_and_of_its_negative_add_up_to_one(
     rank = rank_relax.soft_rank(x, strength, method=method)
     negative = rank_relax.soft_rank(-x, strength, method=method)
     descending = rank_relax.soft_rank(x, strength, method=method, descending=True)
-    assert largest(rank + negative - 1) <= TINY
+    if method != "kl":  # which is not symmetric
+        assert largest(rank + negative - 1) <= TINY
     assert torch.equal(descending, negative)
 
 
@@ -191,7 +192,7 @@ def test_the_loss_lies_between_zero_and_two_and_is_symmetric(
     swapped = rank_relax.spearman_loss(t, p, strength, method=method)
     opposite = rank_relax.spearman_loss(p, -t, strength, method=method)
     assert abs(loss - swapped) <= TINY
-    if len(p) > 1:
+    if len(p) > 1 and method != "kl":
         assert abs(loss + opposite - 2) <= TINY
 
 
@@ -275,7 +276,7 @@ def test_every_bad_input_gives_its_error_and_nothing_else(
         options[wrong] = data.draw(BAD_STRENGTHS)
     elif wrong == "method":
         options[wrong] = data.draw(BAD_METHODS)
-        assume(options[wrong] not in METHODS)
+        assume(options[wrong] not in ALL_METHODS)
     elif wrong == first:
         tensors[0] = VALUES.to(data.draw(BAD_DTYPES))
         expected = TypeError

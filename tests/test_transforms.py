@@ -6,7 +6,7 @@ from typing import Any
 import oracle
 import pytest
 import torch
-from operators import METHODS, SOFT_RANK, SPEARMAN_LOSS, Operator, Setting, Tensors, random_mask
+from operators import ALL_METHODS, SOFT_RANK, SPEARMAN_LOSS, Operator, Setting, Tensors, random_mask
 from torch import Tensor
 from torch.func import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -100,7 +100,7 @@ TRANSFORMS: dict[str, Callable[[Callable], Callable]] = {
 
 @pytest.mark.parametrize("batched", [False, True], ids=["row", "vmap"])
 @pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL_METHODS)
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_a_transform_gives_what_it_gives_of_the_oracle(
     name: str, method: str, masked: bool, batched: bool
@@ -254,7 +254,7 @@ def test_a_call_outside_of_transforms_is_one_kernel_forward_and_one_backward() -
         assert len(kernels) == 2
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL_METHODS)
 def test_per_sample_gradients_of_a_model_are_those_of_a_loop(method: str) -> None:
     model = torch.nn.Linear(4, 1).double()
     parameters = dict(model.named_parameters())

@@ -21,19 +21,28 @@ struct IsotonicBlock {
 template <class Scalar, class Join>
 int64_t pool_adjacent_violators(const Scalar* sorted, int64_t count, double sum_of_one,
                                 const Join& join, IsotonicBlock* blocks) {
-  int64_t number = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    IsotonicBlock last = {i, 1, sum_of_one};
+  if (count == 0) return 0;
+  const auto difference = [=](int64_t above, int64_t below) {
+    return static_cast<double>(sorted[above]) - static_cast<double>(sorted[below]);
+  };
+  int64_t number = 0;  // of blocks that are in order
+  IsotonicBlock last = {0, 1, sum_of_one};
+  for (int64_t i = 1; i < count; ++i) {
+    const IsotonicBlock item = {i, 1, sum_of_one};
+    if (!join(last, item, difference(i, last.begin))) {
+      blocks[number++] = last;
+      last = item;
+      continue;
+    }
+    // A block that has taken an item in may violate the order with the one below.
     while (number > 0) {
       IsotonicBlock below = blocks[number - 1];
-      const double difference =
-          static_cast<double>(sorted[last.begin]) - static_cast<double>(sorted[below.begin]);
-      if (!join(below, last, difference)) break;
+      if (!join(below, last, difference(last.begin, below.begin))) break;
       last = below;
       --number;
     }
-    blocks[number++] = last;
   }
+  blocks[number++] = last;
   return number;
 }
 

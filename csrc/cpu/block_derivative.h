@@ -60,6 +60,8 @@ class BlockDerivative {
       } else {
         deviations(directions[0], output);
       }
+    } else if (order == 1) {
+      weighted_deviations(directions[0], output);
     } else {
       cumulants(directions, order, output);
     }
@@ -70,6 +72,14 @@ class BlockDerivative {
     Scalar first;  // sums are of differences from it, so that what is common cancels exactly
     int32_t size;
     double of_differences;
+  };
+
+  struct WeightedSum {
+    Scalar first_value;
+    Scalar first_direction;
+    int64_t size;
+    double weights;         // Σ e^d; then W over it
+    double of_differences;  // Σ e^d (v - first); then <q, v> less first
   };
 
   void fill_outside(Scalar* output) const {
@@ -118,6 +128,42 @@ class BlockDerivative {
       const Sum& sum = sums_[blocks_[i]];
       output[i] = scaled(difference(direction[i], sum.first) - sum.of_differences);
     }
+  }
+
+  void weighted_deviations(Row<Scalar> direction, Scalar* output) {
+    weighted_sums_.assign(number_, WeightedSum{0, 0, 0, 0, 0});
+    shares_.resize(size_);
+    for (int64_t i = 0; i < size_; ++i) {
+      if (blocks_[i] < 0) continue;
+      WeightedSum& sum = weighted_sums_[blocks_[i]];
+      if (sum.size++ == 0) {
+        sum.first_value = input_[i];
+        sum.first_direction = direction[i];
+      }
+      shares_[i] = exponential(input_[i], sum.first_value);
+      sum.weights += shares_[i];
+      sum.of_differences += shares_[i] * difference(direction[i], sum.first_direction);
+    }
+    int64_t begin = 0;
+    for (WeightedSum& sum : weighted_sums_) {
+      const IsotonicBlock block = {begin, sum.size, 0};
+      begin += sum.size;
+      sum.of_differences /= sum.weights;
+      const double size = static_cast<double>(sum.size);
+      sum.weights = mean_rank(block, static_cast<double>(below_)) * size / sum.weights;
+    }
+    for (int64_t i = 0; i < size_; ++i) {
+      if (blocks_[i] < 0) continue;
+      const WeightedSum& sum = weighted_sums_[blocks_[i]];
+      const double deviation = difference(direction[i], sum.first_direction) - sum.of_differences;
+      output[i] = scaled(shares_[i] * sum.weights * deviation);
+    }
+  }
+
+  /// e^d. Halved, the difference of two finite values doesn't overflow.
+  double exponential(Scalar value, Scalar first) const {
+    const double half = static_cast<double>(value) / 2 - static_cast<double>(first) / 2;
+    return std::exp(2 * (strength_ * half));
   }
 
   /// Block by block, its items one after the other.
@@ -174,12 +220,8 @@ class BlockDerivative {
   void share_out(const int64_t* places, int64_t size) {
     shares_.resize(size);
     double* shares = shares_.data();
-    const double first = input_[places[0]];
-    for (int64_t j = 0; j < size; ++j) {
-      // Halved, the difference of two finite values doesn't overflow.
-      const double half = static_cast<double>(input_[places[j]]) / 2 - first / 2;
-      shares[j] = std::exp(2 * (strength_ * half));
-    }
+    const Scalar first = input_[places[0]];
+    for (int64_t j = 0; j < size; ++j) shares[j] = exponential(input_[places[j]], first);
     const double sum = lane_sum(size, [=](int64_t j) { return shares[j]; });
     for (int64_t j = 0; j < size; ++j) shares[j] /= sum;
   }
@@ -210,6 +252,7 @@ class BlockDerivative {
   bool whole_ = false;  // every item is in a block
   double strength_ = 0, scale_ = 0;
   std::vector<Sum> sums_;
+  std::vector<WeightedSum> weighted_sums_;
   std::vector<int64_t> begins_, places_;
   std::vector<double> shares_, values_, moments_, products_;
 };

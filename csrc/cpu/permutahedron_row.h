@@ -68,10 +68,8 @@ class PermutahedronRow {
                                                    join, blocks_.data());
     for (int64_t b = 0; b < number; ++b) {
       place_block<Projection>(blocks_.data()[b], regularization_strength, output);
-      if (blocks == nullptr) continue;
-      const int64_t begin = blocks_.data()[b].begin, end = begin + blocks_.data()[b].size;
-      for (int64_t i = begin; i < end; ++i) blocks[place(i)] = static_cast<int32_t>(b);
     }
+    if (blocks != nullptr) number_items(number, blocks);
   }
 
   /// The soft sorted values, ascending: -inf, the finite ones, inf, NaN; 0 for masked items at the
@@ -188,6 +186,14 @@ class PermutahedronRow {
     for (int64_t i = 0; i < block.size; ++i) {
       const double deviation = Projection::deviation(coordinates[i], mean, mean_rank);
       output[place(block.begin + i)] = rank(center + deviation);
+    }
+  }
+
+  void number_items(int64_t number, int32_t* blocks) const {
+    if (number == 1 && !packed_) return std::fill_n(blocks, size_, 0), void();
+    for (int64_t b = 0; b < number; ++b) {
+      const int64_t begin = blocks_.data()[b].begin, end = begin + blocks_.data()[b].size;
+      for (int64_t i = begin; i < end; ++i) blocks[place(i)] = static_cast<int32_t>(b);
     }
   }
 

@@ -18,7 +18,9 @@
 #include "core/kernel_series.h"
 #include "core/lane_sum.h"
 #include "core/pairwise_sum.h"
+#include "core/permutahedron.h"
 #include "core/smooth_cdf.h"
+#include "cpu/permutahedron.h"
 #include "cpu/soft_rank.h"
 #include "cpu/spearman_loss.h"
 
@@ -524,9 +526,9 @@ void cells_of_a_grid_are_as_exact_as_its_boxes() {
       };
       const double error =
           truncation_error<Cdf>(order, distance * grid.width, grid.width / 2, value);
-      expect(error <= kBounds[order], std::string(Cdf::name) + " of order " + std::to_string(order) +
-                                  ", cells of boxes " + std::to_string(distance) +
-                                  " apart: " + std::to_string(error * 1e9) + "e-9");
+      expect(error <= kBounds[order],
+             std::string(Cdf::name) + " of order " + std::to_string(order) + ", cells of boxes " +
+                 std::to_string(distance) + " apart: " + std::to_string(error * 1e9) + "e-9");
     }
   }
 }
@@ -552,6 +554,99 @@ void cells_of_one_box_are_as_exact_as_its_terms() {
     const double error = truncation_error<Cdf>(0, 0, series.half_width, value);
     expect(error <= 3.5e-8, std::string(Cdf::name) + ", cells of " + std::to_string(terms) +
                                 " terms: " + std::to_string(error * 1e9) + "e-9");
+  }
+}
+
+/// rank_i = max over a <= i of the least mean over a..b, b >= i, of sorted s - w, taken from s.
+std::vector<long double> plain_projection(const std::vector<double>& sorted, double strength) {
+  const size_t n = sorted.size();
+  std::vector<long double> ranks(n);
+  for (size_t i = 0; i < n; ++i) {
+    long double largest = -std::numeric_limits<long double>::infinity();
+    for (size_t a = 0; a <= i; ++a) {
+      long double sum = 0, least = std::numeric_limits<long double>::infinity();
+      for (size_t b = a; b < n; ++b) {
+        sum += static_cast<long double>(strength) * sorted[b] - static_cast<long double>(b + 1);
+        if (b >= i) least = std::min(least, sum / static_cast<long double>(b - a + 1));
+      }
+      largest = std::max(largest, least);
+    }
+    ranks[i] = static_cast<long double>(strength) * sorted[i] - largest;
+  }
+  return ranks;
+}
+
+void projections_equal_the_plain_formula() {
+  std::mt19937 random(3);
+  std::normal_distribution<double> normal;
+  for (const int64_t n : {2, 5, 33, 80}) {
+    std::vector<double> x(n);
+    for (double& value : x) value = normal(random);
+    std::sort(x.begin(), x.end());
+    const int64_t sizes[] = {1, n}, strides[] = {n, 1};
+    const cpu::Batch<double> batch = {1, n, {x.data(), sizes, strides, 2}, {}};
+    for (const double strength : {0.1, 1.0, 20.0}) {
+      std::vector<double> ranks(n);
+      cpu::permutahedron_rank(batch, strength, "l2", false, ranks.data(), nullptr,
+                              cpu::in_this_thread);
+      const auto expected = plain_projection(x, strength);
+      for (int64_t i = 0; i < n; ++i) {
+        expect_near(ranks[i], (expected[i] - 1) / static_cast<long double>(n - 1), 1e-14,
+                    "rank by projection of " + std::to_string(n) + " items");
+      }
+    }
+  }
+}
+
+/// Every kernel of the projections, over rows that hold everything, for the sanitizers too.
+void projections_of_nasty_rows_stay_in_range() {
+  const std::vector<std::vector<double>> rows = {{kHuge, -kHuge, kTiny, 0, -kTiny, 1},
+                                                 {kInfinity, -kInfinity, kNan, 1, 2, kInfinity},
+                                                 {kNan, kNan, kNan, kNan, kNan, kNan},
+                                                 {0, -0.0, 0, -0.0, 0, 0},
+                                                 {1e300, 1e-300, 2, 2, -1e300, -1e-300}};
+  const uint8_t mask[] = {1, 1, 0, 1, 1, 1};
+  for (const std::vector<double>& row : rows) {
+    const int64_t n = static_cast<int64_t>(row.size()), sizes[] = {1, n}, strides[] = {n, 1};
+    for (const uint8_t* kept : {static_cast<const uint8_t*>(nullptr), mask}) {
+      const cpu::Rows<uint8_t> mask_rows =
+          kept == nullptr ? cpu::Rows<uint8_t>{} : cpu::Rows<uint8_t>{kept, sizes, strides, 2};
+      const cpu::Batch<double> batch = {1, n, {row.data(), sizes, strides, 2}, mask_rows};
+      for (const double strength : {1e-308, 1e-3, 1.0, 1e308}) {
+        for (const char* method : {"l2", "kl"}) {
+          std::vector<double> ranks(n), derivative(n), values(n), product(n);
+          std::vector<int32_t> blocks(n), places(n);
+          std::vector<int64_t> permutation(n);
+          cpu::permutahedron_rank(batch, strength, method, false, ranks.data(), blocks.data(),
+                                  cpu::in_this_thread);
+          const cpu::Rows<double> directions[] = {{row.data(), sizes, strides, 2},
+                                                  {ranks.data(), sizes, strides, 2}};
+          for (const int order : {1, 2}) {
+            cpu::permutahedron_rank_derivative(batch, {blocks.data(), sizes, strides, 2},
+                                               directions, order, strength, method,
+                                               derivative.data(), cpu::in_this_thread);
+          }
+          cpu::permutahedron_sort(batch, strength, method, values.data(), permutation.data(),
+                                  places.data(), cpu::in_this_thread);
+          for (const bool transposed : {false, true}) {
+            cpu::permutahedron_sort_product(
+                batch, {permutation.data(), sizes, strides, 2}, {places.data(), sizes, strides, 2},
+                directions[1], transposed, method, product.data(), cpu::in_this_thread);
+          }
+          std::sort(permutation.begin(), permutation.end());
+          for (int64_t i = 0; i < n; ++i) {
+            const bool masked = kept != nullptr && kept[i] == 0;
+            expect(permutation[i] == i, "a soft sort has every item once");
+            expect(masked ? ranks[i] == 0 : std::isnan(ranks[i]) == std::isnan(row[i]),
+                   "the rank by projection of a masked item is 0, of NaN NaN");
+            expect(std::isnan(ranks[i]) || (ranks[i] >= 0 && ranks[i] <= 1),
+                   "a rank by projection lies in [0, 1]");
+            expect(i == 0 || std::isnan(values[i]) || values[i] >= values[i - 1] || values[i] == 0,
+                   "soft sorted values ascend");
+          }
+        }
+      }
+    }
   }
 }
 
@@ -583,6 +678,8 @@ int main() {
   loss_is_one_minus_the_correlation_of_ranks();
   gradient_of_the_loss_is_its_slope();
   narrow_rows_keep_their_correlation();
+  projections_equal_the_plain_formula();
+  projections_of_nasty_rows_stay_in_range();
   std::printf("%d checks, %d failures\n", checks, failures);
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

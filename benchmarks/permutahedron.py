@@ -1,0 +1,145 @@
+"""What ranks by projection cost on a CPU, beside torchsort and torch.sort; one thread, float32.
+
+    python benchmarks/permutahedron.py [--rounds 15] [--json FILE]
+
+Every line is ``rank_relax.torchsort`` and torchsort with the same arguments, forward and backward,
+over standard normal values at torchsort's default strength of 1. Every round times everything once,
+so that a slow moment of the machine falls on all; a ratio is the median over rounds of the ratios
+inside a round, with half of the rounds within the ± beside it. The errors, of this library and of
+torchsort, are those against float64: the largest of a rank or a value over n or the largest value,
+and the largest of a gradient over the largest gradient.
+
+torchsort is no dependency. Its source distribution compiles CUDA code wherever it finds nvcc, which
+a torch for the CPU can't; hide it::
+
+    PATH=$VIRTUAL_ENV/bin:/usr/bin:/bin pip install --no-build-isolation --no-deps torchsort
+"""
+
+import argparse
+import json
+import platform
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from timeit import Timer
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rank_relax import torchsort as ours
+
+SHAPES = ((1, 100), (128, 1000), (1, 1_000_000))
+BLOCK_SECONDS = 0.01  # what is timed at once takes about that long, or is one call
+POOL = 4  # tensors that take turns, or the processor would learn the one
+
+
+@dataclass(frozen=True)
+class Line:
+    """One function at one shape; times in nanoseconds an item."""
+
+    function: str
+    regularization: str
+    shape: tuple[int, int]
+    time: float
+    torchsort_time: float
+    sort_time: float
+    ratio: float
+    ratio_spread: float
+    error: float
+    torchsort_error: float
+
+    def __str__(self) -> str:
+        rows, n = self.shape
+        return (
+            f"{self.function} {self.regularization:2} {rows:3} x {n:<9,} {self.time:8.1f} ns "
+            f"{self.torchsort_time:8.1f} {self.sort_time:8.1f}   {self.ratio:5.2f} ± "
+            f"{self.ratio_spread:4.2f}   {self.error:.1e}  {self.torchsort_error:.1e}"
+        )
+
+
+def forward_and_backward(
+    function: Callable[..., Tensor], regularization: str, x: Tensor, g: Tensor
+) -> tuple[Tensor, Tensor]:
+    leaf = x.detach().requires_grad_()
+    output = function(leaf, regularization)
+    return output.detach(), torch.autograd.grad(output, leaf, g)[0]
+
+
+def relative_error(actual: tuple[Tensor, ...], exact: tuple[Tensor, ...]) -> float:
+    """The larger of those of the result and of the gradient."""
+    return max(
+        float((one - other).abs().max() / other.abs().max())
+        for one, other in zip(actual, exact, strict=True)
+    )
+
+
+def measure(
+    torchsort: Any, name: str, regularization: str, shape: tuple[int, int], rounds: int
+) -> Line:
+    torch.manual_seed(0)
+    pool = [tuple(torch.randn(2, *shape)) for _ in range(POOL)]
+    mine, theirs = getattr(ours, name), getattr(torchsort, name)
+    contenders: list[Callable[[], None]] = [
+        lambda: [forward_and_backward(mine, regularization, x, g) for x, g in pool],
+        lambda: [forward_and_backward(theirs, regularization, x, g) for x, g in pool],
+        lambda: [torch.sort(x, -1) for x, _ in pool],
+    ]
+    calls = [max(1, round(BLOCK_SECONDS / Timer(run).timeit(1))) for run in contenders]
+    items = POOL * shape[0] * shape[1]
+    times = [
+        [Timer(run).timeit(n) / (n * items) * 1e9 for run, n in zip(contenders, calls, strict=True)]
+        for _ in range(rounds)
+    ]
+    ratios = [their_time / time for time, their_time, _ in times]
+    ratio = statistics.median(ratios)
+    x, g = pool[0]
+    exact = forward_and_backward(mine, regularization, x.double(), g.double())
+    return Line(
+        name,
+        regularization,
+        shape,
+        *(statistics.median(column) for column in zip(*times, strict=True)),
+        ratio=ratio,
+        ratio_spread=statistics.median(abs(other - ratio) for other in ratios),
+        error=relative_error(forward_and_backward(mine, regularization, x, g), exact),
+        torchsort_error=relative_error(forward_and_backward(theirs, regularization, x, g), exact),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    arguments = parser.parse_args()
+    try:
+        import torchsort
+    except ImportError:
+        raise SystemExit(
+            "torchsort is not installed: see the first lines of this file for the command"
+        ) from None
+    torch.set_num_threads(1)
+    print(
+        "function, regularization, shape: ns an item, torchsort's, torch.sort's; torchsort ÷ this;"
+    )
+    print("error, torchsort's error")
+    lines = []
+    for name in ("soft_rank", "soft_sort"):
+        for regularization in ("l2", "kl"):
+            for shape in SHAPES:
+                lines.append(measure(torchsort, name, regularization, shape, arguments.rounds))
+                print(lines[-1], flush=True)
+    if arguments.json:
+        environment = {
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+        }
+        record = {"environment": environment, "lines": [asdict(line) for line in lines]}
+        arguments.json.write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

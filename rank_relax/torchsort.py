@@ -13,7 +13,6 @@ from torch import Tensor
 from rank_relax._checks import check_choice, check_tensor
 from rank_relax._scores import result_dtype
 from rank_relax._strength import NUMBERS
-from rank_relax.ranks import soft_rank as _soft_rank
 
 REGULARIZATIONS = ("l2", "kl")
 
@@ -54,11 +53,10 @@ def soft_rank(
         tensor([[5.3827, 4.4938, 5.0494, 4.8272, 4.7160, 4.6049, 5.1605, 5.2716, 5.4938]])
     """
     strength = _inverse("soft_rank", values, regularization, regularization_strength)
+    rank_from_one = torch.ops.rank_relax._rank_from_one.default
     half = values.dtype in (torch.float16, torch.bfloat16)  # rounded once, at the end
-    ranks = _soft_rank(
-        values.float() if half else values, strength, method=regularization, normalize=False
-    )
-    return (ranks + 1).to(result_dtype(values.dtype, values.device))
+    ranks: Tensor = rank_from_one(values.float() if half else values, strength, regularization)
+    return ranks.to(result_dtype(values.dtype, values.device)) if half else ranks
 
 
 def soft_sort(

@@ -30,6 +30,9 @@ TORCH_LIBRARY(rank_relax, library) {
       "_permutahedron_rank_derivative(Tensor[] directions, Tensor input, Tensor blocks, "
       "float regularization_strength, str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
+  // For rank_relax.torchsort.
+  library.def("_rank_from_one(Tensor input, float regularization_strength, str method) -> Tensor",
+              {at::Tag::pt2_compliant_tag});
   library.def(
       "soft_sort(Tensor input, float regularization_strength, str method, Tensor? mask=None) "
       "-> Tensor",

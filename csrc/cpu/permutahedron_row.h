@@ -60,9 +60,9 @@ class PermutahedronRow {
     shift_ = shift;
     if (packed_) place_the_others(output, blocks);
     if (finite_ == 0) return;
-    const double lower = static_cast<double>(below_);
+    const double lower = static_cast<double>(below_), unit = unit_;
     const auto join = [=](IsotonicBlock& left, const IsotonicBlock& right, double difference) {
-      return Projection::join(left, right, regularization_strength * difference * unit_, lower);
+      return Projection::join(left, right, regularization_strength * difference * unit, lower);
     };
     const int64_t number = pool_adjacent_violators(sorted_.data(), finite_, Projection::kSumOfOne,
                                                    join, blocks_.data());

@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 
 #include <optional>
+#include <string_view>
 
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
@@ -23,6 +24,9 @@ inline cpu::Rows<uint8_t> mask_rows(const std::optional<at::Tensor>& mask) {
   return {reinterpret_cast<const uint8_t*>(mask->const_data_ptr<bool>()), mask->sizes().data(),
           mask->strides().data(), mask->dim()};
 }
+
+/// ValueError if a list is too long for its blocks, by a method that makes them, to be numbered.
+void check_blocks_fit(const at::Tensor& input, std::string_view method);
 
 /// ValueError if the environment asks for an instruction set that this machine lacks.
 void check_instruction_set();

@@ -19,9 +19,7 @@ std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward_cpu(
   check_permutahedron_rank_forward(input, {regularization_strength, method, mask});
   const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
   if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), blocks};
-  TORCH_CHECK_VALUE(input.size(-1) <= cpu::kMostBlocks, "soft_rank: a list can have ",
-                    cpu::kMostBlocks, " items at most with method '", method, "', got ",
-                    input.size(-1));
+  check_blocks_fit(input, method);
   const at::Tensor values = at_least_float32(input);
   const at::Tensor ranks = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_rank", [&] {

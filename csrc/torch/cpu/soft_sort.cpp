@@ -19,8 +19,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> soft_sort_forward_cpu(
   const at::Tensor permutation = at::empty(input.sizes(), input.options().dtype(at::kLong));
   const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
   if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), permutation, blocks};
-  TORCH_CHECK_VALUE(input.size(-1) <= cpu::kMostBlocks, "soft_sort: a list can have ",
-                    cpu::kMostBlocks, " items at most, got ", input.size(-1));
+  check_blocks_fit(input, method);
   const at::Tensor values = at_least_float32(input);
   const at::Tensor sorted = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_sort", [&] {

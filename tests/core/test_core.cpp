@@ -598,6 +598,33 @@ void projections_equal_the_plain_formula() {
   }
 }
 
+/// Whatever the row, an item is compared with the block before it, and a block with the one before
+/// it once more for each that it has swallowed.
+void pooling_takes_two_comparisons_an_item() {
+  constexpr int64_t kItems = 10000;
+  const auto step = [](int64_t i) { return static_cast<double>(i) / kItems; };
+  const std::function<double(int64_t)> rows[] = {
+      [](int64_t) { return 0.7; }, [](int64_t i) { return static_cast<double>(i) * 2; },
+      [=](int64_t i) { return std::sqrt(step(i)) * kItems; },
+      [=](int64_t i) { return step(i) * step(i) * kItems / 2; },
+      [=](int64_t i) {
+        return static_cast<double>(i) + 0.4 * std::sin(2.4 * static_cast<double>(i));
+      }};
+  for (const auto& row : rows) {
+    std::vector<double> sorted(kItems);
+    for (int64_t i = 0; i < kItems; ++i) sorted[i] = row(i);
+    std::vector<IsotonicBlock> blocks(kItems);
+    int64_t comparisons = 0;
+    const auto join = [&](IsotonicBlock& below, const IsotonicBlock& above, double difference) {
+      ++comparisons;
+      return L2::join(below, above, difference, 0);
+    };
+    pool_adjacent_violators(sorted.data(), kItems, L2::kSumOfOne, join, blocks.data());
+    expect(comparisons <= 2 * kItems, "pooling " + std::to_string(kItems) + " items takes " +
+                                          std::to_string(comparisons) + " comparisons");
+  }
+}
+
 /// Every kernel of the projections, over rows that hold everything, for the sanitizers too.
 void projections_of_nasty_rows_stay_in_range() {
   const std::vector<std::vector<double>> rows = {{kHuge, -kHuge, kTiny, 0, -kTiny, 1},
@@ -679,6 +706,7 @@ int main() {
   gradient_of_the_loss_is_its_slope();
   narrow_rows_keep_their_correlation();
   projections_equal_the_plain_formula();
+  pooling_takes_two_comparisons_an_item();
   projections_of_nasty_rows_stay_in_range();
   std::printf("%d checks, %d failures\n", checks, failures);
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <algorithm>
+#include "core/host_device.h"
 
 namespace rank_relax {
 
@@ -16,10 +16,13 @@ constexpr double kLargestStrength = 1e307;  // for a spread so small that the qu
 ///
 /// The ranks of a method that isn't odd about a row's middle have a next term of spread/2, and a
 /// `linear_spread` of their own.
-inline double correlation_strength(double regularization_strength, double spread,
-                                   double linear_spread = kLinearSpread) {
+RANK_RELAX_HOST_DEVICE inline double correlation_strength(double regularization_strength,
+                                                          double spread,
+                                                          double linear_spread = kLinearSpread) {
   if (!(spread > 0)) return regularization_strength;
-  return std::max(regularization_strength, std::min(linear_spread / spread, kLargestStrength));
+  double wanted = linear_spread / spread;
+  if (wanted > kLargestStrength) wanted = kLargestStrength;
+  return regularization_strength < wanted ? wanted : regularization_strength;
 }
 
 }  // namespace rank_relax

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/host_device.h"
 #include "core/series_spread.h"
 
 namespace rank_relax {
@@ -22,14 +23,16 @@ struct Gaussian {
         {0.1, 0.5, 1.1, 2.1, 2.9, 4.1, 5.1, 6.1, 7.3, 8.3, 9.3, 10.5, 11.5, 12.5, 13.7}}}};
   static constexpr BoxGrid box_grid[] = {{0.8, 6}, {1.25, 8.75}};
 
-  static double coordinate(double d) { return d; }
+  RANK_RELAX_HOST_DEVICE static double coordinate(double d) { return d; }
   static constexpr double factored_spread = 0;  // Φ of a difference does not factor
 
-  static double centered(double d) { return std::erf(d * kInverseSqrt2) / 2; }
-  static double first_derivative(double d) {
+  RANK_RELAX_HOST_DEVICE static double centered(double d) {
+    return std::erf(d * kInverseSqrt2) / 2;
+  }
+  RANK_RELAX_HOST_DEVICE static double first_derivative(double d) {
     return kInverseSqrt2Pi * std::exp(-(d * kInverseSqrt2) * (d * kInverseSqrt2));
   }
-  static double second_derivative(double d) {
+  RANK_RELAX_HOST_DEVICE static double second_derivative(double d) {
     const double density = first_derivative(d);
     return density == 0 ? 0 : -d * density;  // not inf · 0
   }
@@ -39,9 +42,9 @@ struct Gaussian {
    public:
     static constexpr int kMaxOrder = 16;
 
-    explicit Derivative(int order) : order_(order) {}
+    RANK_RELAX_HOST_DEVICE explicit Derivative(int order) : order_(order) {}
 
-    double operator()(double d) const {
+    RANK_RELAX_HOST_DEVICE double operator()(double d) const {
       const double density = first_derivative(d);
       if (density == 0) return 0;
       double previous = 0;

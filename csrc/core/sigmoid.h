@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 
+#include "core/host_device.h"
 #include "core/series_spread.h"
 
 namespace rank_relax {
@@ -25,7 +26,7 @@ struct Sigmoid {
   static constexpr BoxGrid box_grid[] = {{1.0, 18}, {1.25, 36}};
 
   /// The coordinate of one difference, to full relative precision however small d is.
-  static double coordinate(double d) {
+  RANK_RELAX_HOST_DEVICE static double coordinate(double d) {
     const double grown = std::expm1(-std::abs(d));  // in [-1, 0]
     return std::copysign(grown / (2 + grown), d);
   }
@@ -35,24 +36,27 @@ struct Sigmoid {
   /// and offset = 2, so that differences keep their relative precision; in a wider one a = e^x and
   /// offset = 0, so that sums do.
   static constexpr double factored_spread = 32;
-  static double factor_offset(double spread) { return spread <= 1 ? 2 : 0; }
-  static double factor(double point, double offset) {
+  RANK_RELAX_HOST_DEVICE static double factor_offset(double spread) { return spread <= 1 ? 2 : 0; }
+  RANK_RELAX_HOST_DEVICE static double factor(double point, double offset) {
     return offset == 0 ? std::exp(point) : std::expm1(point);
   }
-  static double factored_coordinate(double factor_i, double factor_j, double offset) {
+  RANK_RELAX_HOST_DEVICE static double factored_coordinate(double factor_i, double factor_j,
+                                                           double offset) {
     return (factor_i - factor_j) / (offset + (factor_i + factor_j));
   }
 
-  static double centered(double q) { return q / 2; }
-  static double first_derivative(double q) { return (1 - q) * (1 + q) / 4; }
-  static double second_derivative(double q) { return -q * first_derivative(q); }
+  RANK_RELAX_HOST_DEVICE static double centered(double q) { return q / 2; }
+  RANK_RELAX_HOST_DEVICE static double first_derivative(double q) { return (1 - q) * (1 + q) / 4; }
+  RANK_RELAX_HOST_DEVICE static double second_derivative(double q) {
+    return -q * first_derivative(q);
+  }
 
   /// F^(order) for any order from 1 to kMaxOrder: the coefficients of Q_order, lowest first.
   class Derivative {
    public:
     static constexpr int kMaxOrder = 16;
 
-    explicit Derivative(int order) : degree_(order - 1) {
+    RANK_RELAX_HOST_DEVICE explicit Derivative(int order) : degree_(order - 1) {
       coefficients_[0] = 1;
       for (int k = 1; k < order; ++k) {
         std::array<double, kMaxOrder + 1> next{};
@@ -65,7 +69,7 @@ struct Sigmoid {
       }
     }
 
-    double operator()(double q) const {
+    RANK_RELAX_HOST_DEVICE double operator()(double q) const {
       double polynomial = coefficients_[degree_];
       for (int power = degree_; power-- > 0;) {
         polynomial = coefficients_[power] - q * polynomial;

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/smooth_cdf.h"
+#include "cuda/block.cuh"
+#include "cuda/row_plan.cuh"
+
+namespace rank_relax::cuda {
+
+/// What orders above 2 need of their directions, which no plan keeps.
+struct PairwiseDirections {
+  double scale[SmoothCdfs::kMaxOrder];
+};
+
+/// K of one pair, in double: F - 1/2, F', F'', or a higher derivative. `values` are in the plan's
+/// unit.
+template <class Cdf>
+__device__ double kernel_of_pair(int order, const RowPlan& plan, double value, double other,
+                                 const typename Cdf::Derivative* higher) {
+  const double q = Cdf::coordinate(plan.strength * (value - other) * plan.unit);
+  if (order == 0) return Cdf::centered(q);
+  if (order == 1) return Cdf::first_derivative(q);
+  return order == 2 ? Cdf::second_derivative(q) : (*higher)(q);
+}
+
+/// Σ_j Π_l (v_l[i] - v_l[j]) K(α (x_i - x_j)) for one item by one thread, in double, chunks of 1024
+/// items apart. Weights are differences and F is centred, so that nothing cancels.
+template <class Cdf, class Scalar>
+__device__ double pairwise_sum(const KernelSum& problem, const RowPlan& plan,
+                               const PairwiseDirections& directions,
+                               const typename Cdf::Derivative* higher, int64_t row, int64_t i,
+                               double value) {
+  constexpr int64_t kChunk = 1024;
+  double own[SmoothCdfs::kMaxOrder];
+  for (int l = 0; l < problem.order; ++l) {
+    own[l] = directions.scale[l] * load<Scalar>(problem.directions[l], row, i);
+  }
+  double total = 0;
+  for (int64_t begin = 0; begin < problem.size; begin += kChunk) {
+    const int64_t end = begin + kChunk < problem.size ? begin + kChunk : problem.size;
+    double sum = 0;
+    for (int64_t j = begin; j < end; ++j) {
+      Scalar other;
+      if (load_item(problem, row, j, other) != Kind::kFinite) continue;
+      double term = kernel_of_pair<Cdf>(problem.order, plan, value, other / plan.unit, higher);
+      for (int l = 0; l < problem.order; ++l) {
+        term *= own[l] - directions.scale[l] * load<Scalar>(problem.directions[l], row, j);
+      }
+      sum += term;
+    }
+    total += sum;
+  }
+  return total;
+}
+
+/// The largest deviation of every direction brings its scale; see RowPlan::scale. By a block, for
+/// all of its threads.
+template <class Scalar>
+__device__ void scale_directions(const KernelSum& problem, int64_t row, RowPlan& plan,
+                                 PairwiseDirections& directions) {
+  for (int l = 0; l < problem.order; ++l) {
+    RowStatistics found;
+    found.clear();
+    for (int64_t i = threadIdx.x; i < problem.size; i += blockDim.x) {
+      Scalar value;
+      if (load_item(problem, row, i, value) != Kind::kFinite) continue;
+      found.take_in_direction(0, load<Scalar>(problem.directions[l], row, i), 1);
+    }
+    const double lowest = reduce_in_block(found.lowest[0], Smaller());
+    const double highest = reduce_in_block(found.highest[0], Larger());
+    if (reduce_in_block(found.unfit, Sum()) > 0) plan.undefined = true;
+    directions.scale[l] = direction_between(lowest, highest, lowest / 2 + highest / 2).scale;
+    if (directions.scale[l] > 0) plan.scale /= directions.scale[l];
+  }
+}
+
+/// Rows of any size and orders of any number: [rows * tiles] blocks, each for blockDim.x items of a
+/// row, whose statistics it takes by itself. Cost: O(size) an item.
+template <class Cdf, class Scalar>
+__global__ void sum_pairwise(KernelSum problem, int64_t tiles) {
+  const int64_t all = problem.rows * tiles;
+  for (int64_t block = blockIdx.x; block < all; block += gridDim.x) {
+    const int64_t row = block / tiles, i = block % tiles * blockDim.x + threadIdx.x;
+    RowPlan plan = plan_of(problem, statistics_of<Scalar, 0>(problem, row, 0, problem.size),
+                           factor_of<Scalar>(problem, row), /*with_directions=*/false);
+    PairwiseDirections directions;
+    scale_directions<Scalar>(problem, row, plan, directions);
+    if (i >= problem.size) continue;
+    const typename Cdf::Derivative higher(problem.order > 2 ? problem.order : 1);
+    Scalar value;
+    const Kind kind = load_item(problem, row, i, value);
+    const bool vanishes = plan.undefined || (plan.constant && problem.order % 2 == 0);
+    const double sum = kind != Kind::kFinite || vanishes
+                           ? 0
+                           : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i,
+                                                       value / plan.unit);
+    write_result<Scalar>(problem, plan, row, i, kind, sum);
+  }
+}
+
+}  // namespace rank_relax::cuda

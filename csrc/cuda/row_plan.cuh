@@ -1,0 +1,281 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "core/correlation.h"
+#include "cuda/block.cuh"
+#include "cuda/kernel_sum.h"
+#include "cuda/series_tables.h"
+
+namespace rank_relax::cuda {
+
+constexpr int kSeriesDirections = kSeriesOrders - 1;  // at most, in all forms but the pairwise
+
+/// How an item enters its row. Masked items and NaN are left out of every comparison and of the
+/// count; infinities compare with everything in the same way whatever its value, so they need
+/// only be counted; the kernel sums run over the finite values alone.
+enum class Kind { kMasked, kNan, kBelow, kAbove, kFinite };
+
+template <class Scalar>
+__device__ Kind load_item(const KernelSum& problem, int64_t row, int64_t i, Scalar& value) {
+  value = 0;
+  if (is_masked(problem.mask, row, i)) return Kind::kMasked;
+  value = load<Scalar>(problem.input, row, i);
+  if (isfinite(value)) return Kind::kFinite;
+  if (isnan(value)) return Kind::kNan;
+  return value < 0 ? Kind::kBelow : Kind::kAbove;
+}
+
+/// One direction of a derivative at the finite items: v is used as scale * v - center, which lies
+/// in
+/// [-1, 1]. A derivative depends on differences alone, so the centre is free.
+struct Direction {
+  double scale;
+  double center;
+
+  __device__ double operator()(double value) const { return value * scale - center; }
+};
+
+/// What was found in a row, or in a part of one.
+struct RowStatistics {
+  double finite, below, above, unmasked, counted;
+  double minimum, maximum;  // of finite values
+  double unfit;             // finite items at which a direction is not
+  double sum[kSeriesDirections], lowest[kSeriesDirections], highest[kSeriesDirections];
+
+  __device__ void clear() {
+    const double infinity = std::numeric_limits<double>::infinity();
+    finite = below = above = unmasked = counted = unfit = 0;
+    minimum = infinity;
+    maximum = -infinity;
+    for (int l = 0; l < kSeriesDirections; ++l) {
+      sum[l] = 0;
+      lowest[l] = infinity;
+      highest[l] = -infinity;
+    }
+  }
+
+  __device__ void take_in_direction(int l, double value, double size) {
+    if (isfinite(value)) {
+      sum[l] += value / size;  // in range, which a sum might not be
+      lowest[l] = Smaller()(lowest[l], value);
+      highest[l] = Larger()(highest[l], value);
+    } else {
+      unfit += 1;
+    }
+  }
+
+  __device__ void take_in(const RowStatistics& other, int order) {
+    finite += other.finite;
+    below += other.below;
+    above += other.above;
+    unmasked += other.unmasked;
+    counted += other.counted;
+    unfit += other.unfit;
+    minimum = Smaller()(minimum, other.minimum);
+    maximum = Larger()(maximum, other.maximum);
+    for (int l = 0; l < order; ++l) {
+      sum[l] += other.sum[l];
+      lowest[l] = Smaller()(lowest[l], other.lowest[l]);
+      highest[l] = Larger()(highest[l], other.highest[l]);
+    }
+  }
+
+  /// Over the threads of the block, for all of them.
+  __device__ void reduce(int order) {
+    finite = reduce_in_block(finite, Sum());
+    below = reduce_in_block(below, Sum());
+    above = reduce_in_block(above, Sum());
+    unmasked = reduce_in_block(unmasked, Sum());
+    counted = reduce_in_block(counted, Sum());
+    minimum = reduce_in_block(minimum, Smaller());
+    maximum = reduce_in_block(maximum, Larger());
+    if (order > 0) unfit = reduce_in_block(unfit, Sum());
+    for (int l = 0; l < order; ++l) {
+      sum[l] = reduce_in_block(sum[l], Sum());
+      lowest[l] = reduce_in_block(lowest[l], Smaller());
+      highest[l] = reduce_in_block(highest[l], Larger());
+    }
+  }
+};
+
+/// By the threads of a block, for all of them: items [begin, end) of a row.
+template <class Scalar, int kOrder>
+__device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, int64_t begin,
+                                       int64_t end) {
+  RowStatistics found;
+  found.clear();
+  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+    Scalar value;
+    const Kind kind = load_item(problem, row, i, value);
+    found.unmasked += kind != Kind::kMasked;
+    found.counted += kind != Kind::kMasked && kind != Kind::kNan;
+    found.below += kind == Kind::kBelow;
+    found.above += kind == Kind::kAbove;
+    if (kind != Kind::kFinite) continue;
+    found.finite += 1;
+    found.minimum = Smaller()(found.minimum, value);
+    found.maximum = Larger()(found.maximum, value);
+    for (int l = 0; l < kOrder; ++l) {
+      found.take_in_direction(l, load<Scalar>(problem.directions[l], row, i),
+                              static_cast<double>(problem.size));
+    }
+  }
+  found.reduce(kOrder);
+  return found;
+}
+
+/// The ways to sum a row; docs/algorithm.md explains them.
+enum class Form { kDone, kOneBox, kManyBoxes, kSorted };
+
+/// Everything about a row that its sums and its results need.
+struct RowPlan {
+  Form form;
+  int terms, which;  // of the one-box series, and its place in the tables
+  double strength;
+  double finite, below, above, others;
+  bool several;  // n > 1
+  bool constant;
+  bool undefined;  // a direction is not finite at a finite item
+  double minimum, maximum;
+  double unit;          // 2 where maximum - minimum overflows: values are divided by it
+  double center, rest;  // of the one box, and what the centre was rounded by
+  double anchor, first, per_width, width, width_rest, boxes;  // of the grid
+  double factor;
+  double scale;  // of a derivative's sums
+  Direction directions[kSeriesDirections];
+};
+
+/// scale * v - center for finite v between the two, with this mean. A power of two and its
+/// multiple.
+__device__ inline Direction direction_between(double lowest, double highest, double mean) {
+  mean = Larger()(lowest, Smaller()(highest, mean));
+  const double half = Larger()(highest / 2 - mean / 2, mean / 2 - lowest / 2);
+  if (!(half > 0)) return {0, 0};
+  const int bits = ilogb(half) + 2;
+  const double scale = ldexp(1.0, -(bits < -1000 ? -1000 : bits));
+  return {scale, mean * scale};
+}
+
+/// max - min in units of 1/α. Halved, the difference of two finite values does not overflow.
+__device__ inline double scaled_spread(const RowPlan& plan) {
+  return 2 * ((plan.maximum / 2 - plan.minimum / 2) * plan.strength);
+}
+
+/// What does not depend on the form.
+__device__ inline RowPlan plan_of(const KernelSum& problem, const RowStatistics& found,
+                                  double factor, bool with_directions) {
+  RowPlan plan;
+  plan.form = Form::kDone;
+  plan.finite = found.finite;
+  plan.below = found.below;
+  plan.above = found.above;
+  plan.others = found.counted > 1 ? found.counted - 1 : 1;
+  plan.several = found.counted > 1;
+  plan.minimum = found.finite > 0 ? found.minimum : 0;
+  plan.maximum = found.finite > 0 ? found.maximum : 0;
+  plan.constant = plan.minimum == plan.maximum;
+  plan.undefined = found.unfit > 0;
+  plan.unit = isfinite(plan.maximum - plan.minimum) ? 1 : 2;
+  plan.strength = problem.regularization_strength;
+  // Beside an infinity the ranks are not linear in the finite values, however narrow these are.
+  if (problem.for_correlation && found.below + found.above == 0) {
+    plan.strength = correlation_strength(plan.strength, plan.maximum - plan.minimum);
+  }
+  plan.factor = factor;
+  plan.scale = factor / plan.others;
+  for (int l = 0; l < problem.order; ++l) plan.scale *= plan.strength;
+  for (int l = 0; with_directions && l < problem.order; ++l) {
+    const double mean = found.sum[l] * static_cast<double>(problem.size) / found.finite;
+    plan.directions[l] = direction_between(found.lowest[l], found.highest[l], mean);
+    if (plan.directions[l].scale > 0) plan.scale /= plan.directions[l].scale;
+  }
+  return plan;
+}
+
+template <class Scalar>
+__device__ double factor_of(const KernelSum& problem, int64_t row) {
+  return problem.factor.data == nullptr ? 1.0 : load<Scalar>(problem.factor, row, 0);
+}
+
+/// The widest scaled spread at which one box is chosen where a grid would do.
+template <class Scalar>
+constexpr double kWidestOneBoxBesideGrid = sizeof(Scalar) == 4 ? 18 : 10;
+
+/// Most boxes of a grid, which its memory is for. An order with several sets of weights asks for as
+/// many times the items a box, so that the memory is O(1) an item.
+RANK_RELAX_HOST_DEVICE inline int64_t most_boxes(Precision precision, int order, int64_t size) {
+  return size / ((precision == kSingle ? 20 : 40) << order);
+}
+
+/// The grid of core/box_series.h: boxes lie around the multiples of the width from an anchor. The
+/// anchor 0 makes the remainder of a value exact. Where values are too far from 0 beside their
+/// spread for whole numbers of boxes, they are so close to one another that their difference from
+/// the minimum is exact.
+__device__ inline void place_grid(const SeriesTables& tables, RowPlan& plan) {
+  plan.per_width = plan.strength / tables.box_width;
+  plan.width = tables.box_width / plan.strength;
+  plan.width_rest = fma(-plan.width, plan.strength, tables.box_width) / plan.strength;
+  constexpr double kWhole = 1LL << 50;
+  const double farthest = Larger()(fabs(plan.minimum), fabs(plan.maximum)) * plan.per_width;
+  plan.anchor = farthest < kWhole ? 0 : plan.minimum;
+  plan.first = rint((plan.minimum - plan.anchor) * plan.per_width);
+  plan.boxes = rint((plan.maximum - plan.anchor) * plan.per_width) - plan.first + 1;
+}
+
+/// The form of a row whose order has series. `grid` says whether there is memory for one.
+template <class Scalar, int kOrder>
+__device__ void choose_form(const SeriesTables& tables, const KernelSum& problem, bool grid,
+                            RowPlan& plan) {
+  constexpr Precision kPrecision = precision_of<Scalar>;
+  if (plan.finite == 0 || plan.undefined || (plan.constant && kOrder % 2 == 0)) return;
+  const double spread = scaled_spread(plan);
+  plan.which = 0;
+  while (plan.which < kTermCounts && spread > tables.widest[plan.which]) ++plan.which;
+  const bool has_one_box = plan.which < kTermCounts;
+  const bool narrow = spread <= kWidestOneBoxBesideGrid<Scalar>;
+  const int64_t most = most_boxes(kPrecision, kOrder, problem.size);
+  if (grid && !(has_one_box && narrow) && plan.unit == 1 &&
+      spread / tables.box_width + 2 <= static_cast<double>(most)) {
+    place_grid(tables, plan);
+    plan.form = Form::kManyBoxes;
+  } else if (has_one_box) {
+    plan.terms = kFewestTerms + plan.which * kTermStep;
+    plan.center = plan.minimum / 2 + plan.maximum / 2;
+    plan.rest = (plan.minimum - plan.center) / 2 + (plan.maximum - plan.center) / 2;
+    plan.form = Form::kOneBox;
+  } else {
+    plan.form = Form::kSorted;
+  }
+}
+
+/// Writes an item's result; `sum` is its kernel sum if it is finite.
+template <class Scalar>
+__device__ void write_result(const KernelSum& problem, const RowPlan& plan, int64_t row, int64_t i,
+                             Kind kind, double sum) {
+  const double kNan = std::numeric_limits<double>::quiet_NaN();
+  const double shift = plan.several ? problem.shift : 0;
+  double result = 0;
+  if (kind == Kind::kNan) {
+    result = kNan;
+  } else if (problem.order == 0) {
+    const double counted = plan.finite + plan.below + plan.above;
+    const double centered = kind == Kind::kFinite  ? sum + (plan.below - plan.above) / 2
+                            : kind == Kind::kBelow ? (plan.below - counted) / 2
+                                                   : (counted - plan.above) / 2;
+    const double rank = centered / plan.others;
+    if (kind != Kind::kMasked) result = shift + Larger()(-0.5, Smaller()(0.5, rank));
+  } else if (kind == Kind::kFinite) {
+    // A saturated row stays 0 though α^k may overflow.
+    result = plan.undefined ? kNan : (sum == 0 && isfinite(plan.factor) ? 0 : sum * plan.scale);
+  }
+  if (problem.spread_nan && kind != Kind::kMasked &&
+      isnan(load<Scalar>(problem.directions[0], row, i))) {
+    result = kNan;
+  }
+  store(problem.output, row * problem.size + i, result);
+}
+
+}  // namespace rank_relax::cuda

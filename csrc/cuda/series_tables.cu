@@ -1,0 +1,85 @@
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "core/box_series.h"
+#include "core/smooth_cdf.h"
+#include "cuda/series_tables.h"
+
+namespace rank_relax::cuda {
+namespace {
+
+/// A stream capture goes on undisturbed by what this thread does outside of it.
+class OutsideOfCapture {
+ public:
+  OutsideOfCapture() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~OutsideOfCapture() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+/// `size` bytes of device memory that hold the same, for the life of the process.
+void* copy_to_device(const void* from, size_t size, cudaError_t& error) {
+  void* to = nullptr;
+  cudaStream_t stream;
+  if ((error = cudaMalloc(&to, size)) != cudaSuccess) return nullptr;
+  error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  if (error != cudaSuccess) return nullptr;
+  error = cudaMemcpyAsync(to, from, size, cudaMemcpyHostToDevice, stream);
+  if (error == cudaSuccess) error = cudaStreamSynchronize(stream);
+  cudaStreamDestroy(stream);
+  return error == cudaSuccess ? to : nullptr;
+}
+
+template <class Cdf>
+SeriesTables* make_tables(Precision precision, int order, cudaError_t& error) {
+  SeriesTables tables{};
+  std::vector<double> coefficients;
+  size_t begin[kTermCounts];
+  for (int which = 0; which < kTermCounts; ++which) {
+    const OneBoxSeries& series =
+        one_box_series<Cdf>(precision, order, kFewestTerms + which * kTermStep);
+    tables.widest[which] = Cdf::series_spread.spread[precision][order][which];
+    tables.half_width[which] = series.half_width;
+    tables.row_size[which] = series.row_size;
+    begin[which] = coefficients.size();
+    coefficients.insert(coefficients.end(), series.coefficients.begin(), series.coefficients.end());
+  }
+  const GridSeries& grid = grid_series<Cdf>(precision, order);
+  tables.box_width = grid.width;
+  tables.box_reach = grid.reach;
+  tables.reach = grid.reach * grid.width;
+  const size_t grid_begin = coefficients.size();
+  coefficients.insert(coefficients.end(), grid.coefficients.begin(), grid.coefficients.end());
+  const auto* on_device = static_cast<const double*>(
+      copy_to_device(coefficients.data(), coefficients.size() * sizeof(double), error));
+  if (on_device == nullptr) return nullptr;
+  for (int which = 0; which < kTermCounts; ++which)
+    tables.one_box[which] = on_device + begin[which];
+  tables.grid = on_device + grid_begin;
+  return static_cast<SeriesTables*>(copy_to_device(&tables, sizeof tables, error));
+}
+
+}  // namespace
+
+template <class Cdf>
+const SeriesTables* series_tables(Precision precision, int order, cudaError_t& error) {
+  static std::mutex mutex;
+  static std::map<int, SeriesTables*> kept[2][kSeriesOrders];  // by device
+  int device = 0;
+  if ((error = cudaGetDevice(&device)) != cudaSuccess) return nullptr;
+  const std::lock_guard<std::mutex> lock(mutex);
+  SeriesTables*& tables = kept[precision][order][device];
+  if (tables == nullptr) {
+    const OutsideOfCapture outside;
+    tables = make_tables<Cdf>(precision, order, error);
+  }
+  return tables;
+}
+
+template const SeriesTables* series_tables<Sigmoid>(Precision, int, cudaError_t&);
+template const SeriesTables* series_tables<Gaussian>(Precision, int, cudaError_t&);
+
+}  // namespace rank_relax::cuda

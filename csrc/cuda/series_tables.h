@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "core/series_spread.h"
+
+namespace rank_relax::cuda {
+
+/// The series of one kernel at one precision (core/box_series.h), in device memory.
+struct SeriesTables {
+  double widest[kTermCounts];      // the widest scaled spread for each number of terms
+  double half_width[kTermCounts];  // of its box
+  int row_size[kTermCounts];       // coefficients [l][k] of T_k(t) T_l(s)
+  const double* one_box[kTermCounts];
+  double box_width;  // of the grid, and how many boxes far it goes
+  int box_reach;
+  double reach;        // in units of 1/α
+  const double* grid;  // [distance][l][k] of t^k s^l, t in the upper box
+};
+
+/// Those of a CDF, made at its first use on a device and kept; null, and `error` set, if that
+/// fails.
+template <class Cdf>
+const SeriesTables* series_tables(Precision precision, int order, cudaError_t& error);
+
+}  // namespace rank_relax::cuda

@@ -1,0 +1,214 @@
+#pragma once
+
+// A CUDA runtime on the host, so that g++ compiles the kernels of csrc/cuda as they stand and the
+// tests run them on a machine with no GPU. Blocks run one after the other, in any order that a seed
+// gives; the threads of one are fibers that take turns, in such an order too, from one barrier or
+// exchange of a warp to the next. A thread that misses a barrier or an exchange is an error. This
+// proves arithmetic, indices and barriers; it says nothing of speed, and little of races between
+// barriers.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include "fiber.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static
+#define __launch_bounds__(threads)
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  dim3() = default;
+  explicit dim3(unsigned along_x) : x(along_x) {}
+};
+
+inline dim3 threadIdx(0), blockIdx(0), blockDim, gridDim;
+
+using std::isfinite;
+using std::isnan;
+
+enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2 };
+using cudaStream_t = void*;
+
+namespace emulator {
+
+constexpr int kLanes = 32;
+
+/// What the lanes of a warp exchange. Two sets in turn: a lane may be at the next exchange before
+/// all have read this one.
+struct Warp {
+  uint64_t values[2][kLanes];
+  int arrived = 0;
+  int64_t generation = 0;
+};
+
+/// What a thread waits for: that a generation has passed.
+struct Wait {
+  const int64_t* generation = nullptr;
+  int64_t seen = 0;
+
+  bool over() const { return generation == nullptr || *generation != seen; }
+};
+
+struct Block {
+  std::vector<Warp> warps;
+  std::vector<Wait> waits;
+  int threads = 0, arrived = 0;
+  int64_t generation = 0;
+};
+
+inline Block block;
+inline unsigned seed = 0;  // of the order in which blocks and threads take turns
+
+[[noreturn]] inline void fail(const char* reason) {
+  std::fprintf(stderr, "emulator: %s (block %u, thread %u)\n", reason, blockIdx.x, threadIdx.x);
+  std::abort();
+}
+
+template <class Counter>
+void wait_for_all(Counter& counter, int count) {
+  const int64_t generation = counter.generation;
+  if (++counter.arrived == count) {
+    counter.arrived = 0;
+    ++counter.generation;
+  }
+  if (counter.generation != generation) return;
+  block.waits[threadIdx.x] = {&counter.generation, generation};
+  fiber::yield();
+}
+
+/// Gives this lane's value to the others of its warp, and returns theirs.
+template <class T>
+const uint64_t* exchange(T value) {
+  static_assert(sizeof(T) <= sizeof(uint64_t));
+  Warp& warp = block.warps[threadIdx.x / kLanes];
+  uint64_t* values = warp.values[warp.generation % 2];
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  values[threadIdx.x % kLanes] = bits;
+  wait_for_all(warp, kLanes);
+  return values;
+}
+
+template <class T>
+T value_of(uint64_t bits) {
+  T value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline void run_block(const std::function<void()>& kernel, std::mt19937& random) {
+  if (blockDim.x % kLanes != 0) fail("a block of no whole warps");
+  block.warps.assign(blockDim.x / kLanes, Warp());
+  block.waits.assign(blockDim.x, Wait());
+  block.arrived = 0;
+  std::vector<unsigned> order(blockDim.x);
+  for (unsigned i = 0; i < blockDim.x; ++i) order[i] = i;
+  std::shuffle(order.begin(), order.end(), random);
+  fiber::Group group(blockDim.x, [&kernel](int) { kernel(); });
+  for (bool running = true; running;) {
+    running = false;
+    bool progress = false;
+    for (const unsigned thread : order) {
+      if (group.finished(thread)) continue;
+      running = true;
+      if (!block.waits[thread].over()) continue;
+      progress = true;
+      threadIdx.x = thread;
+      group.resume(thread);
+    }
+    if (running && !progress) fail("threads wait for others that never come");
+  }
+}
+
+}  // namespace emulator
+
+inline void __syncthreads() {
+  emulator::wait_for_all(emulator::block, static_cast<int>(blockDim.x));
+}
+inline void __syncwarp() { emulator::exchange(0); }
+
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+  return emulator::value_of<T>(emulator::exchange(value)[(threadIdx.x % 32) ^ mask]);
+}
+template <class T>
+T __shfl_up_sync(unsigned, T value, int distance) {
+  const int from = static_cast<int>(threadIdx.x % 32) - distance;
+  const uint64_t* values = emulator::exchange(value);
+  return from < 0 ? value : emulator::value_of<T>(values[from]);
+}
+inline unsigned __ballot_sync(unsigned, bool predicate) {
+  const uint64_t* values = emulator::exchange(static_cast<int>(predicate));
+  unsigned result = 0;
+  for (int lane = 0; lane < 32; ++lane) result |= static_cast<unsigned>(values[lane] != 0) << lane;
+  return result;
+}
+inline unsigned __match_any_sync(unsigned, int value) {
+  const uint64_t* values = emulator::exchange(value);
+  unsigned result = 0;
+  for (int lane = 0; lane < 32; ++lane) {
+    result |= static_cast<unsigned>(emulator::value_of<int>(values[lane]) == value) << lane;
+  }
+  return result;
+}
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+inline unsigned long long atomicAdd(unsigned long long* at, unsigned long long value) {
+  const unsigned long long before = *at;
+  *at += value;
+  return before;
+}
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+
+template <class... Parameters>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
+                               void (*kernel)(Parameters...), Parameters... arguments) {
+  std::mt19937 random(emulator::seed);
+  gridDim = configuration->gridDim;
+  blockDim = configuration->blockDim;
+  std::vector<unsigned> order(gridDim.x);
+  for (unsigned i = 0; i < gridDim.x; ++i) order[i] = i;
+  std::shuffle(order.begin(), order.end(), random);
+  for (const unsigned index : order) {
+    blockIdx.x = index;
+    emulator::run_block([&] { kernel(arguments...); }, random);
+  }
+  return cudaSuccess;
+}
+
+enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
+enum { cudaStreamNonBlocking, cudaMemcpyHostToDevice };
+inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) {
+  return cudaSuccess;
+}
+inline cudaError_t cudaMalloc(void** to, size_t size) {
+  *to = std::malloc(size);
+  return *to != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, int) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, int, cudaStream_t) {
+  std::memcpy(to, from, size);
+  return cudaSuccess;
+}
+inline cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}

@@ -1,0 +1,493 @@
+// The CUDA kernels, as they stand, run on the host (emulator/cuda_runtime.h) and compared with
+// float64 sums over all pairs, in the bounds of docs/algorithm.md.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/smooth_cdf.h"
+#include "cuda/kernel_sum.h"
+#include "cuda/spearman_loss.h"
+
+namespace {
+
+using namespace rank_relax;
+using cuda::Items;
+using cuda::KernelSum;
+using cuda::Storage;
+using Row = std::vector<double>;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+int failures = 0;
+double worst_of[2][3] = {};  // [double][order], in units of the bound
+
+size_t bytes_of(Storage storage) {
+  if (storage == Storage::kFloat64) return 8;
+  if (storage == Storage::kByte) return 1;
+  return storage == Storage::kFloat32 ? 4 : 2;
+}
+
+/// Values in one of the dtypes, as a kernel sees them.
+struct Tensor {
+  Storage storage;
+  std::vector<uint64_t> words;
+  int64_t size;
+
+  Tensor(Storage storage, const Row& values)
+      : storage(storage), words(values.size() + 1), size(static_cast<int64_t>(values.size())) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (storage == Storage::kByte) {
+        reinterpret_cast<uint8_t*>(words.data())[i] = values[i] != 0 ? 2 : 0;
+      } else {
+        cuda::store({words.data(), storage}, static_cast<int64_t>(i), values[i]);
+      }
+    }
+  }
+
+  void* data() { return words.data(); }
+  Items items(int64_t row_size) { return {words.data(), storage, row_size, 1}; }
+
+  Row values() {
+    Row result(size);
+    for (int64_t i = 0; i < size; ++i) {
+      result[i] = storage == Storage::kFloat64 ? cuda::load<double>(items(0), 0, i)
+                                               : cuda::load<float>(items(0), 0, i);
+    }
+    return result;
+  }
+};
+
+Row run(const KernelSum& problem, const char* method, Tensor& output) {
+  std::vector<char> workspace(cuda::kernel_sum_workspace(problem) + 1, '\x5a');
+  if (cuda::kernel_sum(problem, method, workspace.data(), nullptr) != cudaSuccess) {
+    std::printf("FAILED: a launch\n");
+    ++failures;
+  }
+  return output.values();
+}
+
+/// One row, and what it is summed with.
+struct Case {
+  std::string name;
+  Row values;
+  double strength = 1;
+  Row mask = {};  // 0 where an item is masked
+};
+
+bool counts(const Case& c, size_t i) {
+  return (c.mask.empty() || c.mask[i] != 0) && !std::isnan(c.values[i]);
+}
+
+template <class Cdf>
+double kernel_at(int order, double d) {
+  const double q = Cdf::coordinate(d);
+  if (order == 0) return Cdf::centered(q);
+  if (order == 1) return Cdf::first_derivative(q);
+  if (order == 2) return Cdf::second_derivative(q);
+  return typename Cdf::Derivative(order)(q);
+}
+
+/// What one item of a derivative should be, and the most that it may be off.
+struct Expected {
+  double value, bound;
+};
+
+double deviation(const Case& c, const Row& v) {
+  double mean = 0, count = 0, largest = 0;
+  for (size_t i = 0; i < v.size(); ++i) {
+    if (counts(c, i) && std::isfinite(c.values[i])) mean += v[i], count += 1;
+  }
+  for (size_t i = 0; i < v.size(); ++i) {
+    if (counts(c, i) && std::isfinite(c.values[i])) {
+      largest = std::max(largest, std::abs(v[i] - mean / count));
+    }
+  }
+  return largest;
+}
+
+template <class Cdf>
+double expected_at(const Case& c, const std::vector<Row>& directions, size_t i, double shift,
+                   double strength, double& mass) {
+  const int order = static_cast<int>(directions.size());
+  const double x = c.values[i];
+  double n = 0, sum = 0;
+  mass = 0;
+  for (size_t j = 0; j < c.values.size(); ++j) {
+    if (!counts(c, j)) continue;
+    n += 1;
+    const double y = c.values[j];
+    if (order == 0 && (std::isinf(x) || std::isinf(y))) {
+      sum += x == y ? 0 : (x > y ? 0.5 : -0.5);
+      continue;
+    }
+    if (std::isinf(y)) continue;
+    const double d = 2 * (strength * (x / 2 - y / 2));
+    double term = kernel_at<Cdf>(order, d);
+    for (const Row& v : directions) term *= v[i] - v[j];
+    sum += term;
+    mass += kernel_at<Cdf>(1, d);
+  }
+  if (!counts(c, i)) return c.mask.empty() || c.mask[i] != 0 ? kNan : 0;
+  const double others = std::max(n - 1, 1.0);
+  if (order == 0) return sum / others + (n > 1 ? shift : 0);
+  mass *= std::pow(strength, order) / others;
+  return std::isinf(x) ? 0 : sum / others * std::pow(strength, order);
+}
+
+double rounding_of(Storage storage) {
+  if (storage == Storage::kFloat64) return 0;
+  if (storage == Storage::kFloat32) return 6e-8;
+  return storage == Storage::kBFloat16 ? 4e-3 : 5e-4;
+}
+
+double smallest_of(Storage storage) {
+  if (storage == Storage::kFloat64) return 0;
+  return storage == Storage::kFloat16 ? 6e-8 : (storage == Storage::kFloat32 ? 1.5e-45 : 1e-40);
+}
+
+/// The items at which a row is checked: all of a short one.
+std::vector<size_t> sample(size_t size) {
+  std::vector<size_t> items;
+  const size_t step = size <= 400 ? 1 : size / 97;
+  for (size_t i = 0; i < size; i += step) items.push_back(i);
+  return items;
+}
+
+void report(const Case& c, const char* what, size_t i, double got, double expected, double bound) {
+  if (++failures <= 30) {
+    std::printf("FAILED %s, %s, n = %zu, α = %g, item %zu: got %.17g, expected %.17g ± %.3g\n",
+                c.name.c_str(), what, c.values.size(), c.strength, i, got, expected, bound);
+  }
+}
+
+template <class Cdf>
+void check(Case c, Storage storage, int order, std::mt19937& random) {
+  Tensor input(storage, c.values);
+  c.values = input.values();
+  const auto size = static_cast<int64_t>(c.values.size());
+  Tensor mask(Storage::kByte, c.mask);
+  KernelSum problem;
+  problem.rows = 1;
+  problem.size = size;
+  problem.input = input.items(size);
+  if (!c.mask.empty()) problem.mask = mask.items(size);
+  problem.regularization_strength = c.strength;
+  problem.order = order;
+  problem.shift = order == 0 ? 0.5 : 0;
+  std::vector<Row> directions;
+  std::vector<Tensor> direction_tensors;
+  for (int l = 0; l < order; ++l) {
+    std::normal_distribution<double> normal(l, l + 1);
+    Row direction(size);
+    for (int64_t i = 0; i < size; ++i) {
+      direction[i] = normal(random);
+      if (!counts(c, i)) direction[i] = kNan;  // is not read
+    }
+    direction_tensors.emplace_back(storage, direction);
+    directions.push_back(direction_tensors.back().values());
+  }
+  for (int l = 0; l < order; ++l) problem.directions[l] = direction_tensors[l].items(size);
+  Tensor output(storage, Row(size, 123.0));
+  problem.output = {output.data(), storage};
+  const Row got = run(problem, Cdf::name, output);
+  emulator::seed += 12345;  // other turns must give the same bits
+  Tensor again(storage, Row(size, 321.0));
+  problem.output.data = again.data();
+  run(problem, Cdf::name, again);
+  if (std::memcmp(output.data(), again.data(), size * bytes_of(storage)) != 0) {
+    report(c, "other bits for other turns", 0, 0, 0, 0);
+  }
+  const bool in_double = storage == Storage::kFloat64;
+  const double rank_error = in_double ? 1e-13 : 5e-7;
+  const double derivative_error = in_double ? 1e-12 : 1e-6;
+  std::vector<Expected> expected;
+  const std::vector<size_t> items = sample(size);
+  double largest_mass = 0;
+  for (const size_t i : items) {
+    double mass;
+    expected.push_back({expected_at<Cdf>(c, directions, i, 0.5, c.strength, mass), 0});
+    largest_mass = std::max(largest_mass, mass);
+  }
+  double scale = derivative_error * largest_mass;
+  for (const Row& v : directions) scale *= deviation(c, v);
+  for (int l = 1; l < order; ++l) scale *= 2;
+  for (size_t s = 0; s < items.size(); ++s) {
+    const double value = expected[s].value;
+    const double bound = (order == 0 ? rank_error : scale) +
+                         rounding_of(storage) * std::abs(value) + smallest_of(storage);
+    const double here = got[items[s]];
+    const bool right = std::isnan(value) ? std::isnan(here) : std::abs(here - value) <= bound;
+    if (!right)
+      report(c,
+             (std::string(Cdf::name) + " order " + std::to_string(order) +
+              (in_double ? " double" : ""))
+                 .c_str(),
+             items[s], here, value, bound);
+    if (right && order < 3 && storage <= Storage::kFloat32 && bound > 0 && !std::isnan(value)) {
+      worst_of[in_double][order] =
+          std::max(worst_of[in_double][order], std::abs(here - value) / bound);
+    }
+  }
+  if (order > 0) return;
+  for (int64_t i = 0; i + 1 < size; ++i) {  // equal values have equal bits
+    if (c.values[i] == c.values[i + 1] && counts(c, i) && counts(c, i + 1) &&
+        got[i] != got[i + 1]) {
+      report(c, "equal values", i, got[i + 1], got[i], 0);
+    }
+  }
+}
+
+Row random_row(int64_t size, std::mt19937& random, double scale = 1) {
+  std::normal_distribution<double> normal(0, scale);
+  Row values(size);
+  for (double& value : values) value = normal(random);
+  return values;
+}
+
+/// Rows of every kind that docs/algorithm.md and docs/semantics.md speak of.
+std::vector<Case> cases(int64_t size, std::mt19937& random) {
+  std::vector<Case> all;
+  const auto add = [&](const char* name, double strength, auto change, Row mask = {}) {
+    Row values = random_row(size, random);
+    for (int64_t i = 0; i < size; ++i) values[i] = change(values[i], i);
+    all.push_back({name, values, strength, std::move(mask)});
+  };
+  const auto same = [](double x, int64_t) { return x; };
+  for (const double strength : {1e-6, 1.0, 4.0, 30.0, 1e6}) add("normal", strength, same);
+  add("shifted", 1, [](double x, int64_t) { return 1e4 + x; });
+  add("constant", 2, [](double, int64_t) { return 1.25; });
+  add("ties", 5, [](double x, int64_t) { return std::round(x); });
+  add("outlier", 1, [](double x, int64_t i) { return i == 0 ? 1e30 : x; });
+  add("clusters", 1, [](double x, int64_t i) { return x + (i % 2 == 0 ? 1e4 : -1e4); });
+  add("broad", 1, [&](double x, int64_t) { return x * static_cast<double>(size) / 100; });
+  add("sparse", 1, [&](double x, int64_t) { return x * static_cast<double>(size); });
+  add("geometric", 1, [&](double x, int64_t i) {
+    return std::copysign(
+        std::pow(10, 60.0 * static_cast<double>(i) / static_cast<double>(size) - 30), x);
+  });
+  add("infinities", 1,
+      [](double x, int64_t i) { return i % 3 == 0 ? std::copysign(kInfinity, x) : x; });
+  add("infinities alone", 1, [](double x, int64_t) { return std::copysign(kInfinity, x); });
+  add("NaN", 1, [](double x, int64_t i) { return i % 5 == 0 ? kNan : x; });
+  add("largest", 1, [](double x, int64_t) { return std::copysign(3e38, x); });
+  add("largest and small", 1e-37,
+      [](double x, int64_t) { return std::copysign(3e38, x) / (1 + x * x); });
+  add("neighbours", 1e6, [](double, int64_t i) {
+    return static_cast<double>(std::nextafter(1.0f, i % 2 == 0 ? 2.0f : 0.0f));
+  });
+  Row mask(size), none(size, 0.0);
+  for (int64_t i = 0; i < size; ++i) mask[i] = i % 3 != 1;
+  const auto some = [](double x, int64_t i) {
+    return i % 7 == 0 ? kNan : (i % 11 == 0 ? kInfinity : x);
+  };
+  add("mask", 1, some, mask);
+  add("mask and sharp", 100, some, mask);
+  add("all masked", 1, some, none);
+  return all;
+}
+
+/// The loss and its gradient by definition, in double, for rows that are not narrow.
+template <class Cdf>
+double expected_loss(const Case& a, const Case& b, Row& rank_gradient) {
+  const size_t size = a.values.size();
+  Row rank_a(size), rank_b(size);
+  double unused, aa = 0, bb = 0, ab = 0;
+  for (size_t i = 0; i < size; ++i) {
+    rank_a[i] = expected_at<Cdf>(a, {}, i, 0, a.strength, unused);
+    rank_b[i] = expected_at<Cdf>(b, {}, i, 0, b.strength, unused);
+    aa += rank_a[i] * rank_a[i];
+    bb += rank_b[i] * rank_b[i];
+    ab += rank_a[i] * rank_b[i];
+  }
+  const double rho = ab / std::sqrt(aa * bb);
+  rank_gradient.resize(size);
+  for (size_t i = 0; i < size; ++i) {
+    rank_gradient[i] = -(rank_b[i] / std::sqrt(aa * bb) - rho * rank_a[i] / aa);
+  }
+  return 1 - rho;
+}
+
+struct Loss {
+  double loss;
+  Row of_a, of_b, gradient;
+};
+
+/// Forward and, for grad_output 1, backward, as the adapters call them.
+template <class Cdf>
+Loss run_spearman(const Case& a, const Case& b, Storage storage) {
+  const auto size = static_cast<int64_t>(a.values.size());
+  const Storage statistics = storage == Storage::kFloat64 ? storage : Storage::kFloat32;
+  Tensor mask(Storage::kByte, a.mask), loss(storage, {0}), gradient(storage, Row(size));
+  Tensor sides[] = {Tensor(storage, a.values), Tensor(storage, b.values)};
+  Tensor ranks[] = {Tensor(statistics, Row(size)), Tensor(statistics, Row(size))};
+  KernelSum problem;
+  problem.rows = 1;
+  problem.size = size;
+  if (!a.mask.empty()) problem.mask = mask.items(size);
+  problem.regularization_strength = a.strength;
+  problem.for_correlation = true;
+  for (const int side : {0, 1}) {
+    problem.input = sides[side].items(size);
+    problem.output = {ranks[side].data(), statistics};
+    run(problem, Cdf::name, ranks[side]);
+  }
+  const cuda::Correlation correlation = {1,
+                                         size,
+                                         problem.mask,
+                                         ranks[0].data(),
+                                         ranks[1].data(),
+                                         storage == Storage::kFloat64,
+                                         {loss.data(), storage}};
+  std::vector<char> workspace(cuda::correlation_workspace(correlation));
+  if (cuda::correlation(correlation, workspace.data(), nullptr) != cudaSuccess) ++failures;
+  problem.input = sides[0].items(size);
+  problem.order = 1;
+  problem.directions[0] = ranks[0].items(size);
+  problem.spread_nan = true;
+  problem.output = {gradient.data(), storage};
+  const Row of_input = run(problem, Cdf::name, gradient);
+  return {loss.values()[0], ranks[0].values(), ranks[1].values(), of_input};
+}
+
+template <class Cdf>
+void check_spearman(int64_t size, double strength, Storage storage, std::mt19937& random) {
+  Case a{"Spearman", Tensor(storage, random_row(size, random)).values(), strength};
+  Case b{"Spearman", Tensor(storage, random_row(size, random)).values(), strength};
+  const Loss got = run_spearman<Cdf>(a, b, storage);
+  const double error = storage == Storage::kFloat64 ? 1e-12 : 1e-5 + rounding_of(storage);
+  Row rank_gradient;
+  const double loss = expected_loss<Cdf>(a, b, rank_gradient);
+  if (!(std::abs(got.loss - loss) <= error)) report(a, "loss", 0, got.loss, loss, error);
+  double largest = 1e-3, mass;
+  Row gradient(size);
+  for (int64_t i = 0; i < size; ++i) {
+    gradient[i] = expected_at<Cdf>(a, {rank_gradient}, i, 0, strength, mass);
+    largest = std::max(largest, std::abs(gradient[i]));
+  }
+  for (int64_t i = 0; i < size; ++i) {
+    if (!(std::abs(got.gradient[i] - gradient[i]) <= 10 * error * largest)) {
+      report(a, "gradient of the loss", i, got.gradient[i], gradient[i], 10 * error * largest);
+    }
+  }
+}
+
+void expect(bool condition, const char* what) {
+  if (condition) return;
+  std::printf("FAILED %s\n", what);
+  ++failures;
+}
+
+void check_spearman_semantics(std::mt19937& random) {
+  using Cdf = Sigmoid;
+  const Case a{"a", random_row(50, random)}, constant{"constant", Row(50, 2.0)};
+  Case undefined = a, narrow = a, masked = a, alone = a;
+  undefined.values[7] = kNan;
+  for (double& value : narrow.values) value *= 1e-40;
+  alone.mask = Row(50, 0.0);
+  alone.mask[3] = 1;
+  const auto all = [](const Row& row, auto condition) {
+    return std::all_of(row.begin(), row.end(), condition);
+  };
+  const auto is_zero = [](double x) { return x == 0; };
+  const auto is_nan = [](double x) { return std::isnan(x); };
+  Loss loss = run_spearman<Cdf>(a, a, Storage::kFloat64);
+  expect(loss.loss == 0, "the loss of equal rows is 0");
+  loss = run_spearman<Cdf>(a, constant, Storage::kFloat64);
+  expect(loss.loss == 1 && all(loss.gradient, is_zero), "the loss of a constant row is 1");
+  loss = run_spearman<Cdf>(a, undefined, Storage::kFloat32);
+  expect(std::isnan(loss.loss) && all(loss.gradient, is_nan), "the loss over a NaN is NaN");
+  loss = run_spearman<Cdf>(alone, a, Storage::kFloat32);
+  expect(loss.loss == 0 && all(loss.gradient, is_zero), "the loss of one item is 0");
+  const double of_narrow = run_spearman<Cdf>(narrow, a, Storage::kFloat64).loss;
+  Case linear = a;
+  linear.strength = 1e-7;
+  Row unused;
+  Case other = a;
+  expect(std::abs(of_narrow - expected_loss<Cdf>(linear, other, unused)) < 1e-9,
+         "a narrow row keeps its correlation");
+}
+
+/// Many rows in one call are what each is alone, at strides too.
+void check_batch(std::mt19937& random) {
+  constexpr int64_t kRows = 37, kSize = 70, kApart = 3;
+  Tensor input(Storage::kFloat32, random_row(kRows * kSize * kApart, random, 20));
+  Tensor output(Storage::kFloat32, Row(kRows * kSize)), one(Storage::kFloat32, Row(kSize));
+  KernelSum problem;
+  problem.rows = kRows;
+  problem.size = kSize;
+  problem.input = {input.data(), Storage::kFloat32, kApart, kApart * kRows};
+  problem.output = {output.data(), Storage::kFloat32};
+  const Row got = run(problem, "sigmoid", output);
+  for (int64_t row = 0; row < kRows; ++row) {
+    KernelSum alone = problem;
+    alone.rows = 1;
+    alone.input.data = static_cast<const float*>(input.data()) + row * kApart;
+    alone.output.data = one.data();
+    const Row expected = run(alone, "sigmoid", one);
+    expect(std::equal(expected.begin(), expected.end(), got.begin() + row * kSize),
+           "a row of a batch is what it is alone");
+  }
+}
+
+template <class Cdf>
+void check_everything(std::mt19937& random) {
+  for (const int64_t size : {1, 2, 5, 32, 33, 100, 257, 900}) {
+    for (const Case& c : cases(size, random)) {
+      for (const Storage storage : {Storage::kFloat32, Storage::kFloat64}) {
+        for (int order = 0; order <= 2; ++order) {
+          if (size < 200 || random() % 3 == 0) check<Cdf>(c, storage, order, random);
+        }
+      }
+    }
+    for (const Storage storage : {Storage::kBFloat16, Storage::kFloat16}) {
+      check<Cdf>({"half", random_row(size, random)}, storage, 0, random);
+      check<Cdf>({"half", random_row(size, random)}, storage, 1, random);
+    }
+  }
+  for (const int order : {3, 4, 7}) {
+    check<Cdf>({"high order", random_row(150, random)}, Storage::kFloat64, order, random);
+  }
+  for (const Storage storage : {Storage::kFloat32, Storage::kFloat64, Storage::kFloat16}) {
+    for (const int64_t size : {2, 40, 300}) check_spearman<Cdf>(size, 1.5, storage, random);
+  }
+}
+
+/// Rows that several blocks share; each case goes to another form.
+template <class Cdf>
+void check_long_rows(std::mt19937& random) {
+  for (const Case& c : cases(20000, random)) {
+    const bool wanted = c.name == "normal" || c.name == "outlier" || c.name == "broad" ||
+                        c.name == "mask" || c.name == "clusters" || c.name == "constant";
+    if (!wanted) continue;
+    check<Cdf>(c, Storage::kFloat32, 0, random);
+    check<Cdf>(c, Storage::kFloat64, c.strength == 30 ? 2 : 1, random);
+  }
+  check_spearman<Cdf>(17000, 1, Storage::kFloat32, random);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
+  check_batch(random);
+  check_spearman_semantics(random);
+  check_everything<Sigmoid>(random);
+  check_everything<Gaussian>(random);
+  check_long_rows<Sigmoid>(random);
+  check_long_rows<Gaussian>(random);
+  std::printf(
+      "largest errors beside their bounds, orders 0 to 2: float32 %.2f %.2f %.2f, float64 %.2f "
+      "%.2f %.2f\n",
+      worst_of[0][0], worst_of[0][1], worst_of[0][2], worst_of[1][0], worst_of[1][1],
+      worst_of[1][2]);
+  if (failures > 0) std::printf("%d failures\n", failures);
+  return failures > 0 ? 1 : 0;
+}

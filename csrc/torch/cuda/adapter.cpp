@@ -1,0 +1,72 @@
+#include "torch/cuda/adapter.h"
+
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAStream.h>
+#include <c10/util/Exception.h>
+
+namespace rank_relax {
+namespace {
+
+/// The one stride of the rows, if there is one.
+std::optional<int64_t> row_stride(const at::Tensor& tensor) {
+  std::optional<int64_t> innermost;
+  int64_t next = 0;  // the stride that a dimension further out must have
+  for (int64_t dim = tensor.dim() - 2; dim >= 0; --dim) {
+    if (tensor.size(dim) == 1) continue;
+    if (innermost.has_value() && tensor.stride(dim) != next) return std::nullopt;
+    if (!innermost.has_value()) innermost = tensor.stride(dim);
+    next = tensor.stride(dim) * tensor.size(dim);
+  }
+  return innermost.value_or(0);
+}
+
+cuda::Storage storage_of(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble:
+      return cuda::Storage::kFloat64;
+    case at::kBFloat16:
+      return cuda::Storage::kBFloat16;
+    case at::kHalf:
+      return cuda::Storage::kFloat16;
+    case at::kBool:
+      return cuda::Storage::kByte;
+    default:
+      return cuda::Storage::kFloat32;
+  }
+}
+
+}  // namespace
+
+at::Tensor at_one_row_stride(const at::Tensor& tensor) {
+  return row_stride(tensor).has_value() ? tensor : tensor.contiguous();
+}
+
+cuda::Items items_of(const at::Tensor& tensor) {
+  return {tensor.const_data_ptr(), storage_of(tensor.scalar_type()), *row_stride(tensor),
+          tensor.dim() > 0 ? tensor.stride(-1) : 0};
+}
+
+cuda::Results results_of(const at::Tensor& tensor) {
+  return {tensor.mutable_data_ptr(), storage_of(tensor.scalar_type())};
+}
+
+int64_t rows_of(const at::Tensor& tensor) {
+  int64_t rows = 1;
+  for (const int64_t size : tensor.sizes().slice(0, tensor.dim() - 1)) rows *= size;
+  return rows;
+}
+
+void run_kernel_sum(const cuda::KernelSum& problem, std::string_view method) {
+  TORCH_CHECK_VALUE(problem.size <= cuda::kLongestRow, "rank_relax: a list can have ",
+                    cuda::kLongestRow, " items at most, got ", problem.size);
+  const at::DataPtr workspace = device_memory(cuda::kernel_sum_workspace(problem));
+  C10_CUDA_CHECK(cuda::kernel_sum(problem, method, workspace.get(),
+                                  c10::cuda::getCurrentCUDAStream().stream()));
+}
+
+at::DataPtr device_memory(size_t bytes) {
+  return c10::cuda::CUDACachingAllocator::get()->allocate(bytes);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Allocator.h>
+
+#include <optional>
+
+#include "cuda/items.h"
+#include "cuda/kernel_sum.h"
+#include "torch/operators.h"
+
+namespace rank_relax {
+
+/// The tensor itself if its rows lie at one stride, as the kernels want them; else a copy.
+at::Tensor at_one_row_stride(const at::Tensor& tensor);
+
+/// The memory of a tensor whose rows lie at one stride.
+cuda::Items items_of(const at::Tensor& tensor);
+
+cuda::Results results_of(const at::Tensor& tensor);
+
+int64_t rows_of(const at::Tensor& tensor);
+
+/// Enqueues on the current stream, with working memory of the caching allocator.
+void run_kernel_sum(const cuda::KernelSum& problem, std::string_view method);
+
+/// Memory of the caching allocator on the current stream, which may be given back as soon as what
+/// uses it is enqueued.
+at::DataPtr device_memory(size_t bytes);
+
+}  // namespace rank_relax

@@ -1,0 +1,98 @@
+#include "cuda/spearman_loss.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <torch/library.h>
+
+#include <tuple>
+
+#include "torch/checks.h"
+#include "torch/cuda/adapter.h"
+
+namespace rank_relax {
+namespace {
+
+/// What the rank of one side for a correlation starts from; `input` and `mask` are at one row
+/// stride.
+cuda::KernelSum side_of(const at::Tensor& input, const std::optional<at::Tensor>& mask,
+                        double regularization_strength) {
+  cuda::KernelSum problem;
+  problem.rows = rows_of(input);
+  problem.size = input.size(-1);
+  problem.input = items_of(input);
+  if (mask.has_value()) problem.mask = items_of(*mask);
+  problem.regularization_strength = regularization_strength;
+  problem.for_correlation = true;
+  return problem;
+}
+
+std::optional<at::Tensor> mask_at_one_row_stride(const std::optional<at::Tensor>& mask) {
+  if (!mask.has_value()) return std::nullopt;
+  return at_one_row_stride(*mask);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cuda(
+    const at::Tensor& predictions, const at::Tensor& targets, double regularization_strength,
+    std::string_view method, const std::optional<at::Tensor>& mask) {
+  check_spearman_loss_forward(predictions, targets, {regularization_strength, method, mask});
+  const c10::cuda::CUDAGuard guard(predictions.device());
+  const at::TensorOptions statistics = predictions.options().dtype(statistics_dtype(predictions));
+  const at::Tensor loss =
+      at::empty(predictions.sizes().slice(0, predictions.dim() - 1), predictions.options());
+  const at::Tensor ranks[] = {at::empty(predictions.sizes(), statistics),
+                              at::empty(predictions.sizes(), statistics)};
+  const at::Tensor sides[] = {at_one_row_stride(predictions), at_one_row_stride(targets)};
+  const std::optional<at::Tensor> kept_mask = mask_at_one_row_stride(mask);
+  for (const int side : {0, 1}) {
+    cuda::KernelSum problem = side_of(sides[side], kept_mask, regularization_strength);
+    problem.output = results_of(ranks[side]);
+    run_kernel_sum(problem, method);
+  }
+  // Their gradients take the ranks' place.
+  const cuda::Correlation problem{rows_of(predictions),
+                                  predictions.size(-1),
+                                  kept_mask.has_value() ? items_of(*kept_mask) : cuda::Items{},
+                                  ranks[0].mutable_data_ptr(),
+                                  ranks[1].mutable_data_ptr(),
+                                  predictions.scalar_type() == at::kDouble,
+                                  results_of(loss)};
+  const at::DataPtr workspace = device_memory(cuda::correlation_workspace(problem));
+  C10_CUDA_CHECK(
+      cuda::correlation(problem, workspace.get(), c10::cuda::getCurrentCUDAStream().stream()));
+  return {loss, ranks[0], ranks[1]};
+}
+
+at::Tensor spearman_loss_backward_cuda(const at::Tensor& grad_output, const at::Tensor& predictions,
+                                       const at::Tensor& targets, const at::Tensor& rank_gradient,
+                                       double regularization_strength, std::string_view method,
+                                       const std::optional<at::Tensor>& mask) {
+  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient,
+                               {regularization_strength, method, mask});
+  const c10::cuda::CUDAGuard guard(predictions.device());
+  const at::Tensor gradient = at::empty(predictions.sizes(), predictions.options());
+  if (predictions.numel() == 0) return gradient;
+  const at::Tensor values = at_one_row_stride(predictions);
+  const at::Tensor direction = at_one_row_stride(rank_gradient);
+  // A row of one item for each row of values.
+  const at::Tensor factor = at_one_row_stride(grad_output.unsqueeze(-1));
+  const std::optional<at::Tensor> kept_mask = mask_at_one_row_stride(mask);
+  cuda::KernelSum problem = side_of(values, kept_mask, regularization_strength);
+  problem.order = 1;
+  problem.directions[0] = items_of(direction);
+  problem.factor = items_of(factor);
+  problem.spread_nan = true;
+  problem.output = results_of(gradient);
+  run_kernel_sum(problem, method);
+  return gradient;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
+  library.impl("_spearman_loss_forward", spearman_loss_forward_cuda);
+  library.impl("_spearman_loss_backward", spearman_loss_backward_cuda);
+}
+
+}  // namespace rank_relax

@@ -2,12 +2,17 @@
 
 torch is imported when the library is compiled and not before, so that metadata and source
 distributions are made without it.
+
+The CUDA kernels are part of the library where torch has CUDA and its toolkit is found. Of the
+environment, USE_CUDA=0 leaves them out, FORCE_CUDA=1 fails where they can't be compiled, and
+TORCH_CUDA_ARCH_LIST says for which devices they are.
 """
 
 import os
 import shlex
 import shutil
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -17,6 +22,8 @@ LIBRARY = "rank_relax._C"
 OLDEST_TORCH = (2, 11)  # as in pyproject.toml
 OLDEST_PYTHON = "cp311"  # as in pyproject.toml
 GIB_PER_COMPILER = 2  # a file that includes torch's headers takes 1 to 1.5
+# Where neither TORCH_CUDA_ARCH_LIST nor a device says. Newer devices compile the PTX at first use.
+CUDA_ARCHITECTURES = "8.0;9.0+PTX"
 
 # No -std: torch's build adds the one that its headers need. No -march: wheels must run elsewhere.
 COMPILE_FLAGS = [
@@ -26,6 +33,8 @@ COMPILE_FLAGS = [
     "-Wextra",
     "-fvisibility=hidden",  # the operators are reached through the dispatcher alone
 ]
+# tests/cuda/run compiles with these and with warnings as errors.
+CUDA_COMPILE_FLAGS = ["-O3", "-Xcompiler=-Wall,-Wextra,-fvisibility=hidden"]
 
 
 class BuildExtensionLater(build_ext):
@@ -61,25 +70,56 @@ class BuildExtensionLater(build_ext):
 
 def library() -> Extension:
     """The extension as torch's build command wants it."""
-    from torch.utils.cpp_extension import CppExtension, include_paths
+    from torch.utils.cpp_extension import CppExtension, CUDAExtension, include_paths
 
-    extension: Extension = CppExtension(
+    cuda = with_cuda()
+    if cuda:
+        choose_architectures()
+    # As system headers torch's own don't drown our warnings in theirs.
+    system = [f"-isystem{path}" for path in include_paths("cuda" if cuda else "cpu")]
+    flags = {"cxx": [*COMPILE_FLAGS, *system], "nvcc": [*CUDA_COMPILE_FLAGS, *system]}
+    extension_for: Callable[..., Extension] = CUDAExtension if cuda else CppExtension
+    return extension_for(
         LIBRARY,
-        sources(),
+        sources(cuda),
         include_dirs=[str(Path("csrc").resolve())],  # ninja runs elsewhere
-        # As system headers torch's own don't drown our warnings in theirs.
-        extra_compile_args=[*COMPILE_FLAGS, *(f"-isystem{path}" for path in include_paths())],
+        extra_compile_args=flags if cuda else flags["cxx"],
         py_limited_api=True,
     )
-    return extension
 
 
-def sources() -> list[str]:
+def sources(cuda: bool) -> list[str]:
     return sorted(
         path.as_posix()
-        for directory in ("csrc/cpu", "csrc/torch")
-        for path in Path(directory).rglob("*.cpp")
+        for pattern in ("cpu/*.cpp", "torch/**/*.cpp", *(["cuda/*.cu"] if cuda else []))
+        for path in Path("csrc").glob(pattern)
+        if cuda or path.parent.as_posix() != "csrc/torch/cuda"
     )
+
+
+def with_cuda() -> bool:
+    """Whether the library gets its CUDA kernels; a GPU is not asked for."""
+    from torch.utils.cpp_extension import CUDA_HOME
+    from torch.version import cuda as cuda_version
+
+    if os.environ.get("USE_CUDA", "1").upper() in ("0", "OFF", "NO", "FALSE"):
+        return False
+    if cuda_version is None:
+        missing = "this torch was built without CUDA: install one that has it"
+    elif CUDA_HOME is None or not Path(CUDA_HOME, "bin", "nvcc").exists():
+        missing = "the CUDA toolkit was not found: install it, or name it in CUDA_HOME"
+    else:
+        return True
+    if os.environ.get("FORCE_CUDA", "0") == "1":
+        raise SystemExit(f"FORCE_CUDA=1 asks for rank_relax's CUDA kernels, but {missing}")
+    return False
+
+
+def choose_architectures() -> None:
+    import torch
+
+    if torch.cuda.device_count() == 0:
+        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", CUDA_ARCHITECTURES)
 
 
 def record_build(library: Path, torch_version: str, cuda_version: str | None) -> None:
@@ -125,7 +165,7 @@ def choose_jobs() -> None:
 
 setup(
     # As much as a source distribution has to know; library() is what is compiled.
-    ext_modules=[Extension(LIBRARY, sources(), language="c++", py_limited_api=True)],
+    ext_modules=[Extension(LIBRARY, sources(cuda=False), language="c++", py_limited_api=True)],
     cmdclass={"build_ext": BuildExtensionLater},
     options={"bdist_wheel": {"py_limited_api": OLDEST_PYTHON}},
 )

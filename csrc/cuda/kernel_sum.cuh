@@ -189,8 +189,8 @@ __global__ void translate_grids(KernelSum problem, LongRows<Scalar> rows,
 
 /// Seventh: the results of every part.
 template <class Scalar, int kOrder, int kThreads>
-__global__ void __launch_bounds__(kThreads)
-    evaluate_parts(KernelSum problem, LongRows<Scalar> rows, const SeriesTables* tables) {
+__global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows,
+                               const SeriesTables* tables) {
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
   __shared__ Scalar local[kNumbers];
   __shared__ RowPlan plan;

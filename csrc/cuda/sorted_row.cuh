@@ -163,7 +163,7 @@ template <class Scalar>
 struct SortedRow {
   const KernelSum& problem;
   const SeriesTables& tables;
-  RowPlan plan;
+  const RowPlan& plan;
   int64_t row, count, run_count;
   const SortKey<Scalar>* keys;
   const uint32_t* positions;

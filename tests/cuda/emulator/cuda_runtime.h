@@ -108,27 +108,50 @@ T value_of(uint64_t bits) {
   return value;
 }
 
+/// Runs each of these threads that can go on to where it waits next; whether there was one.
+inline bool run_a_little(fiber::Group& group, const unsigned* threads, size_t count) {
+  bool progress = false;
+  for (size_t i = 0; i < count; ++i) {
+    if (group.finished(threads[i]) || !block.waits[threads[i]].over()) continue;
+    progress = true;
+    threadIdx.x = threads[i];
+    group.resume(threads[i]);
+  }
+  return progress;
+}
+
+/// For odd seeds each warp runs as far ahead of the others as barriers let it, which shows many a
+/// missing one; for even seeds all threads keep step.
 inline void run_block(const std::function<void()>& kernel, std::mt19937& random) {
-  if (blockDim.x % kLanes != 0) fail("a block of no whole warps");
-  block.warps.assign(blockDim.x / kLanes, Warp());
-  block.waits.assign(blockDim.x, Wait());
+  const size_t count = blockDim.x, warps = count / kLanes;
+  if (count % kLanes != 0) fail("a block of no whole warps");
+  block.warps.assign(warps, Warp());
+  block.waits.assign(count, Wait());
   block.arrived = 0;
-  std::vector<unsigned> order(blockDim.x);
-  for (unsigned i = 0; i < blockDim.x; ++i) order[i] = i;
-  std::shuffle(order.begin(), order.end(), random);
-  fiber::Group group(blockDim.x, [&kernel](int) { kernel(); });
-  for (bool running = true; running;) {
-    running = false;
-    bool progress = false;
-    for (const unsigned thread : order) {
-      if (group.finished(thread)) continue;
-      running = true;
-      if (!block.waits[thread].over()) continue;
-      progress = true;
-      threadIdx.x = thread;
-      group.resume(thread);
+  std::vector<unsigned> order(count);
+  for (unsigned i = 0; i < count; ++i) order[i] = i;
+  const auto shuffle_lanes = [&](size_t warp) {
+    std::shuffle(order.begin() + warp * kLanes, order.begin() + (warp + 1) * kLanes, random);
+  };
+  std::vector<size_t> warp_order(warps);
+  for (size_t warp = 0; warp < warps; ++warp) {
+    warp_order[warp] = warp;
+    shuffle_lanes(warp);
+  }
+  std::shuffle(warp_order.begin(), warp_order.end(), random);
+  fiber::Group group(static_cast<int>(count), [&kernel](int) { kernel(); });
+  bool progress = true;
+  while (progress) {
+    progress = false;
+    for (const size_t warp : warp_order) {
+      while (run_a_little(group, &order[warp * kLanes], kLanes)) {
+        progress = true;
+        if (seed % 2 == 0) break;
+      }
     }
-    if (running && !progress) fail("threads wait for others that never come");
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    if (!group.finished(static_cast<int>(i))) fail("threads wait for others that never come");
   }
 }
 

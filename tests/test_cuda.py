@@ -1,0 +1,185 @@
+"""What is CUDA's own: streams, graphs, devices, very many rows and very long ones.
+
+That the operators are right there is asked by the other tests, which take every device.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+from conftest import devices
+from torch import Tensor
+
+from rank_relax import SpearmanLoss, soft_rank, spearman_loss
+
+pytestmark = pytest.mark.skipif(
+    "cuda" not in devices(), reason="needs a GPU, and rank_relax compiled with its CUDA kernels"
+)
+
+SANITIZED = """
+import torch
+from rank_relax import soft_rank, spearman_loss
+for size, strength in ((7, 1.0), (200, 1.0), (200, 1e3), (20000, 1.0), (20000, 50.0), (20000, 1e6)):
+    x = torch.randn(2, size, device="cuda", requires_grad=True)
+    y = torch.randn(2, size, device="cuda", requires_grad=True)
+    mask = torch.rand(2, size, device="cuda") < 0.9
+    (gradient,) = torch.autograd.grad(soft_rank(x, strength, mask=mask), x, y, create_graph=True)
+    torch.autograd.grad(gradient, x, y)
+    spearman_loss(x, y, strength).backward()
+torch.cuda.synchronize()
+"""
+
+
+def on_cpu_in_double(input: Tensor, strength: float) -> Tensor:
+    return soft_rank(input.cpu().double(), strength)
+
+
+@pytest.mark.parametrize("size", [1000, 20_000, 1_000_000, 10_000_000])
+@pytest.mark.parametrize("strength", [1.0, 100.0, 1e6])
+def test_rows_of_every_length_and_width_are_ranked_as_on_the_cpu(
+    size: int, strength: float
+) -> None:
+    input = torch.randn(size, device="cuda")
+    error = soft_rank(input, strength).cpu() - on_cpu_in_double(input, strength)
+    assert error.abs().max() <= 5e-7
+
+
+@pytest.mark.parametrize("strength", [1.0, 30.0, 1e6])
+def test_long_gradients_are_those_of_the_cpu(strength: float) -> None:
+    input, cotangent = torch.randn(2, 200_000)
+    gradients = []
+    for x in (input.double(), input.cuda()):
+        x.requires_grad_()
+        soft_rank(x, strength).backward(cotangent.to(x))
+        assert x.grad is not None
+        gradients.append(x.grad.cpu().double())
+    scale = strength * cotangent.abs().max() * 0.25
+    assert (gradients[0] - gradients[1]).abs().max() <= 1e-6 * scale
+
+
+def test_results_are_the_same_to_the_bit_at_every_call() -> None:
+    for shape in ((300, 500), (3, 100_000)):
+        for strength in (1.0, 50.0, 1e5):
+            input = torch.randn(shape, device="cuda")
+            first = soft_rank(input, strength)
+            assert all(torch.equal(first, soft_rank(input, strength)) for _ in range(5))
+
+
+def test_more_rows_than_a_grid_has_in_its_second_dimension() -> None:
+    input = torch.randn(200_000, 20, device="cuda")
+    ranks = soft_rank(input)
+    torch.testing.assert_close(ranks[-5:], soft_rank(input[-5:]))
+    torch.testing.assert_close(ranks[70_000:70_005], soft_rank(input[70_000:70_005]))
+
+
+def test_more_items_than_32_bits_count() -> None:
+    rows, size = (1 << 21) + 1, 1024
+    if torch.cuda.mem_get_info()[0] < 5 * rows * size * 2:
+        pytest.skip("needs 21 GB of free memory on the GPU")
+    input = torch.randn(rows, size, device="cuda", dtype=torch.float16)
+    torch.testing.assert_close(soft_rank(input)[-3:], soft_rank(input[-3:].clone()))
+
+
+def test_work_goes_to_the_current_stream() -> None:
+    stream = torch.cuda.Stream()
+    expected = soft_rank(torch.ones(4, 1000, device="cuda").cumsum(-1))
+    torch.cuda.synchronize()
+    with torch.cuda.stream(stream):
+        torch.cuda._sleep(50_000_000)  # what follows on another stream would come too early
+        input = torch.ones(4, 1000, device="cuda").cumsum(-1)
+        ranks = soft_rank(input)
+    stream.synchronize()
+    assert torch.equal(ranks, expected)
+
+
+def ranks_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+    ranks = soft_rank(input, 2.0)
+    (gradient,) = torch.autograd.grad(ranks, input, cotangent)
+    return ranks, gradient
+
+
+def loss_and_gradient(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    loss = spearman_loss(input, target, 2.0)
+    (gradient,) = torch.autograd.grad(loss, input)
+    return loss, gradient
+
+
+@pytest.mark.parametrize("function", [ranks_and_gradient, loss_and_gradient])
+@pytest.mark.parametrize("shape", [(6, 20), (6, 300), (2, 50_000)])
+def test_a_captured_graph_computes_anew_from_changed_inputs(
+    function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], shape: tuple[int, int]
+) -> None:
+    input = torch.randn(shape, device="cuda", requires_grad=True)
+    other = torch.randn(shape, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        function(input, other)
+    torch.cuda.current_stream().wait_stream(stream)
+    with torch.cuda.graph(graph):
+        outputs = function(input, other)
+    for scale in (1.0, 1000.0, 0.0):  # the form of the rows changes as well
+        with torch.no_grad():
+            input.copy_(scale * torch.randn(shape, device="cuda"))
+        other.normal_()
+        graph.replay()
+        for got, expected in zip(outputs, function(input, other), strict=True):
+            assert torch.equal(got, expected)
+
+
+def test_a_first_call_may_be_captured() -> None:
+    program = """
+import torch
+from rank_relax import soft_rank
+input = torch.randn(4, 100, device="cuda")
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    ranks = soft_rank(input)
+graph.replay()
+assert torch.equal(ranks, soft_rank(input))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_tensors_of_another_device_than_the_current_one() -> None:
+    input = torch.randn(3, 500)
+    for device in ("cuda:1", "cuda:0"):
+        ranks = soft_rank(input.to(device))
+        assert ranks.device == torch.device(device)
+        torch.testing.assert_close(ranks.cpu(), soft_rank(input))
+    assert torch.cuda.current_device() == 0
+
+
+def test_a_network_trains_in_half_precision_with_a_gradient_scaler() -> None:
+    features = torch.randn(64, 40, 4, device="cuda")
+    targets = features @ torch.tensor([1.0, -2.0, 0.5, 0.0], device="cuda")
+    network = torch.nn.Linear(4, 1, device="cuda")
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
+    scaler = torch.amp.GradScaler("cuda")
+    loss_function = SpearmanLoss()
+    for _ in range(100):
+        optimizer.zero_grad()
+        with torch.autocast("cuda", dtype=torch.float16):
+            loss = loss_function(network(features).squeeze(-1), targets)
+        assert loss.dtype == torch.float32
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    assert loss < 0.05
+
+
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck"])
+@pytest.mark.skipif(shutil.which("compute-sanitizer") is None, reason="needs compute-sanitizer")
+def test_the_sanitizer_finds_nothing(tool: str) -> None:
+    command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "1"]
+    # Of torch's own kernels initcheck finds much; ours are what is asked.
+    command += ["--kernel-name", "kernel_substring=rank_relax"]
+    result = subprocess.run(
+        [*command, sys.executable, "-c", SANITIZED], text=True, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stdout[-3000:]

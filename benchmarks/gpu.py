@@ -1,0 +1,301 @@
+"""What a soft rank costs on a GPU, beside torch.sort, a copy of as many bytes and the pairwise sum.
+
+    python benchmarks/gpu.py [--quick] [--json FILE] [--no-plot]
+
+Every line has a time with the quartiles of its rounds, the error, and the ratios to the others over
+the same tensors. A round times everything once, one after the other, so that a slow moment of the
+device falls on all; a ratio is the median over rounds of the ratios inside a round. Times are those
+between two CUDA events around calls, or around replays of a captured graph, so many that a block
+takes milliseconds. Four random tensors take turns. Standard normal float32 and the sigmoid. A full
+run writes results/gpu.json and docs/pictures/gpu_time.png, which needs matplotlib.
+
+Not cuda.py, which torch would import in the place of the package of that name.
+
+The error is that against pairwise sums in float64 at a sample of items, as in benchmarks/cpu.py.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from sampled_errors import rank_errors, spearman_loss_error
+from torch import Tensor
+
+from rank_relax import soft_rank, spearman_loss
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "benchmarks" / "results" / "gpu.json"
+PICTURE = REPOSITORY / "docs" / "pictures" / "gpu_time.png"
+
+POOL = 4  # tensors that take turns
+ROUNDS = 21
+BLOCK_MILLISECONDS = 5.0
+PAIRWISE_BYTES = 4 << 30  # the largest n x n table that plain torch is asked for
+
+Shape = tuple[int, ...]
+SHAPES: tuple[Shape, ...] = (
+    (4096, 64),
+    (4096, 1000),
+    (65536, 200),
+    (128, 10_000),
+    (1, 100_000),
+    (1, 1_000_000),
+    (1, 10_000_000),
+)
+STRENGTHS = (1.0, 100.0)
+LOSS_SHAPES: tuple[Shape, ...] = ((128, 1000), (4096, 64))
+
+
+@dataclass
+class Spread:
+    """A median and the quartiles beside it."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, low, high)
+
+
+@dataclass
+class Entry:
+    """A line of the results."""
+
+    operation: str  # forward, forward+backward, spearman_loss, and "graph" where one is replayed
+    shape: Shape
+    strength: float
+    error: float
+    microseconds: Spread
+    rivals: dict[str, Spread]  # their microseconds
+    ratios: dict[str, Spread]  # ours divided by theirs
+
+    def line(self) -> str:
+        shape = "x".join(map(str, self.shape))
+        time = self.microseconds
+        ratios = "".join(f"  {s.median:8.3g} / {name}" for name, s in self.ratios.items())
+        return (
+            f"{self.operation:26} {shape:>12} alpha={self.strength:<4g} {time.median:10.1f} us "
+            f"[{time.low:.1f}, {time.high:.1f}]  error {self.error:.1e}{ratios}"
+        )
+
+
+Call = Callable[[], object]
+
+
+def in_turns(function: Callable[..., object], *pools: list[Tensor]) -> Call:
+    """The function of the first tensor of every pool, then of the second, and so on, for ever."""
+    turns = itertools.cycle(zip(*pools, strict=True))
+    return lambda: function(*next(turns))
+
+
+def captured(function: Callable[..., object], *pools: list[Tensor]) -> Call:
+    """The same, as replays of a graph of all of them, one after the other, in turns."""
+    graphs = []
+    for arguments in zip(*pools, strict=True):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            function(*arguments)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            function(*arguments)
+        graphs.append(graph)
+    turns = itertools.cycle(graphs)
+    return lambda: next(turns).replay()
+
+
+def milliseconds(call: Call, calls: int) -> float:
+    """Of one call, when so many are enqueued one after the other."""
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    for _ in range(calls):
+        call()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end) / calls
+
+
+def interleaved(calls: dict[str, Call]) -> dict[str, list[float]]:
+    """Microseconds a call in every round."""
+    counts = {}
+    for name, call in calls.items():
+        milliseconds(call, 2 * POOL)  # caches, tables and the allocator's blocks
+        counts[name] = max(1, math.ceil(BLOCK_MILLISECONDS / milliseconds(call, POOL)))
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            times[name].append(1e3 * milliseconds(call, counts[name]))
+    return times
+
+
+def pairwise_rank(x: Tensor, strength: float) -> Tensor:
+    table = torch.sigmoid(strength * (x[:, :, None] - x[:, None, :]))
+    return (table.sum(-1) - 0.5) / (x.size(-1) - 1)
+
+
+def rivals(inputs: list[Tensor], strength: float) -> dict[str, Call]:
+    outputs = [torch.empty_like(x) for x in inputs]
+    table = {
+        "sort": in_turns(lambda x: torch.sort(x, -1), inputs),
+        "copy": in_turns(lambda x, y: y.copy_(x), inputs, outputs),
+    }
+    rows, n = inputs[0].shape
+    if rows * n * n * 4 <= PAIRWISE_BYTES:
+        table["pairwise"] = in_turns(lambda x: pairwise_rank(x, strength), inputs)
+    return table
+
+
+def entries_of(
+    calls: dict[str, Call],
+    errors: dict[str, float],
+    shape: Shape,
+    strength: float,
+    others: dict[str, Call],
+) -> Iterator[Entry]:
+    times = interleaved({**calls, **others})
+    for name in calls:
+        own = times[name]
+        yield Entry(
+            operation=name,
+            shape=shape,
+            strength=strength,
+            error=errors[name.removesuffix(" graph")],
+            microseconds=Spread.of(own),
+            rivals={other: Spread.of(times[other]) for other in others},
+            ratios={
+                other: Spread.of([a / b for a, b in zip(own, times[other], strict=True)])
+                for other in others
+            },
+        )
+
+
+def measure_ranks(shape: Shape, strength: float) -> Iterator[Entry]:
+    inputs = [torch.randn(shape, device="cuda") for _ in range(POOL)]
+    cotangents = [torch.randn(shape, device="cuda") for _ in range(POOL)]
+    leaves = [x.clone().requires_grad_() for x in inputs]
+
+    def forward(x: Tensor) -> Tensor:
+        return soft_rank(x, strength)
+
+    def both(x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        ranks = soft_rank(x, strength)
+        return ranks, torch.autograd.grad(ranks, x, g)[0]
+
+    ranks, gradient = both(leaves[0], cotangents[0])
+    x, r, c, g = (tensor.cpu() for tensor in (inputs[0], ranks, cotangents[0], gradient))
+    of_ranks, of_gradient = rank_errors(x, r, c, g, strength, "sigmoid")
+    calls = {
+        "forward": in_turns(forward, inputs),
+        "forward graph": captured(forward, inputs),
+        "forward+backward": in_turns(both, leaves, cotangents),
+        "forward+backward graph": captured(both, leaves, cotangents),
+    }
+    errors = {"forward": of_ranks, "forward+backward": of_gradient}
+    yield from entries_of(calls, errors, shape, strength, rivals(inputs, strength))
+
+
+def measure_loss(shape: Shape) -> Iterator[Entry]:
+    inputs = [torch.randn(shape, device="cuda") for _ in range(POOL)]
+    targets = [torch.randn(shape, device="cuda") for _ in range(POOL)]
+    leaves = [x.clone().requires_grad_() for x in inputs]
+
+    def both(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        loss = spearman_loss(x, y)
+        return loss, torch.autograd.grad(loss, x)[0]
+
+    losses = spearman_loss(inputs[0], targets[0], reduction="none")
+    error = spearman_loss_error(losses.cpu(), inputs[0].cpu(), targets[0].cpu(), 1.0, "sigmoid")
+    name = "spearman_loss"
+    calls = {
+        name: in_turns(both, leaves, targets),
+        f"{name} graph": captured(both, leaves, targets),
+    }
+    yield from entries_of(calls, {name: error}, shape, 1.0, rivals(inputs, 1.0))
+
+
+def surroundings() -> dict[str, str | None]:
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, text=True, capture_output=True
+    )
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": torch.cuda.get_device_name(),
+        "commit": commit.stdout.strip(),
+        "rank_relax": metadata.version("rank_relax"),
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+    }
+
+
+def draw(entries: list[Entry], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    chosen = [e for e in entries if e.operation in ("forward graph", "forward+backward graph")]
+    names = ["x".join(map(str, shape)) for shape in SHAPES]
+    for operation, strength in itertools.product(
+        ("forward graph", "forward+backward graph"), STRENGTHS
+    ):
+        by_shape = {
+            e.shape: e.microseconds.median
+            for e in chosen
+            if (e.operation, e.strength) == (operation, strength)
+        }
+        times = [by_shape.get(shape, math.nan) for shape in SHAPES]
+        axes.plot(names, times, "o-", label=f"{operation.removesuffix(' graph')}, α = {strength:g}")
+    for rival in ("sort", "copy"):
+        by_shape = {e.shape: e.rivals[rival].median for e in chosen}
+        times = [by_shape.get(shape, math.nan) for shape in SHAPES]
+        axes.plot(names, times, "--", color="gray" if rival == "copy" else "black", label=rival)
+    axes.set(yscale="log", ylabel="µs", title=torch.cuda.get_device_name())
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="short rows only, and write nothing")
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    parser.add_argument("--no-plot", action="store_true")
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("benchmarks/gpu.py needs a GPU")
+    torch.manual_seed(0)
+    entries = []
+    shapes = [shape for shape in SHAPES if not arguments.quick or math.prod(shape) < 1_000_000]
+    settings = itertools.chain(
+        *(measure_ranks(shape, strength) for shape in shapes for strength in STRENGTHS),
+        *(measure_loss(shape) for shape in LOSS_SHAPES),
+    )
+    for entry in settings:
+        print(entry.line(), flush=True)
+        entries.append(entry)
+    if arguments.quick:
+        return
+    results = {**surroundings(), "entries": [asdict(entry) for entry in entries]}
+    arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    if not arguments.no_plot:
+        draw(entries, PICTURE)
+
+
+if __name__ == "__main__":
+    main()

@@ -77,7 +77,7 @@ def library() -> Extension:
         choose_architectures()
     # As system headers torch's own don't drown our warnings in theirs.
     system = [f"-isystem{path}" for path in include_paths("cuda" if cuda else "cpu")]
-    flags = {"cxx": [*COMPILE_FLAGS, *system], "nvcc": [*CUDA_COMPILE_FLAGS, *system]}
+    flags = {"cxx": [*COMPILE_FLAGS, *system], "nvcc": CUDA_COMPILE_FLAGS}
     extension_for: Callable[..., Extension] = CUDAExtension if cuda else CppExtension
     return extension_for(
         LIBRARY,

@@ -16,51 +16,55 @@ namespace rank_relax::cuda {
 //
 // in which nothing cancels as ρ → 1; with δ = (b - a)/|b| + a (1/|b| - 1/|a|), which is 0 for
 // b = a however products are rounded. If a or b is zero: loss 1, gradients 0. In double. Three
-// passes of [rows * parts] blocks; each begins by adding what the parts of the one before have
-// found.
+// steps over a row, by a block; or by several, in a kernel each, which begins by adding what the
+// parts have found in the one before.
 
-/// The norms that a row's passes share.
+/// What a block does at a time: some items of a row.
+template <class Scalar>
+struct RowPart {
+  int64_t row, part, begin, end;
+  Scalar* a;
+  Scalar* b;
+
+  __device__ RowPart(const Correlation& problem, int64_t number, int64_t parts, int64_t size)
+      : row(number / parts), part(number % parts), begin(part * size) {
+    end = begin + size < problem.size ? begin + size : problem.size;
+    a = static_cast<Scalar*>(problem.a) + row * problem.size;
+    b = static_cast<Scalar*>(problem.b) + row * problem.size;
+  }
+};
+
+/// The norms of a row, or what a part of it adds.
 struct Norms {
   double square_a, square_b;
   double unmasked;
   double undefined;  // unmasked items that are NaN
+
+  __device__ void take_in(const Norms& other) {
+    square_a += other.square_a;
+    square_b += other.square_b;
+    unmasked += other.unmasked;
+    undefined += other.undefined;
+  }
+
+  __device__ bool vanish() const { return square_a == 0 || square_b == 0; }
 };
 
-__device__ inline Norms norms_in_block(Norms found) {
+__device__ inline Norms sum_in_block(const Norms& found) {
   return {reduce_in_block(found.square_a, Sum()), reduce_in_block(found.square_b, Sum()),
           reduce_in_block(found.unmasked, Sum()), reduce_in_block(found.undefined, Sum())};
 }
 
-/// First pass: norms[row, part].
+/// First step.
 template <class Scalar>
-__global__ void find_norms(Correlation problem, int64_t parts, int64_t part_size, Norms* norms) {
-  const int64_t row = blockIdx.x / parts, begin = blockIdx.x % parts * part_size;
-  const int64_t end = begin + part_size < problem.size ? begin + part_size : problem.size;
-  const Scalar* a = static_cast<const Scalar*>(problem.a) + row * problem.size;
-  const Scalar* b = static_cast<const Scalar*>(problem.b) + row * problem.size;
+__device__ Norms norms_of_part(const Correlation& problem, const RowPart<Scalar>& at) {
   Norms found = {0, 0, 0, 0};
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-    if (is_masked(problem.mask, row, i)) continue;
-    const double at_a = a[i], at_b = b[i];
-    found.square_a += at_a * at_a;
-    found.square_b += at_b * at_b;
-    found.unmasked += 1;
-    found.undefined += isnan(at_a) || isnan(at_b);
+  for (int64_t i = at.begin + threadIdx.x; i < at.end; i += blockDim.x) {
+    if (is_masked(problem.mask, at.row, i)) continue;
+    const double a = at.a[i], b = at.b[i];
+    found.take_in({a * a, b * b, 1, isnan(a) || isnan(b) ? 1.0 : 0.0});
   }
-  found = norms_in_block(found);
-  if (threadIdx.x == 0) norms[blockIdx.x] = found;
-}
-
-__device__ inline Norms norms_of_row(const Norms* norms, int64_t row, int64_t parts) {
-  Norms found = {0, 0, 0, 0};
-  for (int64_t part = threadIdx.x; part < parts; part += blockDim.x) {
-    const Norms& other = norms[row * parts + part];
-    found.square_a += other.square_a;
-    found.square_b += other.square_b;
-    found.unmasked += other.unmasked;
-    found.undefined += other.undefined;
-  }
-  return norms_in_block(found);
+  return sum_in_block(found);
 }
 
 /// δ at an item.
@@ -68,56 +72,87 @@ __device__ inline double difference(double a, double b, double per_a, double per
   return (b - a) * per_b + a * (per_b - per_a);
 }
 
-/// Second pass: squares[row, part], |δ|² of the part.
+/// Second step: |δ|² of the part.
+template <class Scalar>
+__device__ double square_of_part(const Correlation& problem, const RowPart<Scalar>& at,
+                                 const Norms& norms) {
+  const double per_a = 1 / sqrt(norms.square_a), per_b = 1 / sqrt(norms.square_b);
+  double square = 0;
+  for (int64_t i = at.begin + threadIdx.x; i < at.end; i += blockDim.x) {
+    if (is_masked(problem.mask, at.row, i)) continue;
+    const double delta = difference(at.a[i], at.b[i], per_a, per_b);
+    square += delta * delta;
+  }
+  return reduce_in_block(square, Sum());
+}
+
+/// Third step: the loss, and the gradients of the part.
+template <class Scalar>
+__device__ void write_part(const Correlation& problem, const RowPart<Scalar>& at,
+                           const Norms& norms, double square) {
+  const double kNan = std::numeric_limits<double>::quiet_NaN();
+  const bool undefined = norms.undefined > 0;
+  const double loss = norms.vanish() ? 1 : (square / 2 < 2 ? square / 2 : 2);
+  const double per_a = 1 / sqrt(norms.square_a), per_b = 1 / sqrt(norms.square_b);
+  for (int64_t i = at.begin + threadIdx.x; i < at.end; i += blockDim.x) {
+    const double a = at.a[i], b = at.b[i];
+    const double delta = difference(a, b, per_a, per_b);
+    double of_a = -(delta + loss * (a * per_a)) * per_a;
+    double of_b = (delta - loss * (b * per_b)) * per_b;
+    if (undefined) of_a = of_b = kNan;
+    if ((norms.vanish() && !undefined) || is_masked(problem.mask, at.row, i)) of_a = of_b = 0;
+    at.a[i] = static_cast<Scalar>(of_a);
+    at.b[i] = static_cast<Scalar>(of_b);
+  }
+  if (at.part == 0 && threadIdx.x == 0) {
+    store(problem.loss, at.row, undefined ? kNan : (norms.unmasked > 1 ? loss : 0));
+  }
+}
+
+/// Short rows, a block each.
+template <class Scalar>
+__global__ void correlate_rows(Correlation problem) {
+  for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
+    const RowPart<Scalar> all(problem, row, 1, problem.size);
+    const Norms norms = norms_of_part(problem, all);
+    write_part(problem, all, norms, square_of_part(problem, all, norms));
+  }
+}
+
+/// Long rows, first step: norms[row, part].
+template <class Scalar>
+__global__ void find_norms(Correlation problem, int64_t parts, int64_t part_size, Norms* norms) {
+  const RowPart<Scalar> part(problem, blockIdx.x, parts, part_size);
+  const Norms found = norms_of_part(problem, part);
+  if (threadIdx.x == 0) norms[blockIdx.x] = found;
+}
+
+__device__ inline Norms norms_of_row(const Norms* norms, int64_t row, int64_t parts) {
+  Norms found = {0, 0, 0, 0};
+  for (int64_t p = threadIdx.x; p < parts; p += blockDim.x) found.take_in(norms[row * parts + p]);
+  return sum_in_block(found);
+}
+
+/// Second: squares[row, part].
 template <class Scalar>
 __global__ void find_differences(Correlation problem, int64_t parts, int64_t part_size,
                                  const Norms* norms, double* squares) {
-  const int64_t row = blockIdx.x / parts, begin = blockIdx.x % parts * part_size;
-  const int64_t end = begin + part_size < problem.size ? begin + part_size : problem.size;
-  const Norms found = norms_of_row(norms, row, parts);
-  const double per_a = 1 / sqrt(found.square_a), per_b = 1 / sqrt(found.square_b);
-  const Scalar* a = static_cast<const Scalar*>(problem.a) + row * problem.size;
-  const Scalar* b = static_cast<const Scalar*>(problem.b) + row * problem.size;
-  double square = 0;
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-    if (is_masked(problem.mask, row, i)) continue;
-    const double delta = difference(a[i], b[i], per_a, per_b);
-    square += delta * delta;
-  }
-  square = reduce_in_block(square, Sum());
+  const RowPart<Scalar> part(problem, blockIdx.x, parts, part_size);
+  const double square = square_of_part(problem, part, norms_of_row(norms, part.row, parts));
   if (threadIdx.x == 0) squares[blockIdx.x] = square;
 }
 
-/// Third pass: the loss, and the gradients.
+/// Third.
 template <class Scalar>
 __global__ void write_correlations(Correlation problem, int64_t parts, int64_t part_size,
                                    const Norms* norms, const double* squares) {
-  const int64_t row = blockIdx.x / parts, part = blockIdx.x % parts, begin = part * part_size;
-  const int64_t end = begin + part_size < problem.size ? begin + part_size : problem.size;
-  const Norms found = norms_of_row(norms, row, parts);
+  const RowPart<Scalar> part(problem, blockIdx.x, parts, part_size);
+  const Norms found = norms_of_row(norms, part.row, parts);
   double square = 0;
-  for (int64_t p = threadIdx.x; p < parts; p += blockDim.x) square += squares[row * parts + p];
-  square = reduce_in_block(square, Sum());
-  const double kNan = std::numeric_limits<double>::quiet_NaN();
-  const bool undefined = found.undefined > 0;
-  const bool zero = found.square_a == 0 || found.square_b == 0;
-  const double of_ranks = zero ? 1 : (square / 2 < 2 ? square / 2 : 2);
-  const double per_a = 1 / sqrt(found.square_a), per_b = 1 / sqrt(found.square_b);
-  Scalar* a = static_cast<Scalar*>(problem.a) + row * problem.size;
-  Scalar* b = static_cast<Scalar*>(problem.b) + row * problem.size;
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-    const double at_a = a[i], at_b = b[i];
-    const double delta = difference(at_a, at_b, per_a, per_b);
-    double of_a = -(delta + of_ranks * (at_a * per_a)) * per_a;
-    double of_b = (delta - of_ranks * (at_b * per_b)) * per_b;
-    if (undefined) of_a = of_b = kNan;
-    if ((zero && !undefined) || is_masked(problem.mask, row, i)) of_a = of_b = 0;
-    a[i] = static_cast<Scalar>(of_a);
-    b[i] = static_cast<Scalar>(of_b);
+  for (int64_t p = threadIdx.x; p < parts; p += blockDim.x) {
+    square += squares[part.row * parts + p];
   }
-  if (part == 0 && threadIdx.x == 0) {
-    store(problem.loss, row, undefined ? kNan : (found.unmasked > 1 ? of_ranks : 0));
-  }
+  write_part(problem, part, found, reduce_in_block(square, Sum()));
 }
 
 }  // namespace rank_relax::cuda

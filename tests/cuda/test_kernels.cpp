@@ -366,7 +366,7 @@ void check_spearman(int64_t size, double strength, Storage storage, std::mt19937
   Row rank_gradient;
   const double loss = expected_loss<Cdf>(a, b, rank_gradient);
   if (!(std::abs(got.loss - loss) <= error)) report(a, "loss", 0, got.loss, loss, error);
-  double largest = 1e-3, mass;
+  double largest = 0.01, mass;
   Row gradient(size);
   for (int64_t i = 0; i < size; ++i) {
     gradient[i] = expected_at<Cdf>(a, {rank_gradient}, i, 0, strength, mass);

@@ -498,6 +498,13 @@ void check_long_rows(std::mt19937& random) {
     check<Cdf>(c, Storage::kFloat32, 0, random);
     check<Cdf>(c, Storage::kFloat64, c.strength == 30 ? 2 : 1, random);
   }
+  // On a grid, in every order; far from 0 too.
+  Case grid = {"grid", random_row(20000, random), 5};
+  check<Cdf>(grid, Storage::kFloat32, 1, random);
+  check<Cdf>(grid, Storage::kFloat32, 2, random);
+  check<Cdf>(grid, Storage::kFloat64, 2, random);
+  for (double& value : grid.values) value += 1000;
+  check<Cdf>(grid, Storage::kFloat64, 0, random);
 }
 
 }  // namespace

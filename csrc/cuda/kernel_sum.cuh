@@ -213,24 +213,40 @@ __global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows,
   }
 }
 
-/// The rows that `sorted` marks, a block each, with memory of its own; see sorted_row.cuh.
+/// One row that sum_rows or make_plans has left, by a block with memory of its own.
+template <class Cdf, class Scalar>
+__device__ void sum_one_sorted(const KernelSum& problem, const SeriesTables& tables, int64_t row,
+                               char* memory) {
+  __shared__ RowPlan plan;
+  const RowStatistics found =
+      problem.order == 0   ? statistics_of<Scalar, 0>(problem, row, 0, problem.size)
+      : problem.order == 1 ? statistics_of<Scalar, 1>(problem, row, 0, problem.size)
+                           : statistics_of<Scalar, 2>(problem, row, 0, problem.size);
+  if (threadIdx.x == 0) {
+    plan = plan_of(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true);
+  }
+  __syncthreads();
+  sum_sorted_row<Cdf, Scalar>(problem, tables, plan, row, memory);
+  __syncthreads();
+}
+
+/// The rows that `sorted` marks, a block each; see sorted_row.cuh. A block looks at as many marks
+/// at a time as it has threads, so that a batch without such rows costs little more than the
+/// launch.
 template <class Cdf, class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads)
     sum_sorted(KernelSum problem, const SeriesTables* tables, const uint8_t* sorted, char* memory,
                size_t bytes_a_block) {
-  __shared__ RowPlan plan;
-  for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
-    if (!sorted[row]) continue;
-    const RowStatistics found =
-        problem.order == 0   ? statistics_of<Scalar, 0>(problem, row, 0, problem.size)
-        : problem.order == 1 ? statistics_of<Scalar, 1>(problem, row, 0, problem.size)
-                             : statistics_of<Scalar, 2>(problem, row, 0, problem.size);
-    if (threadIdx.x == 0) {
-      plan = plan_of(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true);
+  const int64_t blocks = gridDim.x;
+  for (int64_t first = blockIdx.x; first < problem.rows; first += blocks * blockDim.x) {
+    const int64_t own = first + threadIdx.x * blocks;
+    const bool marked = own < problem.rows && sorted[own] != 0;
+    if (reduce_in_block(marked ? 1.0 : 0.0, Larger()) == 0) continue;
+    for (int64_t row = first; row < problem.rows && row < first + blocks * blockDim.x;
+         row += blocks) {
+      if (sorted[row] == 0) continue;
+      sum_one_sorted<Cdf, Scalar>(problem, *tables, row, memory + blockIdx.x * bytes_a_block);
     }
-    __syncthreads();
-    sum_sorted_row<Cdf, Scalar>(problem, *tables, plan, row, memory + blockIdx.x * bytes_a_block);
-    __syncthreads();
   }
 }
 

@@ -128,7 +128,7 @@ cudaError_t sum_long_rows(const KernelSum& problem, const SeriesTables* tables,
   launches.add(clear_grids<Scalar, kOrder>, blocks, kLongThreads, rows);
   launches.add(add_moments<Scalar, kOrder, kLongThreads>, blocks, kLongThreads, problem, rows,
                tables);
-  launches.add(gather<Scalar, kOrder>, count, kLongThreads, rows, tables);
+  launches.add(gather<Scalar, kOrder>, count, kMostThreads, rows, tables);
   launches.add(translate_grids<Scalar, kOrder>, blocks, kLongThreads, problem, rows, tables);
   launches.add(evaluate_parts<Scalar, kOrder, kLongThreads>, blocks, kLongThreads, problem, rows,
                tables);

@@ -140,22 +140,27 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// Fifth, a block a row: the local series of one box from all parts, in their order, or what the
-/// far boxes of a grid count.
+/// Fifth, a block of kMostThreads a row: the local series of one box from all parts, added in an
+/// order that their number fixes, or what the far boxes of a grid count.
 template <class Scalar, int kOrder>
-__global__ void gather(LongRows<Scalar> rows, const SeriesTables* tables) {
+__global__ void __launch_bounds__(kMostThreads)
+    gather(LongRows<Scalar> rows, const SeriesTables* tables) {
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
-  __shared__ double moments[kNumbers];
+  __shared__ double of_groups[kMostThreads], moments[kNumbers];
   const int64_t row = blockIdx.x;
   const RowPlan& plan = rows.plans[row];
   if (plan.form == Form::kOneBox) {
-    for (int i = threadIdx.x; i < kNumbers; i += blockDim.x) {
-      double sum = 0;
+    const int groups = static_cast<int>(blockDim.x) / kNumbers;  // each takes every so many parts
+    double sum = 0;
 #pragma unroll 8
-      for (int64_t part = 0; part < rows.parts.count; ++part) {
-        sum += rows.moments_of(row, part, kNumbers)[i];
-      }
-      moments[i] = sum;
+    for (int64_t part = threadIdx.x / kNumbers; part < rows.parts.count; part += groups) {
+      sum += rows.moments_of(row, part, kNumbers)[threadIdx.x % kNumbers];
+    }
+    of_groups[threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.x < kNumbers) {
+      for (int group = 1; group < groups; ++group) sum += of_groups[group * kNumbers + threadIdx.x];
+      moments[threadIdx.x] = sum;
     }
     __syncthreads();
     one_box_translate<Scalar, kOrder>(*tables, plan, moments, rows.local + row * kNumbers);

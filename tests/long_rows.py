@@ -45,6 +45,12 @@ def with_outlier(n: int, generator: Generator) -> Tensor:
     return values
 
 
+def one_at_the_other_end(n: int, generator: Generator) -> Tensor:
+    values = 1 - 1e-3 * uniform(n, generator)
+    values[n // 2] = -1
+    return values
+
+
 def half_infinite(n: int, generator: Generator) -> Tensor:
     values = normal(n, generator)
     return torch.where(uniform(n, generator) < 0.5, values, torch.inf * signs(n, generator))
@@ -92,6 +98,10 @@ DISTRIBUTIONS = {
     ),
     "at both ends": Distribution(
         lambda n, g: signs(n, g) / 2 + 1e-4 * normal(n, g), (1.0, 4.0, 8.0, 12.0, 16.0, 20.0)
+    ),
+    "one at the other end": Distribution(one_at_the_other_end, (8.1, 12.0, 16.2, 17.0)),
+    "on an offset of 1e15": Distribution(
+        lambda n, g: 60 * uniform(n, g) + 1.35e15, (0.4, 1.0), per_spread=False
     ),
     "an outlier": Distribution(with_outlier, (1e-30, 1.0, 100.0), per_spread=False),
     "geometric": Distribution(geometric, (1e-30, 1e-10, 1.0, 1e10, 1e30), per_spread=False),

@@ -84,6 +84,7 @@ ROWS = [
     *rows(["normal"], SIZES, SPREADS),
     *rows([name for name in DISTRIBUTIONS if name != "normal"], (100, 2000, 12_007)),
     *rows(["uniform", "presorted", "at both ends", "ties"], [70_001], [12.0, 16.0]),
+    *rows(["one at the other end"], [70_001]),
 ]
 of_every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 in_every_form = pytest.mark.parametrize("form", FORMS)
@@ -784,3 +785,16 @@ print(extra_memory(torch.ops.rank_relax.soft_rank_backward, tensors))
         of_forward, of_backward = (int(line) / n for line in result.stdout.split())
         assert of_forward <= bytes_an_item
         assert of_backward <= bytes_an_item
+
+
+@by_both_methods
+@in_both_dtypes
+@pytest.mark.parametrize("strength", [1e300, 1.9e307, 1.79e308])
+def test_ties_stay_ties_at_the_strongest_strengths(
+    strength: float, dtype: torch.dtype, method: str
+) -> None:
+    x = torch.tensor([0.0, 1.0, 3.0], dtype=dtype).repeat_interleave(20)
+    ranks = soft_rank(x, strength, method, None)
+    expected = torch.tensor([9.5, 29.5, 49.5], dtype=dtype).repeat_interleave(20) / 59
+    torch.testing.assert_close(ranks, expected)
+    assert soft_rank_backward(torch.ones_like(x), x, strength, method, None).isfinite().all()

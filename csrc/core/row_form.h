@@ -24,6 +24,8 @@ constexpr int64_t kFewestItemsABox[] = {24, 40};  // on the average of a row
 constexpr double kWidestOneBoxOfManyItems[] = {7, 10};
 constexpr int64_t kManyItemsABox = 500;
 
+constexpr double kMostNumbersOfAGrid = 1 << 30;  // which 32 bits can address
+
 /// The form for `count` values of this scaled spread, where vectors can look up pieces or not.
 template <class Cdf>
 RowForm row_form(Precision precision, int order, int64_t count, double spread, bool looks_up) {
@@ -36,7 +38,10 @@ RowForm row_form(Precision precision, int order, int64_t count, double spread, b
                             : kWidestOneBoxOfManyItems[precision];
   if (has_one_box && spread <= widest) return RowForm::kOneBox;
   const int64_t sets = int64_t{1} << order;
-  if (items_a_box >= static_cast<double>(kFewestItemsABox[precision] * sets)) {
+  const double numbers = (spread / Cdf::box_grid[precision].width + 2) *
+                         static_cast<double>(kCellsABox[precision] * kCellTerms[precision] * sets);
+  if (items_a_box >= static_cast<double>(kFewestItemsABox[precision] * sets) &&
+      numbers < kMostNumbersOfAGrid) {
     return RowForm::kManyBoxes;
   }
   return has_one_box ? RowForm::kOneBox : RowForm::kSorted;

@@ -30,7 +30,13 @@ class DoubleCellGrid {
     width_ = scaled_width / regularization_strength;
     width_rest_ =
         std::fma(-width_, regularization_strength, scaled_width) / regularization_strength;
-    constexpr double kWhole = 1LL << 50;
+    if (std::isinf(2 * per_width_)) {  // only equal values are within reach of one another
+      per_width_ = first_ = 0;
+      anchor_ = minimum;
+      cells_ = 1;
+      return;
+    }
+    constexpr double kWhole = 1LL << 46;  // further out a position is rounded to too much of a cell
     const double farthest = std::max(std::abs(minimum), std::abs(maximum)) * per_width_;
     anchor_ = farthest < kWhole ? 0 : minimum;
     first_ = std::nearbyint((minimum - anchor_) * per_width_);
@@ -39,9 +45,10 @@ class DoubleCellGrid {
 
   int64_t cells() const { return cells_; }
 
-  /// kRow times the cells of the values from there on, and their coordinates in [-1, 1] in them.
+  /// The coordinates, in [-1, 1] or little more, of the values from there on in their cells, and
+  /// where the cells begin in an array with kRow numbers for each.
   template <int kRow>
-  [[gnu::always_inline]] V place(const Scalar* from, int32_t* rows) const {
+  [[gnu::always_inline]] V place(const Scalar* from, int32_t* offsets) const {
     W x[Wide::kParts], coordinate[Wide::kParts];
     Wide::load(from, x);
     for (int part = 0; part < Wide::kParts; ++part) {
@@ -58,7 +65,7 @@ class DoubleCellGrid {
       // Within bounds though another thread should write to the values meanwhile.
       const W cell = smaller(larger(nearest - W::broadcast(first_), W::broadcast(0)),
                              W::broadcast(static_cast<double>(cells_ - 1)));
-      (cell * W::broadcast(kRow)).store_int32(rows + part * W::kLanes);
+      (cell * W::broadcast(kRow)).store_int32(offsets + part * W::kLanes);
     }
     return Wide::narrow(coordinate);
   }
@@ -93,19 +100,19 @@ class SingleCellGrid {
 
   /// As in DoubleCellGrid.
   template <int kRow>
-  [[gnu::always_inline]] V place(const float* from, int32_t* rows) const {
+  [[gnu::always_inline]] V place(const float* from, int32_t* offsets) const {
     const V x = V::load(from);
     const V nearest = round(x * V::broadcast(per_width_));
     const V rest = exact_remainder(nearest, V::broadcast(width_), x);
     const V coordinate = exact_remainder(nearest, V::broadcast(width_rest_), rest);
     const V cell = smaller(larger(nearest - V::broadcast(first_), V::broadcast(0)),
                            V::broadcast(static_cast<float>(cells_ - 1)));
-    (cell * V::broadcast(kRow)).store_int32(rows);
+    (cell * V::broadcast(kRow)).store_int32(offsets);
     return coordinate * V::broadcast(2 * per_width_);
   }
 
  private:
-  // So far from 0 the number of a cell is rounded to less than a hundredth of one.
+  // So far from 0 the number of a cell is rounded to 1/64 of one.
   static constexpr float kMostCells = 1 << 17;
 
   float per_width_, width_, width_rest_;

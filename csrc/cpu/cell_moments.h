@@ -33,8 +33,8 @@ class CellMoments {
  public:
   static constexpr int kRow = kSets * kPowers;  // of a cell
 
-  /// Of the items in [begin, end). grid.place<kRow>(values, rows) gives a vector of coordinates and
-  /// where the cells' rows begin.
+  /// Of the items in [begin, end). grid.place<kRow>(values, offsets) gives a vector of
+  /// coordinates and where the cells begin in `moments`.
   template <class Grid>
   static void add(const Grid& grid, const float* values, const Direction<float>* directions,
                   int64_t begin, int64_t end, double* moments) {
@@ -64,12 +64,12 @@ class CellMoments {
   template <bool kWhole, class Grid>
   static void add_block(const Grid& grid, const float* values, const Direction<float>* directions,
                         Block block, int count, double* moments) {
-    int32_t cells[kBlock];
+    int32_t offsets[kBlock];
     float rows[kGroups][kBlock * kColumns];
     for (int i = 0; i < kBlock; i += V::kLanes) {
       const int vector = i / V::kLanes;
       const int64_t item = vector % kStreams * block.across + vector / kStreams * block.along;
-      const V coordinate = grid.template place<kRow>(values + item, cells + i);
+      const V coordinate = grid.template place<kRow>(values + item, offsets + i);
       const int lanes = kWhole ? V::kLanes : std::clamp(count - i, 0, V::kLanes);
       V columns[kRow];
       weighted_powers<kWhole>(coordinate, directions, block.first_item + item, lanes, columns);
@@ -82,7 +82,7 @@ class CellMoments {
         unroll<Isa, kStreams>([&](auto stream) {
           const int i = first + stream * V::kLanes;
           if (!kWhole && i + lane >= count) return;
-          double* sums = moments + cells[i + lane];
+          double* sums = moments + offsets[i + lane];
           unroll<Isa, kGroups>([&](auto group) {
             V::template add_row<kColumns>(rows[group] + (i + V::row_of(lane)) * kColumns,
                                           sums + group * kColumns);
@@ -98,7 +98,7 @@ class CellMoments {
                                                      int64_t first_item, int lanes, V* columns) {
     columns[0] = V::broadcast(1);
     unroll<Isa, kOrder>([&](auto l) {
-      const float* from = directions[l].values + first_item;
+      const float* from = directions[l].values + (lanes > 0 ? first_item : 0);
       columns[(1 << l) * kPowers] =
           direction_at(directions[l], kWhole ? V::load(from) : V::load_first(from, lanes));
     });

@@ -137,10 +137,10 @@ class ManyBoxes {
   template <class Grid>
   void add_block(const Grid& grid, const Scalar* values, int64_t first_item, int count,
                  double* moments) const {
-    int32_t cells[kBlock];
+    int32_t offsets[kBlock];
     double t[kBlock], t2[kBlock], t4[kBlock], t8[kBlock];
     for (int i = 0; i < kBlock; i += V::kLanes) {
-      const V coordinate = grid.template place<kCellRow>(values + i, cells + i);
+      const V coordinate = grid.template place<kCellRow>(values + i, offsets + i);
       const V square = coordinate * coordinate;
       coordinate.store(t + i);
       square.store(t2 + i);
@@ -149,7 +149,7 @@ class ManyBoxes {
     }
     const double* power = W::kLanes == 8 ? t8 : (W::kLanes == 4 ? t4 : t2);  // t^kLanes
     for (int i = 0; i < count; ++i) {
-      double* row = moments + cells[i];
+      double* row = moments + offsets[i];
       double weights[kSets] = {1};
       for (int l = 0; l < kOrder; ++l) weights[1 << l] = directions_[l](first_item + i);
       if constexpr (kOrder == 2) weights[3] = weights[1] * weights[2];
@@ -311,15 +311,15 @@ class ManyBoxes {
   template <class Grid>
   [[gnu::always_inline]] V sum_at(const Grid& grid, const Scalar* values,
                                   const V* directions) const {
-    int32_t cells[V::kLanes];
-    const V r = grid.template place<kCellRow>(values, cells);
+    int32_t offsets[V::kLanes];
+    const V r = grid.template place<kCellRow>(values, offsets);
     constexpr int kSetsAtOnce = kCells > 1 && kSets > 1 ? 2 : 1;
     V sums[kSets];
     unroll<Isa, kSets / kSetsAtOnce>([&](auto group) {
       constexpr int kFirst = group * kSetsAtOnce;
       V columns[kSetsAtOnce * kCellPowers];
       V::template load_columns<kSetsAtOnce * kCellPowers>(local_series() + kFirst * kCellPowers, 1,
-                                                          cells, columns);
+                                                          offsets, columns);
       unroll<Isa, kSetsAtOnce>([&](auto set) {
         const V* powers = columns + set * kCellPowers;
         V sum = powers[kCellPowers - 1];

@@ -95,7 +95,7 @@ template <class Isa, int kOrder, int kItems, class V, class Coefficients>
                                                    const Coefficients& coefficients, V* sums) {
   constexpr int kSets = weight_sets(kOrder);
   V twice[kItems], next[kItems], after_next[kItems], of_sets[kSets];
-  const auto combined = [&](auto v) __attribute__((always_inline)) {
+  const auto combined = [&](auto v) RANK_RELAX_ALWAYS_INLINE {
     V here[std::max(kOrder, 1)];
     unroll<Isa, kOrder>([&](auto l) { here[l] = at[l][v]; });
     return combine<kOrder>(of_sets, here);
@@ -141,22 +141,25 @@ class BoxCells {
   BoxCells(float center, float scale, float shift)
       : center_(center),
         scale_(static_cast<float>(scale * kBoxCellsPerUnit)),
+        scale_rest_(static_cast<float>(scale * kBoxCellsPerUnit - scale_)),
         shift_(static_cast<float>(shift * kBoxCellsPerUnit)) {}
 
   template <int kRow>
-  [[gnu::always_inline]] V place(const float* from, int32_t* rows) const {
+  [[gnu::always_inline]] V place(const float* from, int32_t* offsets) const {
     constexpr float kMiddle = (kBoxCells - 1) / 2;
     const V offset = V::load(from) - V::broadcast(center_);
     const V scale = V::broadcast(scale_), shift = V::broadcast(shift_);
     const V nearest = round(multiply_subtract(offset, scale, shift));
     const V cell = smaller(larger(nearest + V::broadcast(kMiddle), V::broadcast(0)),
                            V::broadcast(kBoxCells - 1));
-    (cell * V::broadcast(kRow)).store_int32(rows);
-    return (multiply_subtract(offset, scale, nearest) - shift) * V::broadcast(2);
+    (cell * V::broadcast(kRow)).store_int32(offsets);
+    const V rest =
+        multiply_add(offset, V::broadcast(scale_rest_), multiply_subtract(offset, scale, nearest));
+    return (rest - shift) * V::broadcast(2);
   }
 
  private:
-  float center_, scale_, shift_;
+  float center_, scale_, scale_rest_, shift_;
 };
 
 /// The kernel sum of a narrow row as one series over its whole spread, O(terms) an item:
@@ -181,7 +184,7 @@ class OneBox {
   static constexpr int64_t kFewestItemsForPieces = 256;
 
   // With fewer items, fewer terms or more sets the sums of T_l take less time than those of cells.
-  static constexpr bool kHasCells = V::kFuses && sizeof(Scalar) == 4 && kOrder == 0;
+  static constexpr bool kHasCells = V::kLooksUp && kOrder == 0;
   static constexpr int64_t kFewestItemsForCells = 1 << 16;
   static constexpr int kFewestTermsForCells = 28;
 
@@ -412,7 +415,7 @@ class OneBox {
     });
     combined_series<Isa, kOrder, kVectors>(
         series_.terms, t, at,
-        [&](int k, V* coefficients) __attribute__((always_inline)) {
+        [&](int k, V* coefficients) RANK_RELAX_ALWAYS_INLINE {
           unroll<Isa, kSets>([&](auto set) { coefficients[set] = V::broadcast(local_[set][k]); });
         },
         sums);
@@ -437,14 +440,19 @@ class OneBox {
     V tables[kMostTables];  // at hand in registers
     unroll<Isa, kMostTables>([&](auto i) { tables[i] = polynomials_[i]; });
     const V center = V::broadcast(center_);
-    const V scale = V::broadcast(static_cast<Scalar>(scale_ * kPiecesPerUnit));
-    const V middle =
-        V::broadcast(static_cast<Scalar>((kPieces - 1) / 2.0 - shift_ * kPiecesPerUnit));
+    // In two parts, or else targets would lie in another box than the sources, by a rounding.
+    const double exact_scale = scale_ * kPiecesPerUnit;
+    const V scale = V::broadcast(static_cast<Scalar>(exact_scale));
+    const V scale_rest =
+        V::broadcast(static_cast<Scalar>(exact_scale - static_cast<Scalar>(exact_scale)));
+    const V middle = V::broadcast(static_cast<Scalar>((kPieces - 1) / 2.0));
+    const V shift = V::broadcast(static_cast<Scalar>(shift_ * kPiecesPerUnit));
     for (int64_t i = begin; i < end; i += V::kLanes) {
       const int count = static_cast<int>(std::min<int64_t>(end - i, V::kLanes));
-      const V position = multiply_add(load(row_.values + i, count) - center, scale, middle);
-      const V piece = round(position);
-      const V rest = position - piece;
+      const V offset = load(row_.values + i, count) - center;
+      const V piece = round(multiply_add(offset, scale, middle - shift));
+      const V from_piece = multiply_subtract(offset, scale, piece - middle);
+      const V rest = multiply_add(offset, scale_rest, from_piece) - shift;
       const V s = rest + rest;
       V sums[kSets];
       unroll<Isa, kSets>([&](auto set) {

@@ -240,7 +240,7 @@ class RowsAbreast {
     V sums[kItems];
     combined_series<Isa, kOrder, kItems>(
         terms, t, at,
-        [&](int k, V* coefficients) __attribute__((always_inline)) {
+        [&](int k, V* coefficients) RANK_RELAX_ALWAYS_INLINE {
           unroll<Isa, kSets>([&](auto set) { coefficients[set] = local[set][k]; });
         },
         sums);

@@ -3,6 +3,13 @@
 #include <type_traits>
 #include <utility>
 
+// After the parameters of a lambda, where [[gnu::always_inline]] has no place.
+#if defined(__GNUC__)
+#define RANK_RELAX_ALWAYS_INLINE __attribute__((always_inline))
+#else
+#define RANK_RELAX_ALWAYS_INLINE
+#endif
+
 namespace rank_relax::cpu {
 
 template <class Function, int... kIndices>

@@ -10,12 +10,12 @@ namespace rank_relax::cpu {
 #if defined(__GNUC__)
 /// 16 bytes that the compiler has operators for, and a register on every machine we know.
 template <class Scalar>
-struct Lanes {
+struct SixteenBytes {
   typedef Scalar Type __attribute__((vector_size(16)));
 };
 #else
 template <class Scalar>
-struct Lanes {
+struct SixteenBytes {
   static constexpr int kCount = 16 / sizeof(Scalar);
   struct Type {
     Scalar lane[kCount];
@@ -50,7 +50,7 @@ struct Vector {
   static constexpr int kRegisters = 16;
   static constexpr bool kLooksUp = false;  // there is a look_up
   static constexpr bool kFuses = false;    // multiplies and adds with one rounding, and fast
-  typename Lanes<Scalar>::Type lane;
+  typename SixteenBytes<Scalar>::Type lane;
 
   template <class Function>
   static Vector each(const Function& function) {

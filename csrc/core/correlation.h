@@ -25,4 +25,21 @@ RANK_RELAX_HOST_DEVICE inline double correlation_strength(double regularization_
   return regularization_strength < wanted ? wanted : regularization_strength;
 }
 
+/// The difference of two unit vectors, b/|b| - a/|a|, item by item, given 1/|a| and 1/|b|. Where a
+/// and b have about the same length nothing cancels as they become equal; where they have not, b
+/// is not lost beside a.
+struct UnitDifference {
+  double per_b, shared, turn;
+
+  RANK_RELAX_HOST_DEVICE UnitDifference(double per_a, double per_b) : per_b(per_b) {
+    const bool alike = per_a <= 2 * per_b && per_b <= 2 * per_a;
+    shared = alike ? 1 : 0;
+    turn = alike ? per_b - per_a : -per_a;
+  }
+
+  RANK_RELAX_HOST_DEVICE double operator()(double a, double b) const {
+    return (b - shared * a) * per_b + turn * a;
+  }
+};
+
 }  // namespace rank_relax

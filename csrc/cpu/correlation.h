@@ -36,10 +36,12 @@ class Correlation {
       return 1;
     }
     const double per_a = 1 / std::sqrt(norms.first), per_b = 1 / std::sqrt(norms.second);
+    const UnitDifference unit_difference(per_a, per_b);
     const Squares difference =
         sum_over_parts(a, b, count, parallel_for, [=](W at_a, W at_b, W& first, W&) {
-          const W turned = at_a * W::broadcast(per_b - per_a);
-          const W delta = multiply_add(at_b - at_a, W::broadcast(per_b), turned);
+          const W rest = at_b - W::broadcast(unit_difference.shared) * at_a;
+          const W turned = at_a * W::broadcast(unit_difference.turn);
+          const W delta = multiply_add(rest, W::broadcast(per_b), turned);
           first = multiply_add(delta, delta, first);
         });
     const double loss = std::min(difference.first / 2, 2.0);
@@ -100,9 +102,10 @@ class Correlation {
 
   static void write_gradients(Scalar* a, Scalar* b, int64_t begin, int64_t end, double per_a,
                               double per_b, double loss) {
+    const UnitDifference unit_difference(per_a, per_b);
     for (int64_t i = begin; i < end; ++i) {
       const double at_a = a[i], at_b = b[i];
-      const double delta = (at_b - at_a) * per_b + at_a * (per_b - per_a);
+      const double delta = unit_difference(at_a, at_b);
       a[i] = static_cast<Scalar>(-(delta + loss * (at_a * per_a)) * per_a);
       b[i] = static_cast<Scalar>((delta - loss * (at_b * per_b)) * per_b);
     }

@@ -67,20 +67,16 @@ __device__ Norms norms_of_part(const Correlation& problem, const RowPart<Scalar>
   return sum_in_block(found);
 }
 
-/// δ at an item.
-__device__ inline double difference(double a, double b, double per_a, double per_b) {
-  return (b - a) * per_b + a * (per_b - per_a);
-}
-
 /// Second step: |δ|² of the part.
 template <class Scalar>
 __device__ double square_of_part(const Correlation& problem, const RowPart<Scalar>& at,
                                  const Norms& norms) {
   const double per_a = 1 / sqrt(norms.square_a), per_b = 1 / sqrt(norms.square_b);
+  const UnitDifference unit_difference(per_a, per_b);
   double square = 0;
   for (int64_t i = at.begin + threadIdx.x; i < at.end; i += blockDim.x) {
     if (is_masked(problem.mask, at.row, i)) continue;
-    const double delta = difference(at.a[i], at.b[i], per_a, per_b);
+    const double delta = unit_difference(at.a[i], at.b[i]);
     square += delta * delta;
   }
   return reduce_in_block(square, Sum());
@@ -94,9 +90,10 @@ __device__ void write_part(const Correlation& problem, const RowPart<Scalar>& at
   const bool undefined = norms.undefined > 0;
   const double loss = norms.vanish() ? 1 : (square / 2 < 2 ? square / 2 : 2);
   const double per_a = 1 / sqrt(norms.square_a), per_b = 1 / sqrt(norms.square_b);
+  const UnitDifference unit_difference(per_a, per_b);
   for (int64_t i = at.begin + threadIdx.x; i < at.end; i += blockDim.x) {
     const double a = at.a[i], b = at.b[i];
-    const double delta = difference(a, b, per_a, per_b);
+    const double delta = unit_difference(a, b);
     double of_a = -(delta + loss * (a * per_a)) * per_a;
     double of_b = (delta - loss * (b * per_b)) * per_b;
     if (undefined) of_a = of_b = kNan;

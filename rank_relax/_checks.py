@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from rank_relax._strength import DTYPES
+
 
 def check_tensor(function: str, name: str, value: object) -> None:
     """Raises the TypeError for an argument that is not a tensor at all."""
@@ -9,6 +11,22 @@ def check_tensor(function: str, name: str, value: object) -> None:
         raise TypeError(
             f"{function}: {name} must be a torch.Tensor, got {type(value).__name__}; "
             f"convert it with torch.as_tensor({name})"
+        )
+
+
+def check_scores(function: str, name: str, value: object) -> None:
+    """Raises the operators' errors for scores, where they would call them by another name."""
+    check_tensor(function, name, value)
+    assert isinstance(value, Tensor)
+    if value.dtype not in DTYPES:
+        raise TypeError(
+            f"{function}: {name} must be float64, float32, bfloat16 or float16, got {value.dtype}; "
+            f"convert it, with {name}.float() for example"
+        )
+    if value.dim() == 0:
+        raise ValueError(
+            f"{function}: {name} must have at least one dimension, the last of which is ranked, "
+            "got a 0-dim tensor"
         )
 
 

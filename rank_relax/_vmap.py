@@ -14,6 +14,7 @@ OPERATORS = {
     "_soft_rank_derivative": 1,
     "_permutahedron_rank_forward": 0,
     "_permutahedron_rank_derivative": 1,
+    "_rank_from_one": 0,
     "soft_sort": 0,
     "_soft_sort_forward": 0,
     "_soft_sort_backward": 1,

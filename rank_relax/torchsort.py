@@ -10,7 +10,7 @@ right.
 import torch
 from torch import Tensor
 
-from rank_relax._checks import check_choice, check_tensor
+from rank_relax._checks import check_choice, check_scores
 from rank_relax._scores import result_dtype
 from rank_relax._strength import NUMBERS
 
@@ -101,13 +101,28 @@ def soft_sort(
 
 def _inverse(function: str, values: object, regularization: object, strength: float) -> float:
     """1/ε, after the checks of what the operators would not see or would name otherwise."""
-    check_tensor(function, "values", values)
+    check_scores(function, "values", values)
     check_choice(function, "regularization", regularization, REGULARIZATIONS)
     if isinstance(strength, bool) or not isinstance(strength, NUMBERS):
         raise TypeError(f"{function}: regularization_strength must be a float, got {strength!r}")
-    if not 0 < strength < float("inf") or not 1 / strength < float("inf"):
+    inverse = _reciprocal(strength)
+    if inverse is None:
         raise ValueError(
-            f"{function}: regularization_strength must be positive and finite, got {strength}; "
-            "larger is softer"
+            f"{function}: regularization_strength must be positive and finite, and so must its "
+            f"inverse, got {strength}; larger is softer"
         )
-    return 1 / strength
+    return inverse
+
+
+def _reciprocal(strength: float) -> float | None:
+    """1/ε in double precision, None unless both are positive and finite."""
+    infinity = float("inf")
+    if not 0 < strength < infinity:
+        return None
+    if not isinstance(strength, (torch.SymFloat, torch.SymInt)):
+        try:
+            strength = float(strength)  # of NumPy's halves, and of any integer
+        except OverflowError:
+            return None
+    inverse = 1 / strength
+    return inverse if 0 < inverse < infinity else None

@@ -250,8 +250,9 @@ def test_every_operator_checks_its_strength_and_its_method(
 ) -> None:
     arguments = operator.arguments(operator.example((3, 4)), Setting())
     name = "method" if setting.method == "none" else "regularization_strength"
+    method = setting.method if name == "method" else arguments[-2]
     with pytest.raises(ValueError, match=name):
-        operator.overload(*arguments[:-3], *setting)
+        operator.overload(*arguments[:-3], setting.regularization_strength, method, None)
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 16, 17, 64, 1000])

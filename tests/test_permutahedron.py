@@ -284,3 +284,63 @@ def test_masked_items_sort_to_the_end(n: int, method: str) -> None:
         kept = x[row][mask[row]]
         assert torch.equal(values[row][: len(kept)], OPS.soft_sort(kept, 0.7, method))
         assert (values[row][len(kept) :] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("method", ["l2", "kl", "sigmoid", "gaussian"])
+@pytest.mark.parametrize("scale", [1e-3, 1e-8, 1e-13, 1e-17, 1e-25])
+def test_a_loss_is_the_same_from_both_sides_however_narrow_one_is(
+    method: str, scale: float, dtype: torch.dtype
+) -> None:
+    """A narrow list's ranks are a straight line: those of the same list, a little less narrow."""
+    wide = torch.tensor([0.3, 0.9, 0.0], dtype=dtype, requires_grad=True)
+    narrow = torch.tensor([1.0, 2.0, 4.0], dtype=dtype) * scale
+    rank = rank_relax.soft_rank(wide.detach().double(), method=method)
+    line = rank_relax.soft_rank(torch.tensor([1.0, 2.0, 4.0]).double(), 1e-5, method=method)
+    near = rank_relax.soft_rank(narrow.double(), method=method) if scale > 1e-4 else line
+    exact = 1 - torch.corrcoef(torch.stack([rank, near]))[0, 1]
+    one = rank_relax.spearman_loss(wide, narrow, method=method)
+    other = rank_relax.spearman_loss(narrow, wide, method=method)
+    # A line is a limit, and torch.corrcoef of ranks that differ by 1e-4 loses digits.
+    tolerance = 3e-5 if scale <= 1e-4 else max(1e-11, 10 * torch.finfo(dtype).eps)
+    assert abs(float(one.detach()) - float(exact)) <= tolerance
+    assert abs(float(one.detach()) - float(other.detach())) <= 10 * torch.finfo(dtype).eps
+    (gradient,) = torch.autograd.grad(one, wide)
+    (swapped,) = torch.autograd.grad(other, wide)
+    assert (gradient - swapped).abs().max() <= 10 * torch.finfo(dtype).eps
+    assert gradient.abs().max() > 0.01
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-9, 1e-15, 1e-75])
+def test_soft_sorted_values_keep_their_precision_however_small(scale: float) -> None:
+    """By kl they are not linear in the values' scale, but for small ones in the limit."""
+    x = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    values = OPS.soft_sort(x * scale, scale, "kl") / scale
+    if scale < 1e-4:
+        assert (
+            values - torch.tensor([5.0, 8.0, 11.0]).double() / 3
+        ).abs().max() <= 3 * scale + 1e-14
+    gaps = values.diff()
+    assert (gaps <= 1 + 1e-14).all()
+
+
+def test_soft_sorted_values_near_the_largest_numbers_close_their_gaps() -> None:
+    x = torch.tensor([-1.7e308, -0.6e308, 1.7e308], dtype=torch.float64)
+    strength = 0.95e308
+    values = OPS.soft_sort(x, strength, "kl")
+    assert (values / strength).diff().max() <= 1 + 1e-14
+
+
+@METHODS
+def test_a_permutation_that_repeats_an_item_is_refused(method: str) -> None:
+    x = torch.randn(2, 6)
+    _, permutation, blocks = OPS._soft_sort_forward(x, 1.0, method, None)
+    with pytest.raises(ValueError, match="permutation must be what the forward returned"):
+        OPS._soft_sort_backward(x, x, torch.zeros_like(permutation), blocks, 1.0, method, None)
+
+
+@METHODS
+def test_errors_name_the_operator_that_was_called(method: str) -> None:
+    for x in (torch.randn(3), torch.randn(3, requires_grad=True)):
+        with pytest.raises(ValueError, match=r"^soft_rank: regularization_strength"):
+            OPS.soft_rank(x, 0.0, method)

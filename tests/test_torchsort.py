@@ -215,12 +215,16 @@ def test_they_compile_and_vmap(function: Any) -> None:
             value_and_gradient(graph, x, regularization, 0.5), expected, strict=True
         ):
             assert torch.equal(actual, exact)
-        batched = torch.func.vmap(lambda row, r=regularization: function(row, r, 0.5), 1)(x)
+        torch._C._functorch._set_vmap_fallback_enabled(False)
+        try:
+            batched = torch.func.vmap(lambda row, r=regularization: function(row, r, 0.5), 1)(x)
+        finally:
+            torch._C._functorch._set_vmap_fallback_enabled(True)
         assert torch.equal(batched, expected[0].movedim(1, 0))
 
 
 @FUNCTIONS
-@pytest.mark.parametrize("strength", [0.0, -1.0, NAN, INF, 1e-320])
+@pytest.mark.parametrize("strength", [0.0, -1.0, NAN, INF, 1e-320, 10**400])
 def test_a_strength_without_an_inverse_is_a_value_error(function: Any, strength: float) -> None:
     with pytest.raises(ValueError, match=r"regularization_strength.*softer"):
         function(torch.randn(2, 3), "l2", strength)

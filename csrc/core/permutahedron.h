@@ -61,9 +61,11 @@ struct L2 {
     return true;
   }
 
+  static constexpr double kValueSumOfOne = 0;
+
   /// For sorted values: mean(x) - α mean(k) must not grow. Both arguments are shrunk.
   static bool join_values(IsotonicBlock& below, const IsotonicBlock& above, double difference,
-                          double strength) {
+                          double strength, double) {
     const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
     if (!(m * n * (difference - strength * (m + n) / 2) + (above.sum * m - below.sum * n) >= 0)) {
       return false;
@@ -74,6 +76,7 @@ struct L2 {
   }
 
   static double shrinkage(double spread) { return rank_relax::shrinkage(spread); }
+  static double join_unit(double) { return 1; }
   static double value_coordinate(double difference) { return difference; }
 
   /// value_0 less the first of the values.
@@ -109,25 +112,42 @@ struct Kl {
     return true;
   }
 
-  /// For sorted values: log Σ e^-αk - log Σ e^-x must not grow, with k counted from the row's
-  /// start.
+  // Sums for sorted values are of e^-d - 1, not of e^-d: values close together, in units of 1,
+  // keep their relative precision.
+  static constexpr double kValueSumOfOne = 0;
+
+  /// For sorted values: log mean(e^-αk) - log mean(e^-x) must not grow, with k counted from the
+  /// row's start. `difference` and `strength` are in a `unit` in which they don't overflow.
   static bool join_values(IsotonicBlock& below, const IsotonicBlock& above, double difference,
-                          double strength) {
+                          double strength, double unit) {
     const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
-    const double places = std::expm1(-strength * n) / std::expm1(-strength * m);
-    const double growth = std::log(places * (below.sum / above.sum));
-    if (!(difference - strength * m + growth >= 0)) return false;
-    below.sum += above.sum * std::exp(-difference);
+    const double of_values = std::log1p(below.sum / m) - std::log1p(above.sum / n);
+    const double of_places =
+        log_mean_of_places(n, strength / unit) - log_mean_of_places(m, strength / unit);
+    if (!(difference - strength * m + unit * (of_values + of_places) >= 0)) return false;
+    const double grown = std::expm1(-difference / unit);
+    below.sum += above.sum * (1 + grown) + n * grown;
     below.size += above.size;
     return true;
   }
 
+  /// log mean(e^-αk) over k = 0..m-1: log((1 - e^-αm) / (m (1 - e^-α))), of which little is left
+  /// if αm is small.
+  static double log_mean_of_places(double m, double strength) {
+    const double width = strength * m;
+    if (width > 0.03) return std::log(std::expm1(-width) / std::expm1(-strength) / m);
+    const double square = strength * strength, m2 = m * m;
+    const double bent =
+        (m2 - 1) / 24 - square * ((m2 * m2 - 1) / 2880 - square * (m2 * m2 * m2 - 1) / 181440);
+    return -strength * (m - 1) / 2 + square * bent;
+  }
+
   static double shrinkage(double) { return 1; }
-  static double value_coordinate(double difference) { return std::exp(-difference); }
+  static double join_unit(double spread) { return spread > 0x1p900 ? 0x1p-3 : 1; }
+  static double value_coordinate(double difference) { return std::expm1(-difference); }
 
   static double first_value(const IsotonicBlock& block, double mean, double strength) {
-    const double m = static_cast<double>(block.size);
-    return std::log(std::expm1(-strength * m) / (std::expm1(-strength) * m * mean));
+    return log_mean_of_places(static_cast<double>(block.size), strength) - std::log1p(mean);
   }
 
   static double weight(double difference) { return std::exp(-difference); }

@@ -83,11 +83,13 @@ class PermutahedronRow {
     for (int64_t i = 0; i < finite_; ++i) permutation[begin + i] = place(i);
     const double shrink = Projection::shrinkage(spread());
     const double strength = regularization_strength * shrink, unit = unit_ * shrink;
+    const double join_unit = Projection::join_unit(spread());
     const auto join = [=](IsotonicBlock& below, const IsotonicBlock& above, double difference) {
-      return Projection::join_values(below, above, difference * unit, strength);
+      return Projection::join_values(below, above, difference * (unit * join_unit),
+                                     strength * join_unit, join_unit);
     };
-    const int64_t number = pool_adjacent_violators(sorted_.data(), finite_, Projection::kSumOfOne,
-                                                   join, blocks_.data());
+    const int64_t number = pool_adjacent_violators(
+        sorted_.data(), finite_, Projection::kValueSumOfOne, join, blocks_.data());
     for (int64_t b = 0; b < number; ++b) {
       const IsotonicBlock& block = blocks_.data()[b];
       values_of_block<Projection>(block, strength, shrink, output + begin + block.begin);
@@ -226,9 +228,11 @@ class PermutahedronRow {
     };
     const double mean = lane_sum(block.size, coordinate) / static_cast<double>(block.size);
     const double first_value = Projection::first_value(block, mean, strength);
+    // Values don't overflow, but the places may.
+    const double half = std::isinf(strength * static_cast<double>(block.size - 1)) ? 0.5 : 1;
     for (int64_t k = 0; k < block.size; ++k) {
-      const double above_first = first_value + strength * static_cast<double>(k);
-      values[k] = static_cast<Scalar>((first * unit + above_first) / shrink);
+      const double above_first = half * first_value + half * strength * static_cast<double>(k);
+      values[k] = static_cast<Scalar>((half * first * unit + above_first) / (half * shrink));
     }
   }
 

@@ -69,8 +69,8 @@ void check_directions(const char* op, at::TensorList directions, const at::Tenso
                       const Options& options) {
   const auto most = static_cast<size_t>(max_order(options.method));
   TORCH_CHECK_VALUE(directions.size() <= most, op, ": directions must be at most ", most,
-                    " tensors (derivatives of a higher order are not provided), got ",
-                    directions.size());
+                    " tensors (method '", options.method,
+                    "' has no derivatives of a higher order), got ", directions.size());
   for (const at::Tensor& direction : directions) {
     check_matches(op, "directions", direction, "input", input);
   }
@@ -123,10 +123,8 @@ void check_soft_rank_derivative(at::TensorList directions, const at::Tensor& inp
 }
 
 void check_permutahedron_rank_forward(const at::Tensor& input, const Options& options) {
-  constexpr const char* op = "_permutahedron_rank_forward";
-  check_values(op, "input", input);
-  check_options(op, "input", input, options);
-  check_projection(op, options);
+  check_projection("_permutahedron_rank_forward", options);
+  check_soft_rank(input, options);  // which calls it where a gradient is wanted
 }
 
 void check_permutahedron_rank_derivative(at::TensorList directions, const at::Tensor& input,
@@ -141,8 +139,8 @@ void check_permutahedron_rank_derivative(at::TensorList directions, const at::Te
 
 void check_soft_sort(const at::Tensor& input, const Options& options) {
   check_values("soft_sort", "input", input);
-  check_options("soft_sort", "input", input, options);
   check_projection("soft_sort", options);
+  check_options("soft_sort", "input", input, options);
 }
 
 void check_soft_sort_product(const char* op, const char* name, const at::Tensor& vector,
@@ -150,8 +148,8 @@ void check_soft_sort_product(const char* op, const char* name, const at::Tensor&
                              const at::Tensor& blocks, const Options& options) {
   check_values(op, "input", input);
   check_matches(op, name, vector, "input", input);
-  check_options(op, "input", input, options);
   check_projection(op, options);
+  check_options(op, "input", input, options);
   check_indices(op, "permutation", permutation, at::kLong, input);
   check_indices(op, "blocks", blocks, at::kInt, input);
 }

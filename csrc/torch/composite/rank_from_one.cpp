@@ -15,6 +15,9 @@ namespace {
 at::Tensor rank_from_one(const at::Tensor& input, double regularization_strength,
                          std::string_view method) {
   check_values("soft_rank", "input", input);
+  TORCH_CHECK_TYPE(!at::isReducedFloatingType(input.scalar_type()),
+                   "_rank_from_one: input must be float64 or float32, got ", input.scalar_type(),
+                   "; halves don't hold counts, so convert it with input.float()");
   const std::optional<at::Tensor> no_mask;
   const at::Tensor rank = operators::soft_rank()(input, {regularization_strength, method, no_mask});
   const at::Tensor nan_items =

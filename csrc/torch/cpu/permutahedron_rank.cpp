@@ -48,6 +48,7 @@ at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at
   check_permutahedron_rank_derivative(directions, input, blocks,
                                       {regularization_strength, method, mask});
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
+  check_blocks_fit(input, method);
   const at::Tensor dense_blocks = blocks.contiguous();
   check_blocks(dense_blocks);
   const at::Tensor values = at_least_float32(input);

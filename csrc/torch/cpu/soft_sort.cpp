@@ -2,8 +2,9 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include <algorithm>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "cpu/permutahedron.h"
 #include "torch/checks.h"
@@ -31,19 +32,23 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> soft_sort_forward_cpu(
   return {sorted.to(input.scalar_type()), permutation, blocks};
 }
 
-/// The kernel uses it as indices.
+/// The kernel uses it as indices, and every item of a row must have its turn.
 void check_permutation(const char* op, const at::Tensor& permutation) {
   const int64_t* data = permutation.const_data_ptr<int64_t>();
-  const int64_t size = permutation.size(-1);
-  TORCH_CHECK_VALUE(std::all_of(data, data + permutation.numel(),
-                                [=](int64_t item) { return 0 <= item && item < size; }),
-                    op, ": permutation must be what the forward returned");
+  const int64_t size = permutation.size(-1), count = permutation.numel();
+  std::vector<int64_t> last_row(size, -1);  // that had the item
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t item = data[i], row = i / size;
+    const bool first_time = 0 <= item && item < size && std::exchange(last_row[item], row) != row;
+    TORCH_CHECK_VALUE(first_time, op, ": permutation must be what the forward returned");
+  }
 }
 
 at::Tensor product(const char* op, const at::Tensor& vector, const at::Tensor& input,
                    const at::Tensor& permutation, const at::Tensor& blocks, bool transposed,
                    const Options& options) {
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
+  check_blocks_fit(input, options.method);
   const at::Tensor dense_permutation = permutation.contiguous();
   check_permutation(op, dense_permutation);
   const at::Tensor values = at_least_float32(input);

@@ -119,7 +119,8 @@ def choose_architectures() -> None:
     import torch
 
     if torch.cuda.device_count() == 0:
-        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", CUDA_ARCHITECTURES)
+        given = os.environ.get("TORCH_CUDA_ARCH_LIST")
+        os.environ["TORCH_CUDA_ARCH_LIST"] = given or CUDA_ARCHITECTURES
 
 
 def record_build(library: Path, torch_version: str, cuda_version: str | None) -> None:

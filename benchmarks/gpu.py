@@ -19,6 +19,7 @@ import itertools
 import json
 import math
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -229,13 +230,15 @@ def measure_loss(shape: Shape) -> Iterator[Entry]:
 
 
 def surroundings() -> dict[str, str | None]:
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, text=True, capture_output=True
-    )
+    describe = ["git", "describe", "--always", "--dirty"]
+    commit = "unknown"
+    if shutil.which("git") is not None:
+        described = subprocess.run(describe, cwd=REPOSITORY, text=True, capture_output=True)
+        commit = described.stdout.strip() or commit
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": torch.cuda.get_device_name(),
-        "commit": commit.stdout.strip(),
+        "commit": commit,
         "rank_relax": metadata.version("rank_relax"),
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda,
@@ -286,13 +289,15 @@ def main() -> None:
         *(measure_ranks(shape, strength) for shape in shapes for strength in STRENGTHS),
         *(measure_loss(shape) for shape in LOSS_SHAPES),
     )
+    where = surroundings()
     for entry in settings:
         print(entry.line(), flush=True)
         entries.append(entry)
+        if not arguments.quick:  # at once: what was measured stays, whatever comes
+            results = {**where, "entries": [asdict(entry) for entry in entries]}
+            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     if arguments.quick:
         return
-    results = {**surroundings(), "entries": [asdict(entry) for entry in entries]}
-    arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     if not arguments.no_plot:
         draw(entries, PICTURE)
 

@@ -53,6 +53,7 @@ class Operator:
     vjp_error_bound: Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]
     flat_in: tuple[str, ...] = ()  # the tensors whose gradient is zero but for jumps
     kernels: int = 1  # that a call makes, those that find its arguments included
+    has_cuda: bool = True  # where there is a GPU and the library was compiled for it
 
     @property
     def overload(self) -> Any:
@@ -227,11 +228,16 @@ def derivative_operator(order: int) -> Operator:
     )
 
 
+def methods_on(device: str) -> tuple[str, ...]:
+    return ALL_METHODS if device == "cpu" else METHODS
+
+
 def by_projection(operator: Operator, method: str) -> Operator:
     """The operator with this method, whatever the setting's."""
     return replace(
         operator,
         name=f"{operator.name}[{method}]",
+        has_cuda=False,
         arguments=lambda tensors, setting: operator.arguments(
             tensors, setting._replace(method=method)
         ),

@@ -204,8 +204,9 @@ __global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows,
   if (threadIdx.x == 0) plan = rows.plans[row];
   __syncthreads();
   if (plan.form == Form::kOneBox) {
-    for (int i = threadIdx.x; i < kNumbers; i += blockDim.x) {
-      local[i] = rows.local[row * kNumbers + i];
+    for (int i = threadIdx.x; i < kSets<kOrder> * plan.terms; i += blockDim.x) {
+      const int at = i / plan.terms * kSetTerms + i % plan.terms;
+      local[at] = rows.local[row * kNumbers + at];
     }
     __syncthreads();
     one_box_evaluate<Scalar, kOrder>(problem, plan, tables->half_width[plan.which], row, begin, end,

@@ -167,7 +167,7 @@ __device__ inline double scaled_spread(const RowPlan& plan) {
 /// What does not depend on the form.
 __device__ inline RowPlan plan_of(const KernelSum& problem, const RowStatistics& found,
                                   double factor, bool with_directions) {
-  RowPlan plan;
+  RowPlan plan{};
   plan.form = Form::kDone;
   plan.finite = found.finite;
   plan.below = found.below;

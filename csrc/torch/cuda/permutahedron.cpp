@@ -1,0 +1,27 @@
+#include <ATen/core/stack.h>
+#include <c10/util/Exception.h>
+#include <torch/library.h>
+
+#include "core/smooth_cdf.h"
+
+namespace rank_relax {
+namespace {
+
+/// Says so in one sentence; the dispatcher would list its backends.
+void has_no_cuda_kernel(const c10::OperatorHandle& op, torch::jit::Stack*) {
+  TORCH_CHECK_NOT_IMPLEMENTED(false, op.schema().name(),
+                              " has no CUDA kernel yet: move the tensors to the CPU, or use one of "
+                              "the methods ",
+                              SmoothCdfs::names());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
+  for (const char* name : {"_permutahedron_rank_forward", "_permutahedron_rank_derivative",
+                           "_soft_sort_forward", "_soft_sort_backward", "_soft_sort_tangent"}) {
+    library.impl(name, torch::CppFunction::makeFromBoxedFunction<&has_no_cuda_kernel>());
+  }
+}
+
+}  // namespace rank_relax

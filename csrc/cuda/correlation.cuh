@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/correlation.h"
 #include "cuda/block.cuh"
 #include "cuda/spearman_loss.h"
 

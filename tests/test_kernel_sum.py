@@ -48,6 +48,7 @@ SHARED_BY_THREADS = {
     "longest, wide": (300_007, 1e12),
 }
 INSTRUCTION_SET = "RANK_RELAX_INSTRUCTION_SET"
+TELLS_ITS_PEAK = os.access("/proc/self/clear_refs", os.W_OK)
 
 soft_rank = torch.ops.rank_relax.soft_rank
 soft_rank_backward = torch.ops.rank_relax.soft_rank_backward
@@ -709,9 +710,9 @@ class TestInstructionSets:
         self, name: str, runs: dict[str, subprocess.Popen[str]]
     ) -> None:
         if name == IN_USE:
-            pytest.skip("this very process uses it")
+            pytest.skip(reason="the rest of this file runs with it, in this very process")
         if name not in runs:
-            pytest.skip(f"this machine lacks {name}")
+            pytest.skip(reason=f"the processor of this machine does not have {name}")
         output, _ = runs[name].communicate()
         assert runs[name].returncode == 0, output[-5000:]
 
@@ -736,9 +737,7 @@ except ValueError as error:
 # Memory
 
 
-@pytest.mark.skipif(
-    not os.access("/proc/self/clear_refs", os.W_OK), reason="Linux tells the peak of its memory"
-)
+@pytest.mark.skipif(not TELLS_ITS_PEAK, reason="only Linux tells a process the peak of its memory")
 class TestMemory:
     program = """
 import ctypes, sys

@@ -14,7 +14,7 @@ constexpr int64_t kFewestItemsOfLong = 16384;  // rows that several blocks share
 constexpr int kLongThreads = 256;
 constexpr int64_t kPartItems = 8 * kLongThreads, kMostParts = 1024;
 constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
-constexpr int64_t kMostSortingBlocks = 528;  // four on each multiprocessor of an H200
+constexpr int64_t kMostSortingBlocks = 528;  // each has working memory for a row
 
 /// Gives out parts of one piece of memory, each at a multiple of 256 bytes.
 class Memory {

@@ -273,7 +273,7 @@ def sort_product_bound(kind: str, dtype: torch.dtype, *vectors: Tensor) -> Tenso
 
 def sorting_of(input: Tensor, setting: Setting) -> tuple[Tensor, Tensor]:
     """The permutation and the blocks, as blocks_of."""
-    forward = torch.ops.rank_relax._soft_sort_forward
+    forward = torch.ops.rank_relax._permutahedron_sort_forward
     _, permutation, blocks = forward(input.detach(), *setting)
     return permutation, blocks
 
@@ -359,11 +359,11 @@ SOFT_SORT = Operator(
         sort_product_bound("sum", dtype, cotangent)
     ],
 )
-SOFT_SORT_BACKWARD = Operator(
-    name="_soft_sort_backward",
+PERMUTAHEDRON_SORT_BACKWARD = Operator(
+    name="_permutahedron_sort_backward",
     tensors=("grad_output", "input"),
     arguments=lambda tensors, setting: (*tensors, *sorting_of(tensors[1], setting), *setting),
-    oracle=oracle.soft_sort_backward,
+    oracle=oracle.permutahedron_sort_backward,
     error_bound=lambda tensors, setting, dtype: sort_product_bound("sum", dtype, tensors[0]),
     vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
         sort_product_bound("mean", dtype, cotangent),
@@ -371,11 +371,11 @@ SOFT_SORT_BACKWARD = Operator(
     ],
     kernels=2,
 )
-SOFT_SORT_TANGENT = Operator(
-    name="_soft_sort_tangent",
+PERMUTAHEDRON_SORT_TANGENT = Operator(
+    name="_permutahedron_sort_tangent",
     tensors=("direction", "input"),
     arguments=lambda tensors, setting: (*tensors, *sorting_of(tensors[1], setting), *setting),
-    oracle=oracle.soft_sort_tangent,
+    oracle=oracle.permutahedron_sort_tangent,
     error_bound=lambda tensors, setting, dtype: sort_product_bound("mean", dtype, tensors[0]),
     vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
         sort_product_bound("sum", dtype, cotangent),
@@ -400,7 +400,10 @@ OPERATORS = (
     *(by_projection(SOFT_SORT, method) for method in oracle.PROJECTIONS),
     *(
         by_projection(replace(product, flat_in=("input",)), "l2")
-        for product in (SOFT_SORT_BACKWARD, SOFT_SORT_TANGENT)
+        for product in (PERMUTAHEDRON_SORT_BACKWARD, PERMUTAHEDRON_SORT_TANGENT)
     ),
-    *(by_projection(product, "kl") for product in (SOFT_SORT_BACKWARD, SOFT_SORT_TANGENT)),
+    *(
+        by_projection(product, "kl")
+        for product in (PERMUTAHEDRON_SORT_BACKWARD, PERMUTAHEDRON_SORT_TANGENT)
+    ),
 )

@@ -179,7 +179,7 @@ def soft_sort(
     return nan_where(kinds == 3, at_places, torch.where(kinds == 1, values, others))
 
 
-def soft_sort_tangent(
+def permutahedron_sort_tangent(
     direction: Tensor,
     input: Tensor,
     regularization_strength: float | Tensor = 1.0,
@@ -197,7 +197,7 @@ def soft_sort_tangent(
     return tangent
 
 
-def soft_sort_backward(
+def permutahedron_sort_backward(
     grad_output: Tensor,
     input: Tensor,
     regularization_strength: float | Tensor = 1.0,

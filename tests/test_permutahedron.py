@@ -254,16 +254,16 @@ def test_a_derivative_without_blocks_finds_the_same(method: str) -> None:
 @METHODS
 def test_indices_that_no_forward_returned_are_refused(method: str) -> None:
     x = torch.randn(2, 5)
-    _, permutation, blocks = OPS._soft_sort_forward(x, 1.0, method, None)
+    _, permutation, blocks = OPS._permutahedron_sort_forward(x, 1.0, method, None)
     for wrong in (5, -5, 2**31 - 1):
         with pytest.raises(ValueError, match="blocks must be what the forward returned"):
             OPS._permutahedron_rank_derivative(
                 [x], x, torch.full_like(blocks, wrong), 1.0, method, None
             )
-        for op in (OPS._soft_sort_backward, OPS._soft_sort_tangent):
+        for op in (OPS._permutahedron_sort_backward, OPS._permutahedron_sort_tangent):
             with pytest.raises(ValueError, match="permutation must be what the forward returned"):
                 op(x, x, torch.full_like(permutation, wrong), blocks, 1.0, method, None)
-    for op in (OPS._soft_sort_backward, OPS._soft_sort_tangent):
+    for op in (OPS._permutahedron_sort_backward, OPS._permutahedron_sort_tangent):
         with pytest.raises(TypeError, match="blocks must have dtype int32"):
             op(x, x, permutation, blocks.long(), 1.0, method, None)
 
@@ -334,9 +334,11 @@ def test_soft_sorted_values_near_the_largest_numbers_close_their_gaps() -> None:
 @METHODS
 def test_a_permutation_that_repeats_an_item_is_refused(method: str) -> None:
     x = torch.randn(2, 6)
-    _, permutation, blocks = OPS._soft_sort_forward(x, 1.0, method, None)
+    _, permutation, blocks = OPS._permutahedron_sort_forward(x, 1.0, method, None)
     with pytest.raises(ValueError, match="permutation must be what the forward returned"):
-        OPS._soft_sort_backward(x, x, torch.zeros_like(permutation), blocks, 1.0, method, None)
+        OPS._permutahedron_sort_backward(
+            x, x, torch.zeros_like(permutation), blocks, 1.0, method, None
+        )
 
 
 @METHODS

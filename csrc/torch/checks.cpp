@@ -143,9 +143,9 @@ void check_soft_sort(const at::Tensor& input, const Options& options) {
   check_options("soft_sort", "input", input, options);
 }
 
-void check_soft_sort_product(const char* op, const char* name, const at::Tensor& vector,
-                             const at::Tensor& input, const at::Tensor& permutation,
-                             const at::Tensor& blocks, const Options& options) {
+void check_permutahedron_sort_product(const char* op, const char* name, const at::Tensor& vector,
+                                      const at::Tensor& input, const at::Tensor& permutation,
+                                      const at::Tensor& blocks, const Options& options) {
   check_values(op, "input", input);
   check_matches(op, name, vector, "input", input);
   check_projection(op, options);

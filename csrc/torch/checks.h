@@ -22,9 +22,9 @@ void check_permutahedron_rank_derivative(at::TensorList directions, const at::Te
                                          const at::Tensor& blocks, const Options& options);
 void check_soft_sort(const at::Tensor& input, const Options& options);
 /// Of the operators that multiply by the Jacobian; `name` is that of the vector.
-void check_soft_sort_product(const char* op, const char* name, const at::Tensor& vector,
-                             const at::Tensor& input, const at::Tensor& permutation,
-                             const at::Tensor& blocks, const Options& options);
+void check_permutahedron_sort_product(const char* op, const char* name, const at::Tensor& vector,
+                                      const at::Tensor& input, const at::Tensor& permutation,
+                                      const at::Tensor& blocks, const Options& options);
 void check_spearman_loss_forward(const at::Tensor& predictions, const at::Tensor& targets,
                                  const Options& options);
 void check_spearman_loss_backward(const at::Tensor& grad_output, const at::Tensor& predictions,

@@ -74,21 +74,21 @@ inline const auto& soft_sort() {
   return op;
 }
 
-inline const auto& soft_sort_forward() {
+inline const auto& permutahedron_sort_forward() {
   static const Operator<std::tuple<Tensor, Tensor, Tensor>, const Tensor&> op(
-      "rank_relax::_soft_sort_forward");
+      "rank_relax::_permutahedron_sort_forward");
   return op;
 }
 
-inline const auto& soft_sort_backward() {
+inline const auto& permutahedron_sort_backward() {
   static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
-      "rank_relax::_soft_sort_backward");
+      "rank_relax::_permutahedron_sort_backward");
   return op;
 }
 
-inline const auto& soft_sort_tangent() {
+inline const auto& permutahedron_sort_tangent() {
   static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
-      "rank_relax::_soft_sort_tangent");
+      "rank_relax::_permutahedron_sort_tangent");
   return op;
 }
 

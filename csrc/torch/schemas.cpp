@@ -40,16 +40,16 @@ TORCH_LIBRARY(rank_relax, library) {
   // `permutation` (int64) is the item at each place of the sorted row, `blocks` (int32) its block:
   // constant between the points where sorted values have no derivative.
   library.def(
-      "_soft_sort_forward(Tensor input, float regularization_strength, str method, Tensor? mask) "
-      "-> (Tensor values, Tensor permutation, Tensor blocks)",
+      "_permutahedron_sort_forward(Tensor input, float regularization_strength, str method, "
+      "Tensor? mask) -> (Tensor values, Tensor permutation, Tensor blocks)",
       {at::Tag::pt2_compliant_tag});
   library.def(
-      "_soft_sort_backward(Tensor grad_output, Tensor input, Tensor permutation, Tensor blocks, "
-      "float regularization_strength, str method, Tensor? mask) -> Tensor",
+      "_permutahedron_sort_backward(Tensor grad_output, Tensor input, Tensor permutation, "
+      "Tensor blocks, float regularization_strength, str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
   library.def(
-      "_soft_sort_tangent(Tensor direction, Tensor input, Tensor permutation, Tensor blocks, "
-      "float regularization_strength, str method, Tensor? mask) -> Tensor",
+      "_permutahedron_sort_tangent(Tensor direction, Tensor input, Tensor permutation, "
+      "Tensor blocks, float regularization_strength, str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
   library.def(
       "spearman_loss(Tensor predictions, Tensor targets, float regularization_strength=1.0, "

@@ -12,7 +12,7 @@ namespace {
 at::Tensor soft_sort(const at::Tensor& input, double regularization_strength,
                      std::string_view method, const std::optional<at::Tensor>& mask) {
   return std::get<0>(
-      operators::soft_sort_forward()(input, {regularization_strength, method, mask}));
+      operators::permutahedron_sort_forward()(input, {regularization_strength, method, mask}));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ void has_no_cuda_kernel(const c10::OperatorHandle& op, torch::jit::Stack*) {
 
 TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
   for (const char* name : {"_permutahedron_rank_forward", "_permutahedron_rank_derivative",
-                           "_soft_sort_forward", "_soft_sort_backward", "_soft_sort_tangent"}) {
+                           "_permutahedron_sort_forward", "_permutahedron_sort_backward",
+                           "_permutahedron_sort_tangent"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&has_no_cuda_kernel>());
   }
 }

@@ -29,11 +29,12 @@ struct Point {
   Tensor blocks;
 
   Tensor backward(const Tensor& grad_output, const Options& options) const {
-    return operators::soft_sort_backward()(grad_output, input, permutation, blocks, options);
+    return operators::permutahedron_sort_backward()(grad_output, input, permutation, blocks,
+                                                    options);
   }
 
   Tensor tangent(const Tensor& direction, const Options& options) const {
-    return operators::soft_sort_tangent()(direction, input, permutation, blocks, options);
+    return operators::permutahedron_sort_tangent()(direction, input, permutation, blocks, options);
   }
 
   Tensor to_items(const Tensor& places) const {
@@ -51,8 +52,8 @@ struct Point {
   }
 };
 
-struct SoftSortBackward {
-  static constexpr const char* name = "SoftSortBackward";
+struct PermutahedronSortBackward {
+  static constexpr const char* name = "PermutahedronSortBackward";
 
   /// Saved: x, permutation, blocks. Next edge: x.
   static variable_list backward(const variable_list& grad_outputs, const std::vector<bool>& needed,
@@ -68,9 +69,9 @@ struct SoftSortBackward {
 
 /// Saved by both products: the vector, x, permutation, blocks. Next edges: the vector, x.
 template <bool transposed>
-struct SoftSortProductBackward {
+struct PermutahedronSortProductBackward {
   static constexpr const char* name =
-      transposed ? "SoftSortBackwardBackward" : "SoftSortTangentBackward";
+      transposed ? "PermutahedronSortBackwardBackward" : "PermutahedronSortTangentBackward";
 
   static variable_list backward(const variable_list& grad_outputs, const std::vector<bool>& needed,
                                 const SavedValues& saved) {
@@ -92,17 +93,18 @@ struct SoftSortProductBackward {
   }
 };
 
-std::tuple<Tensor, Tensor, Tensor> soft_sort_forward(c10::DispatchKeySet keys, const Tensor& input,
-                                                     double regularization_strength,
-                                                     std::string_view method,
-                                                     const std::optional<Tensor>& mask) {
+std::tuple<Tensor, Tensor, Tensor> permutahedron_sort_forward(c10::DispatchKeySet keys,
+                                                              const Tensor& input,
+                                                              double regularization_strength,
+                                                              std::string_view method,
+                                                              const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   auto [values, permutation, blocks] = below_autograd([&] {
-    return operators::soft_sort_forward().redispatch(keys & c10::after_autograd_keyset, input,
-                                                     options);
+    return operators::permutahedron_sort_forward().redispatch(keys & c10::after_autograd_keyset,
+                                                              input, options);
   });
   const NodePtr node =
-      node_if_required<SoftSortBackward>({input}, {input, permutation, blocks}, options);
+      node_if_required<PermutahedronSortBackward>({input}, {input, permutation, blocks}, options);
   if (node) torch::autograd::set_history(values, node);
   if (has_tangent(input)) {
     const Point point{primal(input), permutation, blocks};
@@ -138,12 +140,13 @@ Tensor product(c10::DispatchKeySet keys, const Tensor& vector, const Tensor& inp
                std::string_view method, const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   const Tensor output = below_autograd([&] {
-    const auto& op = transposed ? operators::soft_sort_backward() : operators::soft_sort_tangent();
+    const auto& op = transposed ? operators::permutahedron_sort_backward()
+                                : operators::permutahedron_sort_tangent();
     return op.redispatch(keys & c10::after_autograd_keyset, vector, input, permutation, blocks,
                          options);
   });
   const variable_list inputs{vector, input};
-  const NodePtr node = node_if_required<SoftSortProductBackward<transposed>>(
+  const NodePtr node = node_if_required<PermutahedronSortProductBackward<transposed>>(
       inputs, {vector, input, permutation, blocks}, options);
   if (node) torch::autograd::set_history(output, node);
   if (any_has_tangent(inputs)) {
@@ -156,9 +159,9 @@ Tensor product(c10::DispatchKeySet keys, const Tensor& vector, const Tensor& inp
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
-  library.impl("_soft_sort_forward", soft_sort_forward);
-  library.impl("_soft_sort_backward", product<true>);
-  library.impl("_soft_sort_tangent", product<false>);
+  library.impl("_permutahedron_sort_forward", permutahedron_sort_forward);
+  library.impl("_permutahedron_sort_backward", product<true>);
+  library.impl("_permutahedron_sort_tangent", product<false>);
 }
 
 }  // namespace rank_relax::autograd

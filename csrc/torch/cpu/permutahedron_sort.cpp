@@ -13,7 +13,7 @@
 namespace rank_relax {
 namespace {
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> soft_sort_forward_cpu(
+std::tuple<at::Tensor, at::Tensor, at::Tensor> permutahedron_sort_forward_cpu(
     const at::Tensor& input, double regularization_strength, std::string_view method,
     const std::optional<at::Tensor>& mask) {
   check_soft_sort(input, {regularization_strength, method, mask});
@@ -54,7 +54,7 @@ at::Tensor product(const char* op, const at::Tensor& vector, const at::Tensor& i
   const at::Tensor values = at_least_float32(input);
   const at::Tensor vector_values = at_least_float32(vector);
   const at::Tensor output = at::empty(values.sizes(), values.options());
-  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_sort_product", [&] {
+  AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_sort_product", [&] {
     cpu::permutahedron_sort_product(batch_of<scalar_t>(values, options.mask),
                                     rows_of<int64_t>(dense_permutation), rows_of<int32_t>(blocks),
                                     rows_of<scalar_t>(vector_values), transposed, options.method,
@@ -63,32 +63,33 @@ at::Tensor product(const char* op, const at::Tensor& vector, const at::Tensor& i
   return output.to(input.scalar_type());
 }
 
-at::Tensor soft_sort_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
-                                  const at::Tensor& permutation, const at::Tensor& blocks,
-                                  double regularization_strength, std::string_view method,
-                                  const std::optional<at::Tensor>& mask) {
-  constexpr const char* op = "_soft_sort_backward";
+at::Tensor permutahedron_sort_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
+                                           const at::Tensor& permutation, const at::Tensor& blocks,
+                                           double regularization_strength, std::string_view method,
+                                           const std::optional<at::Tensor>& mask) {
+  constexpr const char* op = "_permutahedron_sort_backward";
   const Options options{regularization_strength, method, mask};
-  check_soft_sort_product(op, "grad_output", grad_output, input, permutation, blocks, options);
+  check_permutahedron_sort_product(op, "grad_output", grad_output, input, permutation, blocks,
+                                   options);
   return product(op, grad_output, input, permutation, blocks, /*transposed=*/true, options);
 }
 
-at::Tensor soft_sort_tangent_cpu(const at::Tensor& direction, const at::Tensor& input,
-                                 const at::Tensor& permutation, const at::Tensor& blocks,
-                                 double regularization_strength, std::string_view method,
-                                 const std::optional<at::Tensor>& mask) {
-  constexpr const char* op = "_soft_sort_tangent";
+at::Tensor permutahedron_sort_tangent_cpu(const at::Tensor& direction, const at::Tensor& input,
+                                          const at::Tensor& permutation, const at::Tensor& blocks,
+                                          double regularization_strength, std::string_view method,
+                                          const std::optional<at::Tensor>& mask) {
+  constexpr const char* op = "_permutahedron_sort_tangent";
   const Options options{regularization_strength, method, mask};
-  check_soft_sort_product(op, "direction", direction, input, permutation, blocks, options);
+  check_permutahedron_sort_product(op, "direction", direction, input, permutation, blocks, options);
   return product(op, direction, input, permutation, blocks, /*transposed=*/false, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("_soft_sort_forward", soft_sort_forward_cpu);
-  library.impl("_soft_sort_backward", soft_sort_backward_cpu);
-  library.impl("_soft_sort_tangent", soft_sort_tangent_cpu);
+  library.impl("_permutahedron_sort_forward", permutahedron_sort_forward_cpu);
+  library.impl("_permutahedron_sort_backward", permutahedron_sort_backward_cpu);
+  library.impl("_permutahedron_sort_tangent", permutahedron_sort_tangent_cpu);
 }
 
 }  // namespace rank_relax

@@ -34,7 +34,7 @@ void Kernels<Isa, Scalar>::soft_rank(const Batch<Scalar>& batch, double regulari
     for_each_row<Isa>(
         batch, parallel_for,
         [&](int64_t row, RowSum<Isa, Scalar>& row_sum, const ParallelFor& in_row) {
-          const Scalar half = row_sum.counted() > 1 ? Scalar(0.5) : Scalar(0);
+          const Scalar half = row_sum.items().counted() > 1 ? Scalar(0.5) : Scalar(0);
           row_sum.template centered_ranks<decltype(cdf)>(regularization_strength, half,
                                                          output + row * batch.size, in_row);
         },
@@ -90,8 +90,8 @@ namespace spearman {
 // Beside an infinity the ranks are not linear in the finite values, however narrow these are.
 template <class Isa, class Scalar>
 double strength_of(const RowSum<Isa, Scalar>& row_sum, double regularization_strength) {
-  if (row_sum.has_infinities()) return regularization_strength;
-  return correlation_strength(regularization_strength, row_sum.spread());
+  if (row_sum.items().below() + row_sum.items().above() > 0) return regularization_strength;
+  return correlation_strength(regularization_strength, row_sum.items().spread());
 }
 
 template <class Isa, class Scalar>
@@ -108,7 +108,7 @@ ForRows<Isa, Scalar> strengths_of(const RowsAbreast<Isa, Scalar>& rows,
 template <class Isa, class Scalar>
 void make_undefined(const RowSum<Isa, Scalar>& row_sum, int64_t size, Scalar* values) {
   for (int64_t i = 0; i < size; ++i) {
-    values[i] = row_sum.masked(i) ? Scalar(0) : std::numeric_limits<Scalar>::quiet_NaN();
+    values[i] = row_sum.items().masked(i) ? Scalar(0) : std::numeric_limits<Scalar>::quiet_NaN();
   }
 }
 
@@ -133,7 +133,7 @@ void Kernels<Isa, Scalar>::spearman_loss_forward(
             }
             row_sum.template centered_ranks<decltype(cdf)>(
                 spearman::strength_of(row_sum, regularization_strength), 0, side, in_row);
-            defined = defined && row_sum.counted() == row_sum.unmasked();
+            defined = defined && row_sum.items().counted() == row_sum.items().unmasked();
           }
           if (!defined) {
             for (Scalar* side : sides) spearman::make_undefined(row_sum, batch.size, side);
@@ -142,7 +142,7 @@ void Kernels<Isa, Scalar>::spearman_loss_forward(
           }
           const double of_ranks =
               Correlation<Isa, Scalar>::loss(sides[0], sides[1], batch.size, in_row);
-          loss[row] = row_sum.unmasked() > 1 ? static_cast<Scalar>(of_ranks) : Scalar(0);
+          loss[row] = row_sum.items().unmasked() > 1 ? static_cast<Scalar>(of_ranks) : Scalar(0);
         },
         [&](int64_t first, RowsAbreast<Isa, Scalar>& rows) {
           Scalar* sides[] = {rank_gradient_predictions + first * batch.size,

@@ -8,8 +8,8 @@
 
 #include "core/box_series.h"
 #include "cpu/aligned_array.h"
+#include "cpu/box_moments.h"
 #include "cpu/cell_grid.h"
-#include "cpu/cell_moments.h"
 #include "cpu/finite_row.h"
 #include "cpu/parallel.h"
 #include "cpu/vector/unroll.h"
@@ -46,7 +46,6 @@ class ManyBoxes {
   static constexpr int kCells = kCellsABox[kPrecision];
   static constexpr int kCellPowers = kCellTerms[kPrecision];
   static constexpr int kCellRow = kSets * kCellPowers;  // of a cell
-  static constexpr int kBlock = 64;                     // items whose coordinates are kept at hand
   static constexpr int64_t kPart = 1 << 15;
 
  public:
@@ -57,33 +56,26 @@ class ManyBoxes {
   void sum(const FiniteRow<Scalar>& row, Range targets, double regularization_strength,
            const Direction<Scalar>* directions, const GridSeries& series, int64_t most_parts,
            const Output<Scalar>& output, const ParallelFor& parallel_for) {
-    most_parts_ = most_parts;
     row_ = row;
     directions_ = directions;
     series_ = &series;
     const double cell_width = series.width / kCells;
     if constexpr (sizeof(Scalar) == 4) {
       const SingleCellGrid<Isa> grid(row, cell_width, regularization_strength);
-      if (grid.suits()) return sum_on(grid, targets, output, parallel_for);
+      if (grid.suits()) return sum_on(grid, targets, most_parts, output, parallel_for);
     }
     const DoubleCellGrid<Isa, Scalar> grid(row, cell_width, regularization_strength);
-    sum_on(grid, targets, output, parallel_for);
+    sum_on(grid, targets, most_parts, output, parallel_for);
   }
 
  private:
   template <class Grid>
-  void sum_on(const Grid& grid, Range targets, const Output<Scalar>& output,
+  void sum_on(const Grid& grid, Range targets, int64_t most_parts, const Output<Scalar>& output,
               const ParallelFor& parallel_for) {
-    boxes_ = (grid.cells() + kCells - 1) / kCells;
-    add_moments(grid, parallel_for);
+    moments_.add(grid, row_, directions_, *series_, most_parts, parallel_for);
+    boxes_ = moments_.boxes();
     if constexpr (kCells == 1) local_.make_room(boxes_ * kCellRow);
     constexpr int64_t kBoxesWorthAThread = 256;
-    if constexpr (kCells > 1) {
-      moments_.make_room(boxes_ * kRow);
-      parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
-        for (int64_t box = begin; box < end; ++box) add_cells(box);
-      });
-    }
     count_below();
     parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
       for (int64_t box = begin; box < end; ++box) translate(box);
@@ -95,128 +87,32 @@ class ManyBoxes {
     });
   }
 
-  template <class Grid>
-  void add_moments(const Grid& grid, const ParallelFor& parallel_for) {
-    const int64_t row_size = boxes_ * kCells * kCellRow;
-    const int64_t parts =
-        std::clamp<int64_t>(std::min(row_.count / kPart, row_.count / (2 * row_size)), 1,
-                            most_parts_);  // at most 4 bytes an item beside the first
-    cell_moments_.make_room(parts * row_size);
-    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part) {
-        add_part(grid, row_.count * part / parts, row_.count * (part + 1) / parts,
-                 cell_moments_.data() + part * row_size);
-      }
-    });
-    double* total = cell_moments_.data();
-    for (int64_t part = 1; part < parts; ++part) {
-      const double* from = cell_moments_.data() + part * row_size;
-      for (int64_t i = 0; i < row_size; ++i) total[i] += from[i];
-    }
-  }
-
-  template <class Grid>
-  void add_part(const Grid& grid, int64_t begin, int64_t end, double* moments) const {
-    std::fill_n(moments, boxes_ * kCells * kCellRow, 0.0);
-    if constexpr (kCells > 1) {
-      CellMoments<Isa, kOrder>::add(grid, row_.values, directions_, begin, end, moments);
-    } else {
-      int64_t i = begin;
-      for (; i + kBlock <= end; i += kBlock) {
-        add_block(grid, row_.values + i, i, kBlock, moments);
-      }
-      if (i == end) return;
-      Scalar rest[kBlock];
-      std::fill_n(rest, kBlock, row_.minimum);
-      std::copy(row_.values + i, row_.values + end, rest);
-      add_block(grid, rest, i, static_cast<int>(end - i), moments);
-    }
-  }
-
-  /// One item at a time, its powers across lanes.
-  template <class Grid>
-  void add_block(const Grid& grid, const Scalar* values, int64_t first_item, int count,
-                 double* moments) const {
-    int32_t offsets[kBlock];
-    double t[kBlock], t2[kBlock], t4[kBlock], t8[kBlock];
-    for (int i = 0; i < kBlock; i += V::kLanes) {
-      const V coordinate = grid.template place<kCellRow>(values + i, offsets + i);
-      const V square = coordinate * coordinate;
-      coordinate.store(t + i);
-      square.store(t2 + i);
-      (square * square).store(t4 + i);
-      (square * square * (square * square)).store(t8 + i);
-    }
-    const double* power = W::kLanes == 8 ? t8 : (W::kLanes == 4 ? t4 : t2);  // t^kLanes
-    for (int i = 0; i < count; ++i) {
-      double* row = moments + offsets[i];
-      double weights[kSets] = {1};
-      for (int l = 0; l < kOrder; ++l) weights[1 << l] = directions_[l](first_item + i);
-      if constexpr (kOrder == 2) weights[3] = weights[1] * weights[2];
-      W powers = W::first_powers(t[i], t2[i], t4[i]);
-      unroll<Isa, kVectors>([&](auto v) {
-        double* at = row + v * W::kLanes;
-        (W::load(at) + powers).store(at);
-        unroll<Isa, kSets - 1>([&](auto other) {
-          double* weighted = at + (other + 1) * kTerms;
-          multiply_add(powers, W::broadcast(weights[other + 1]), W::load(weighted)).store(weighted);
-        });
-        if (v + 1 < kVectors) powers = powers * W::broadcast(power[i]);
-      });
-    }
-  }
-
-  /// A box's moments from those of its cells.
-  void add_cells(int64_t box) {
-    const double* cells = cell_moments_.data() + box * kCells * kCellRow;
-    for (int set = 0; set < kSets; ++set) {
-      W sums[kVectors];
-      unroll<Isa, kVectors>([&](auto v) { sums[v] = W::broadcast(0); });
-      const double* powers = series_->cells_to_box.data();
-      for (int cell = 0; cell < kCells; ++cell) {
-        const double* moments = cells + cell * kCellRow + set * kCellPowers;
-        for (int p = 0; p < kCellPowers; ++p, powers += kTerms) {
-          unroll<Isa, kVectors>([&](auto v) {
-            sums[v] =
-                multiply_add(W::load(powers + v * W::kLanes), W::broadcast(moments[p]), sums[v]);
-          });
-        }
-      }
-      double* moments = moments_.data() + box * kRow + set * kTerms;
-      unroll<Isa, kVectors>([&](auto v) { sums[v].store(moments + v * W::kLanes); });
-    }
-  }
-
   /// Where a box has several cells, their local series take the place of their moments, which are
   /// not needed any more once the box has its own.
   const Scalar* local_series() const {
-    return kCells > 1 ? reinterpret_cast<const Scalar*>(cell_moments_.data()) : local_.data();
+    return kCells > 1 ? reinterpret_cast<const Scalar*>(moments_.cells()) : local_.data();
   }
   Scalar* local_series() { return const_cast<Scalar*>(std::as_const(*this).local_series()); }
-
-  const double* moments_of(int64_t box) const {
-    return (kCells > 1 ? moments_ : cell_moments_).data() + box * kRow;
-  }
 
   void count_below() {
     if (kOrder > 0) return;
     below_.resize(boxes_ + 1);
     below_[0] = 0;
-    for (int64_t box = 0; box < boxes_; ++box) below_[box + 1] = below_[box] + moments_of(box)[0];
+    for (int64_t box = 0; box < boxes_; ++box) below_[box + 1] = below_[box] + moments_.of(box)[0];
   }
 
   /// A box's local coefficients from the moments of those within reach.
   void translate(int64_t box) {
-    if (moments_of(box)[0] == 0) return;  // no item will ask
+    if (moments_.of(box)[0] == 0) return;  // no item will ask
     static constexpr double kNone[kRow] = {};
     Sums lower = {}, upper = {};  // from boxes below, with this one, and from those above
-    add_moments_at(0, moments_of(box), kNone, lower, upper);
+    add_moments_at(0, moments_.of(box), kNone, lower, upper);
     for (int64_t distance = 1; distance <= series_->reach; ++distance) {
-      const bool below = box - distance >= 0 && moments_of(box - distance)[0] != 0;
-      const bool above = box + distance < boxes_ && moments_of(box + distance)[0] != 0;
+      const bool below = box - distance >= 0 && moments_.of(box - distance)[0] != 0;
+      const bool above = box + distance < boxes_ && moments_.of(box + distance)[0] != 0;
       if (!below && !above) continue;
-      add_moments_at(distance, below ? moments_of(box - distance) : kNone,
-                     above ? moments_of(box + distance) : kNone, lower, upper);
+      add_moments_at(distance, below ? moments_.of(box - distance) : kNone,
+                     above ? moments_.of(box + distance) : kNone, lower, upper);
     }
     for (int set = 0; set < kSets; ++set) {
       double from_lower[kTerms], from_upper[kTerms], local[kTerms];
@@ -334,12 +230,10 @@ class ManyBoxes {
   FiniteRow<Scalar> row_;
   const Direction<Scalar>* directions_;
   const GridSeries* series_;
-  int64_t most_parts_;
   int64_t boxes_;
-  AlignedArray<double> cell_moments_;  // [part][cell][set][power]; the total in part 0
-  AlignedArray<double> moments_;       // [box][set][term], where a box has several cells
-  AlignedArray<Scalar> local_;         // [box][set][term], where it has one
-  std::vector<double> below_;          // items in boxes below
+  BoxMoments<Isa, Scalar, kOrder> moments_;
+  AlignedArray<Scalar> local_;  // [box][set][term], where it has one
+  std::vector<double> below_;   // items in boxes below
 };
 
 }  // namespace rank_relax::cpu

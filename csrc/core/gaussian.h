@@ -21,7 +21,8 @@ struct Gaussian {
        {{0.1, 0.5, 1.3, 2.3, 3.5, 4.5, 5.7, 6.9, 8.1, 9.3, 10.3, 11.5, 12.7, 13.7, 14.9},
         {0.1, 0.5, 1.3, 2.1, 3.1, 4.3, 5.3, 6.5, 7.5, 8.7, 9.7, 10.9, 11.9, 13.1, 14.1},
         {0.1, 0.5, 1.1, 2.1, 2.9, 4.1, 5.1, 6.1, 7.3, 8.3, 9.3, 10.5, 11.5, 12.5, 13.7}}}};
-  static constexpr BoxGrid box_grid[] = {{0.8, 6}, {1.25, 8.75}};
+  static constexpr bool kTailsInSingle = false;  // they fall by e^-d in a unit: too fast for it
+  static constexpr BoxGrid box_grid[] = {{0.8, 6, 8.5}, {1.25, 8.75, 10.5}};
 
   RANK_RELAX_HOST_DEVICE static double coordinate(double d) { return d; }
   static constexpr double factored_spread = 0;  // Φ of a difference does not factor
@@ -35,6 +36,24 @@ struct Gaussian {
   RANK_RELAX_HOST_DEVICE static double second_derivative(double d) {
     const double density = first_derivative(d);
     return density == 0 ? 0 : -d * density;  // not inf · 0
+  }
+
+  /// F(-d) for d >= 0, to full relative precision, and its logarithm beyond where it underflows.
+  static double upper_tail(double d) { return std::erfc(d * kInverseSqrt2) / 2; }
+  static double log_upper_tail(double d) {
+    if (d < kFar) return std::log(upper_tail(d));
+    const double per_square = 1 / (d * d);
+    return std::log(kInverseSqrt2Pi / d) - d * d / 2 + std::log1p(-per_square * mills(per_square));
+  }
+  /// Where the tails of so many items have fallen to what that of one is at `reach`.
+  static double reach_of(double count, double reach) {
+    return std::sqrt(reach * reach + 2 * std::log(count));
+  }
+  /// F'(d) / F(-d): how fast the tail falls.
+  static double hazard(double d) {
+    if (d < kFar) return first_derivative(d) / upper_tail(d);
+    const double per_square = 1 / (d * d);
+    return d / (1 - per_square * mills(per_square));
   }
 
   /// F^(order) for any order from 1 to kMaxOrder.
@@ -62,6 +81,12 @@ struct Gaussian {
   };
 
  private:
+  /// F(-d) = φ(d)/d · (1 - q (1 - 3q (1 - 5q (...)))) with q = 1/d²; from kFar on these terms do.
+  static constexpr double kFar = 25;
+  static double mills(double q) {
+    return 1 - 3 * q * (1 - 5 * q * (1 - 7 * q * (1 - 9 * q * (1 - 11 * q))));
+  }
+
   static constexpr double kInverseSqrt2 = 0.70710678118654752440;
   static constexpr double kInverseSqrt2Pi = 0.39894228040143267794;
 };

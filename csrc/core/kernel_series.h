@@ -37,17 +37,17 @@ inline std::vector<double> chebyshev_transform(int nodes, int terms) {
   return transform;
 }
 
-/// A kernel between two boxes whose centres lie `distance` apart:
+/// A function of the difference between two boxes whose centres lie `distance` apart:
 ///
-///     K(distance + target.half_width t - source.half_width s)
+///     f(distance + target.half_width t - source.half_width s)
 ///         ≈ Σ_{k < target.terms, l < source.terms} c[l * target.terms + k] T_k(t) T_l(s)
 ///
-/// for local coordinates t, s in [-1, 1]. K is analytic near the real axis, so the error falls
-/// geometrically with the terms. The coefficients are those of Chebyshev interpolation at more
-/// nodes than terms. In a box with itself those that vanish by K's parity are exactly zero: then
-/// sums over a row far narrower than its box keep their relative precision.
-template <class Cdf>
-std::vector<double> kernel_series(int order, double distance, SeriesBox target, SeriesBox source) {
+/// for local coordinates t, s in [-1, 1]. The kernels are analytic near the real axis, so the error
+/// falls geometrically with the terms. The coefficients are those of Chebyshev interpolation at
+/// more nodes than terms. vanishes(k, l) says which are known to be exactly zero.
+template <class Function, class Vanishes>
+std::vector<double> difference_series(double distance, SeriesBox target, SeriesBox source,
+                                      const Function& f, const Vanishes& vanishes) {
   constexpr double kPi = 3.14159265358979323846;
   constexpr int kMoreNodes = 12;
   const int rows = target.terms + kMoreNodes, columns = source.terms + kMoreNodes;
@@ -58,19 +58,16 @@ std::vector<double> kernel_series(int order, double distance, SeriesBox target, 
     const double t = std::cos(kPi * (2 * a + 1) / (2 * rows));
     for (int b = 0; b < columns; ++b) {
       const double s = std::cos(kPi * (2 * b + 1) / (2 * columns));
-      const double value =
-          kernel<Cdf>(order, distance + (target.half_width * t - source.half_width * s));
+      const double value = f(distance + (target.half_width * t - source.half_width * s));
       for (int l = 0; l < source.terms; ++l) {
         half_way[a * source.terms + l] += value * to_source[l * columns + b];
       }
     }
   }
-  const bool same_box = distance == 0 && target.half_width == source.half_width;
   std::vector<double> series(target.terms * source.terms, 0.0);
   for (int l = 0; l < source.terms; ++l) {
     for (int k = 0; k < target.terms; ++k) {
-      const bool vanishes = same_box && (k + l) % 2 == (order % 2 == 0 ? 0 : 1);
-      if (vanishes) continue;
+      if (vanishes(k, l)) continue;
       double sum = 0;
       for (int a = 0; a < rows; ++a)
         sum += to_target[k * rows + a] * half_way[a * source.terms + l];
@@ -78,6 +75,16 @@ std::vector<double> kernel_series(int order, double distance, SeriesBox target, 
     }
   }
   return series;
+}
+
+/// That of a kernel. In a box with itself the coefficients that vanish by the kernel's parity are
+/// exactly zero: then sums over a row far narrower than its box keep their relative precision.
+template <class Cdf>
+std::vector<double> kernel_series(int order, double distance, SeriesBox target, SeriesBox source) {
+  const bool same_box = distance == 0 && target.half_width == source.half_width;
+  return difference_series(
+      distance, target, source, [=](double d) { return kernel<Cdf>(order, d); },
+      [=](int k, int l) { return same_box && (k + l) % 2 == (order % 2 == 0 ? 0 : 1); });
 }
 
 /// The powers in the Chebyshev polynomials: T_k(t) = Σ_p powers[k * terms + p] t^p.

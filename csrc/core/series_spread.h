@@ -18,10 +18,12 @@ struct SeriesSpread {
 };
 
 /// And of its grid of many boxes, for each precision: the width of a box, such that a series of
-/// kGridTerms powers is exact to rounding, and the reach |d| beyond which F is a step to rounding.
+/// kGridTerms powers is exact to rounding, and the reach |d| beyond which F is a step to rounding;
+/// and the reach beyond which the tails of 2^32 items are nothing beside one half.
 struct BoxGrid {
   double width;
   double reach;
+  double reach_of_tails;
 };
 
 constexpr int kGridTerms[] = {8, 16};  // for each precision

@@ -23,7 +23,8 @@ struct Sigmoid {
        {{0.1, 0.7, 1.5, 2.3, 3.1, 4.1, 4.9, 5.7, 6.5, 7.3, 8.1, 8.9, 9.7, 10.6, 11.4},
         {0.1, 0.5, 1.3, 2.1, 2.9, 3.7, 4.5, 5.3, 5.9, 6.7, 7.5, 8.3, 8.9, 9.7, 10.4},
         {0.1, 0.5, 1.1, 1.9, 2.7, 3.3, 4.1, 4.9, 5.5, 6.3, 6.9, 7.7, 8.3, 9.0, 9.7}}}};
-  static constexpr BoxGrid box_grid[] = {{1.0, 18}, {1.25, 36}};
+  static constexpr bool kTailsInSingle = true;  // their series keep what float32 shows of them
+  static constexpr BoxGrid box_grid[] = {{1.0, 18, 34}, {1.25, 36, 52}};
 
   /// The coordinate of one difference, to full relative precision however small d is.
   RANK_RELAX_HOST_DEVICE static double coordinate(double d) {
@@ -50,6 +51,17 @@ struct Sigmoid {
   RANK_RELAX_HOST_DEVICE static double second_derivative(double q) {
     return -q * first_derivative(q);
   }
+
+  /// F(-d) for d >= 0, to full relative precision, and its logarithm beyond where it underflows.
+  static double upper_tail(double d) {
+    const double decay = std::exp(-d);
+    return decay / (1 + decay);
+  }
+  static double log_upper_tail(double d) { return -d - std::log1p(std::exp(-d)); }
+  /// Where the tails of so many items have fallen to what that of one is at `reach`.
+  static double reach_of(double count, double reach) { return reach + std::log(count); }
+  /// F'(d) / F(-d): how fast the tail falls.
+  static double hazard(double d) { return 1 / (1 + std::exp(-d)); }
 
   /// F^(order) for any order from 1 to kMaxOrder: the coefficients of Q_order, lowest first.
   class Derivative {

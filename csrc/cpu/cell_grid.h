@@ -45,6 +45,12 @@ class DoubleCellGrid {
 
   int64_t cells() const { return cells_; }
 
+  // The middle of the i-th cell lies at origin + (first_position + i) (width + width_rest).
+  double origin() const { return anchor_; }
+  double first_position() const { return first_; }
+  double width() const { return width_; }
+  double width_rest() const { return width_rest_; }
+
   /// The coordinates, in [-1, 1] or little more, of the values from there on in their cells, and
   /// where the cells begin in an array with kRow numbers for each.
   template <int kRow>
@@ -97,6 +103,12 @@ class SingleCellGrid {
 
   bool suits() const { return suits_; }
   int64_t cells() const { return cells_; }
+
+  // As in DoubleCellGrid.
+  double origin() const { return 0; }
+  double first_position() const { return first_; }
+  double width() const { return width_; }
+  double width_rest() const { return width_rest_; }
 
   /// As in DoubleCellGrid.
   template <int kRow>

@@ -16,11 +16,14 @@
 #include <mutex>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "core/box_series.h"
 #include "core/correlation.h"
 #include "core/pairwise_sum.h"
+#include "core/quantile_search.h"
+#include "core/quantile_series.h"
 #include "core/row_form.h"
 #include "core/smooth_cdf.h"
 #include "cpu/aligned_array.h"

@@ -30,6 +30,7 @@ struct Vector<Avx2, float> {
   Vector operator+(Vector b) const { return {_mm256_add_ps(lanes, b.lanes)}; }
   Vector operator-(Vector b) const { return {_mm256_sub_ps(lanes, b.lanes)}; }
   Vector operator*(Vector b) const { return {_mm256_mul_ps(lanes, b.lanes)}; }
+  Vector operator/(Vector b) const { return {_mm256_div_ps(lanes, b.lanes)}; }
   static Vector multiply_add(Vector a, Vector b, Vector c) {
     return {_mm256_fmadd_ps(a.lanes, b.lanes, c.lanes)};
   }
@@ -150,6 +151,7 @@ struct Vector<Avx2, double> {
   Vector operator+(Vector b) const { return {_mm256_add_pd(lanes, b.lanes)}; }
   Vector operator-(Vector b) const { return {_mm256_sub_pd(lanes, b.lanes)}; }
   Vector operator*(Vector b) const { return {_mm256_mul_pd(lanes, b.lanes)}; }
+  Vector operator/(Vector b) const { return {_mm256_div_pd(lanes, b.lanes)}; }
   static Vector multiply_add(Vector a, Vector b, Vector c) {
     return {_mm256_fmadd_pd(a.lanes, b.lanes, c.lanes)};
   }

@@ -30,6 +30,7 @@ struct Vector<Avx512, float> {
   Vector operator+(Vector b) const { return {_mm512_add_ps(lanes, b.lanes)}; }
   Vector operator-(Vector b) const { return {_mm512_sub_ps(lanes, b.lanes)}; }
   Vector operator*(Vector b) const { return {_mm512_mul_ps(lanes, b.lanes)}; }
+  Vector operator/(Vector b) const { return {_mm512_div_ps(lanes, b.lanes)}; }
   static Vector multiply_add(Vector a, Vector b, Vector c) {
     return {_mm512_fmadd_ps(a.lanes, b.lanes, c.lanes)};
   }
@@ -187,6 +188,7 @@ struct Vector<Avx512, double> {
   Vector operator+(Vector b) const { return {_mm512_add_pd(lanes, b.lanes)}; }
   Vector operator-(Vector b) const { return {_mm512_sub_pd(lanes, b.lanes)}; }
   Vector operator*(Vector b) const { return {_mm512_mul_pd(lanes, b.lanes)}; }
+  Vector operator/(Vector b) const { return {_mm512_div_pd(lanes, b.lanes)}; }
   static Vector multiply_add(Vector a, Vector b, Vector c) {
     return {_mm512_fmadd_pd(a.lanes, b.lanes, c.lanes)};
   }

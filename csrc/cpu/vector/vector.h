@@ -37,6 +37,9 @@ struct SixteenBytes {
     friend Type operator*(Type a, Type b) {
       return each([&](int i) { return a[i] * b[i]; });
     }
+    friend Type operator/(Type a, Type b) {
+      return each([&](int i) { return a[i] / b[i]; });
+    }
   };
 };
 #endif
@@ -79,6 +82,7 @@ struct Vector {
   Vector operator+(Vector b) const { return {lane + b.lane}; }
   Vector operator-(Vector b) const { return {lane - b.lane}; }
   Vector operator*(Vector b) const { return {lane * b.lane}; }
+  Vector operator/(Vector b) const { return {lane / b.lane}; }
   /// a b + c, with one rounding where the machine has such an instruction.
   static Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
   /// a b - c

@@ -1,0 +1,37 @@
+#include "cpu/quantile.h"
+
+#include "cpu/quantile_kernels.h"
+
+// Each kernel in the instruction set of this machine.
+namespace rank_relax::cpu {
+
+template <class Scalar>
+void quantile_sort(const Batch<Scalar>& batch, double regularization_strength,
+                   std::string_view method, Scalar* values, double* points, double* densities,
+                   const ParallelFor& parallel_for) {
+  visit_instruction_set([&](auto isa) {
+    QuantileKernels<decltype(isa), Scalar>::sort(batch, regularization_strength, method, values,
+                                                 points, densities, parallel_for);
+  });
+}
+
+template <class Scalar>
+void quantile_at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, int64_t level_count,
+                        double regularization_strength, std::string_view method, double* points,
+                        const ParallelFor& parallel_for) {
+  visit_instruction_set([&](auto isa) {
+    QuantileKernels<decltype(isa), Scalar>::at_levels(
+        batch, levels, level_count, regularization_strength, method, points, parallel_for);
+  });
+}
+
+#define RANK_RELAX_INSTANTIATE(Scalar)                                                          \
+  template void quantile_sort(const Batch<Scalar>&, double, std::string_view, Scalar*, double*, \
+                              double*, const ParallelFor&);                                     \
+  template void quantile_at_levels(const Batch<Scalar>&, const Rows<double>&, int64_t, double,  \
+                                   std::string_view, double*, const ParallelFor&);
+RANK_RELAX_INSTANTIATE(float)
+RANK_RELAX_INSTANTIATE(double)
+#undef RANK_RELAX_INSTANTIATE
+
+}  // namespace rank_relax::cpu

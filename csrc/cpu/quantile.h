@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "cpu/parallel.h"
+#include "cpu/rows.h"
+
+namespace rank_relax::cpu {
+
+// The inverse of the smoothed count of a row's items, for a smooth CDF F of core/smooth_cdf.h,
+//
+//     G(y) = Σ_j F(α (y - x_j)),
+//
+// in which -inf counts 1 and inf 0 wherever y is; masked items and NaN don't count. Outputs are
+// contiguous; Scalar is float or double.
+
+/// Soft sorted values, [count, size]: of the m finite values of a row, y_k with
+/// Σ_{j finite} F(α (y_k - x_j)) = k - 1/2, k = 1..m, between -inf before and inf behind them; then
+/// NaN, and 0 for masked items. If wanted (not null), `points` are the y_k before they are rounded
+/// to Scalar, and `densities` Σ_j F'(α (y_k - x_j)); at the other places a copy of the value, and
+/// 0.
+///
+/// O(size) a row while it spans fewer boxes than items, else a sort and O(size).
+template <class Scalar>
+void quantile_sort(const Batch<Scalar>& batch, double regularization_strength,
+                   std::string_view method, Scalar* values, double* points, double* densities,
+                   const ParallelFor& parallel_for);
+
+/// points[row, l] = y with G(y) = levels[row, l], [count, level_count]: -inf from as many levels on
+/// as there are -inf, inf from that below which there are no inf; NaN for a NaN level and a row in
+/// which nothing counts. In a gap so wide that G is flat there at that level, the point to which y
+/// tends as F's tails do, where both sides weigh the same.
+template <class Scalar>
+void quantile_at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, int64_t level_count,
+                        double regularization_strength, std::string_view method, double* points,
+                        const ParallelFor& parallel_for);
+
+}  // namespace rank_relax::cpu

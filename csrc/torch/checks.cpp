@@ -90,6 +90,27 @@ void check_projection(const char* op, const Options& options) {
                     Projections::names(), ", got '", options.method, "'");
 }
 
+void check_smooth_cdf(const char* op, const Options& options) {
+  TORCH_CHECK_VALUE(SmoothCdfs::contains(options.method), op, ": method must be one of ",
+                    SmoothCdfs::names(), ", got '", options.method, "'");
+}
+
+/// `other` has `dtype`, and one row for each of input's.
+void check_rows(const char* op, const char* other_name, const at::Tensor& other,
+                at::ScalarType dtype, const at::Tensor& input) {
+  check_dtype(op, other_name, other, dtype);
+  check_device(op, other_name, other, "input", input);
+  const auto batch_shape = input.sym_sizes().slice(0, input.dim() - 1);
+  TORCH_CHECK_VALUE(
+      other.dim() == input.dim() && other.sym_sizes().slice(0, other.dim() - 1).equals(batch_shape),
+      op, ": ", other_name, " must have the batch shape of input, ", batch_shape,
+      ", and one more dimension, got ", other.sym_sizes());
+}
+
+bool is_real(at::ScalarType dtype) {
+  return is_supported(dtype) || at::isIntegralType(dtype, /*includeBool=*/false);
+}
+
 }  // namespace
 
 void check_values(const char* op, const char* name, const at::Tensor& values) {
@@ -139,8 +160,78 @@ void check_permutahedron_rank_derivative(at::TensorList directions, const at::Te
 
 void check_soft_sort(const at::Tensor& input, const Options& options) {
   check_values("soft_sort", "input", input);
-  check_projection("soft_sort", options);
   check_options("soft_sort", "input", input, options);
+}
+
+// The forwards are called by soft_sort, and speak as it does where the user can be at fault.
+void check_permutahedron_sort_forward(const at::Tensor& input, const Options& options) {
+  check_soft_sort(input, options);
+  check_projection("_permutahedron_sort_forward", options);
+}
+
+void check_quantile_sort_forward(const at::Tensor& input, const Options& options) {
+  check_soft_sort(input, options);
+  check_smooth_cdf("_quantile_sort_forward", options);
+}
+
+void check_quantile_sort_product(const char* op, const char* name, const at::Tensor& vector,
+                                 const at::Tensor& input, const at::Tensor& points,
+                                 const at::Tensor& densities, const Options& options) {
+  check_values(op, "input", input);
+  check_matches(op, name, vector, "input", input);
+  check_smooth_cdf(op, options);
+  check_options(op, "input", input, options);
+  check_indices(op, "points", points, at::kDouble, input);
+  check_indices(op, "densities", densities, at::kDouble, input);
+}
+
+void check_soft_quantile(const at::Tensor& input, const at::Tensor& q, const Options& options) {
+  constexpr const char* op = "soft_quantile";
+  check_values(op, "input", input);
+  check_smooth_cdf(op, options);
+  check_options(op, "input", input, options);
+  TORCH_CHECK_VALUE(input.sym_size(-1) != 0, op,
+                    ": input must have at least one item in its last dimension, got shape ",
+                    input.sym_sizes());
+  TORCH_CHECK_TYPE(is_supported(q.scalar_type()), op,
+                   ": q must be float64, float32, bfloat16 or float16, got ",
+                   name_of(q.scalar_type()));
+  if (q.dim() == 1 && input.dim() > 1) {
+    check_device(op, "q", q, "input", input);
+  } else {
+    check_rows(op, "q", q, q.scalar_type(), input);
+  }
+}
+
+void check_soft_topk(const at::Tensor& input, const at::Tensor& k, const Options& options) {
+  constexpr const char* op = "soft_topk";
+  check_values(op, "input", input);
+  check_smooth_cdf(op, options);
+  check_options(op, "input", input, options);
+  TORCH_CHECK_TYPE(is_real(k.scalar_type()), op,
+                   ": k must be of an integer or a floating dtype, got ", name_of(k.scalar_type()));
+  check_device(op, "k", k, "input", input);
+  const auto batch_shape = input.sym_sizes().slice(0, input.dim() - 1);
+  TORCH_CHECK_VALUE(k.dim() == 0 || k.sym_sizes().equals(batch_shape), op,
+                    ": k must be one number or have the batch shape of input, ", batch_shape,
+                    ", got ", k.sym_sizes());
+}
+
+void check_quantile_at_levels(const char* op, const at::Tensor& input, const at::Tensor& levels,
+                              const Options& options) {
+  check_values(op, "input", input);
+  check_smooth_cdf(op, options);
+  check_options(op, "input", input, options);
+  check_rows(op, "levels", levels, at::kDouble, input);
+}
+
+void check_at_levels(const char* op, const char* name, const at::Tensor& values,
+                     const at::Tensor& levels) {
+  check_matches(op, name, values, "levels", levels);
+}
+
+void check_direction(const char* op, const at::Tensor& direction, const at::Tensor& input) {
+  check_matches(op, "direction", direction, "input", input);
 }
 
 void check_permutahedron_sort_product(const char* op, const char* name, const at::Tensor& vector,

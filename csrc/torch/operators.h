@@ -92,6 +92,51 @@ inline const auto& permutahedron_sort_tangent() {
   return op;
 }
 
+inline const auto& soft_quantile() {
+  static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::soft_quantile");
+  return op;
+}
+
+inline const auto& soft_topk() {
+  static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::soft_topk");
+  return op;
+}
+
+inline const auto& quantile_sort_forward() {
+  static const Operator<std::tuple<Tensor, Tensor, Tensor>, const Tensor&> op(
+      "rank_relax::_quantile_sort_forward");
+  return op;
+}
+
+inline const auto& quantile_sort_backward() {
+  static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
+      "rank_relax::_quantile_sort_backward");
+  return op;
+}
+
+inline const auto& quantile_sort_tangent() {
+  static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
+      "rank_relax::_quantile_sort_tangent");
+  return op;
+}
+
+inline const auto& quantile_at_levels() {
+  static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::_quantile_at_levels");
+  return op;
+}
+
+inline const auto& quantile_at_levels_backward() {
+  static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
+      "rank_relax::_quantile_at_levels_backward");
+  return op;
+}
+
+inline const auto& quantile_at_levels_tangent() {
+  static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
+      "rank_relax::_quantile_at_levels_tangent");
+  return op;
+}
+
 inline const auto& spearman_loss() {
   static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::spearman_loss");
   return op;

@@ -34,11 +34,50 @@ TORCH_LIBRARY(rank_relax, library) {
   library.def("_rank_from_one(Tensor input, float regularization_strength, str method) -> Tensor",
               {at::Tag::pt2_compliant_tag});
   library.def(
-      "soft_sort(Tensor input, float regularization_strength, str method, Tensor? mask=None) "
-      "-> Tensor",
+      "soft_sort(Tensor input, float regularization_strength=1.0, str method=\"sigmoid\", "
+      "Tensor? mask=None) -> Tensor",
       {at::Tag::pt2_compliant_tag});
-  // `permutation` (int64) is the item at each place of the sorted row, `blocks` (int32) its block:
-  // constant between the points where sorted values have no derivative.
+  // input [*, n] and q [L] or [*, L] give [*, L]. Of smooth CDFs, as is the next.
+  library.def(
+      "soft_quantile(Tensor input, Tensor q, float regularization_strength=1.0, "
+      "str method=\"sigmoid\", Tensor? mask=None) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // k is one number, or one for each list: [*].
+  library.def(
+      "soft_topk(Tensor input, Tensor k, float regularization_strength=1.0, "
+      "str method=\"sigmoid\", Tensor? mask=None) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // Methods "sigmoid" and "gaussian". `points` (float64) are the values before they are rounded,
+  // `densities` (float64) the slopes of the smoothed count there, in units of the strength; 0 where
+  // no finite value stands. Constants to autograd, which finds their derivatives from the input.
+  library.def(
+      "_quantile_sort_forward(Tensor input, float regularization_strength, str method, "
+      "Tensor? mask) -> (Tensor values, Tensor points, Tensor densities)",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_quantile_sort_backward(Tensor grad_output, Tensor input, Tensor points, Tensor densities, "
+      "float regularization_strength, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_quantile_sort_tangent(Tensor direction, Tensor input, Tensor points, Tensor densities, "
+      "float regularization_strength, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // The points (float64) where the smoothed count of a list is `levels` (float64), [*, L]. Levels
+  // have no derivative; `points` are constants to autograd, as above.
+  library.def(
+      "_quantile_at_levels(Tensor input, Tensor levels, float regularization_strength, str method, "
+      "Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_quantile_at_levels_backward(Tensor grad_points, Tensor input, Tensor levels, "
+      "Tensor points, float regularization_strength, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_quantile_at_levels_tangent(Tensor direction, Tensor input, Tensor levels, Tensor points, "
+      "float regularization_strength, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // Methods "l2" and "kl". `permutation` (int64) is the item at each place of the sorted row,
+  // `blocks` (int32) its block: constant between the points where sorted values have no derivative.
   library.def(
       "_permutahedron_sort_forward(Tensor input, float regularization_strength, str method, "
       "Tensor? mask) -> (Tensor values, Tensor permutation, Tensor blocks)",

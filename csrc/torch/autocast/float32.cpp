@@ -28,6 +28,17 @@ at::Tensor soft_sort(const at::Tensor& input, double regularization_strength,
                                 {regularization_strength, method, mask});
 }
 
+/// Of soft_quantile and soft_topk; `level` says which quantile, or how many items.
+template <at::DeviceType device, const auto& (*op)()>
+at::Tensor at_level(const at::Tensor& input, const at::Tensor& level,
+                    double regularization_strength, std::string_view method,
+                    const std::optional<at::Tensor>& mask) {
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(
+      c10::DispatchKeySet(at::autocast::get_autocast_dispatch_key_from_device_type(device)));
+  return op()(at::autocast::cached_cast(at::kFloat, input, device), level,
+              {regularization_strength, method, mask});
+}
+
 template <at::DeviceType device>
 at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& targets,
                          double regularization_strength, std::string_view method,
@@ -44,12 +55,16 @@ at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& target
 TORCH_LIBRARY_IMPL(rank_relax, AutocastCPU, library) {
   library.impl("soft_rank", soft_rank<at::kCPU>);
   library.impl("soft_sort", soft_sort<at::kCPU>);
+  library.impl("soft_quantile", at_level<at::kCPU, operators::soft_quantile>);
+  library.impl("soft_topk", at_level<at::kCPU, operators::soft_topk>);
   library.impl("spearman_loss", spearman_loss<at::kCPU>);
 }
 
 TORCH_LIBRARY_IMPL(rank_relax, AutocastCUDA, library) {
   library.impl("soft_rank", soft_rank<at::kCUDA>);
   library.impl("soft_sort", soft_sort<at::kCUDA>);
+  library.impl("soft_quantile", at_level<at::kCUDA, operators::soft_quantile>);
+  library.impl("soft_topk", at_level<at::kCUDA, operators::soft_topk>);
   library.impl("spearman_loss", spearman_loss<at::kCUDA>);
 }
 

@@ -16,7 +16,7 @@ namespace {
 std::tuple<at::Tensor, at::Tensor, at::Tensor> permutahedron_sort_forward_cpu(
     const at::Tensor& input, double regularization_strength, std::string_view method,
     const std::optional<at::Tensor>& mask) {
-  check_soft_sort(input, {regularization_strength, method, mask});
+  check_permutahedron_sort_forward(input, {regularization_strength, method, mask});
   const at::Tensor permutation = at::empty(input.sizes(), input.options().dtype(at::kLong));
   const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
   if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), permutation, blocks};

@@ -11,7 +11,7 @@ namespace {
 std::tuple<at::Tensor, at::Tensor, at::Tensor> permutahedron_sort_forward_meta(
     const at::Tensor& input, double regularization_strength, std::string_view method,
     const std::optional<at::Tensor>& mask) {
-  check_soft_sort(input, {regularization_strength, method, mask});
+  check_permutahedron_sort_forward(input, {regularization_strength, method, mask});
   return {at::empty_symint(input.sym_sizes(), input.options()),
           at::empty_symint(input.sym_sizes(), input.options().dtype(at::kLong)),
           at::empty_symint(input.sym_sizes(), input.options().dtype(at::kInt))};

@@ -2,17 +2,13 @@
 #include <c10/util/Exception.h>
 #include <torch/library.h>
 
-#include "core/smooth_cdf.h"
-
 namespace rank_relax {
 namespace {
 
 /// Says so in one sentence; the dispatcher would list its backends.
 void has_no_cuda_kernel(const c10::OperatorHandle& op, torch::jit::Stack*) {
   TORCH_CHECK_NOT_IMPLEMENTED(false, op.schema().name(),
-                              " has no CUDA kernel yet: move the tensors to the CPU, or use one of "
-                              "the methods ",
-                              SmoothCdfs::names());
+                              " has no CUDA kernel yet: move the tensors to the CPU");
 }
 
 }  // namespace
@@ -20,7 +16,8 @@ void has_no_cuda_kernel(const c10::OperatorHandle& op, torch::jit::Stack*) {
 TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
   for (const char* name : {"_permutahedron_rank_forward", "_permutahedron_rank_derivative",
                            "_permutahedron_sort_forward", "_permutahedron_sort_backward",
-                           "_permutahedron_sort_tangent"}) {
+                           "_permutahedron_sort_tangent", "soft_sort", "_quantile_sort_forward",
+                           "_quantile_at_levels"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&has_no_cuda_kernel>());
   }
 }

@@ -1,0 +1,105 @@
+#include "torch/composite/quantile_at_levels.h"
+
+#include <ATen/TensorOperators.h>
+#include <torch/library.h>
+
+#include "torch/autograd/differentiable.h"
+#include "torch/operators.h"
+
+// The formulas are those of torch/composite/quantile_at_levels.h. Where a product is differentiated
+// in turn, the points are found again as functions of the input.
+
+namespace rank_relax::autograd {
+namespace {
+
+using at::Tensor;
+
+struct QuantileAtLevelsBackward {
+  static constexpr const char* name = "QuantileAtLevelsBackward";
+
+  /// Saved: x, levels, points. Next edge: x.
+  static variable_list backward(const variable_list& grad_outputs, const std::vector<bool>& needed,
+                                const SavedValues& saved) {
+    variable_list gradients(1);
+    if (!needed[0] || !grad_outputs[0].defined()) return gradients;
+    gradients[0] = operators::quantile_at_levels_backward()(
+        grad_outputs[0], saved.tensors[0], saved.tensors[1], saved.tensors[2],
+        {saved.regularization_strength, saved.method, saved.mask});
+    return gradients;
+  }
+};
+
+void check_levels_are_constant(const Tensor& levels) {
+  TORCH_CHECK_VALUE(!is_differentiated({levels}),
+                    "levels of a smoothed count, such as q of soft_quantile and k of soft_topk, "
+                    "have no derivative: detach them");
+}
+
+Tensor quantile_at_levels(c10::DispatchKeySet keys, const Tensor& input, const Tensor& levels,
+                          double regularization_strength, std::string_view method,
+                          const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_levels_are_constant(levels);
+  const Tensor points = below_autograd([&] {
+    return operators::quantile_at_levels().redispatch(keys & c10::after_autograd_keyset, input,
+                                                      levels, options);
+  });
+  // What is saved must not be the output: a node that holds it would hold itself.
+  const Tensor saved = is_differentiated({input}) ? points.detach() : points;
+  const NodePtr node =
+      node_if_required<QuantileAtLevelsBackward>({input}, {input, levels, saved}, options);
+  if (node) torch::autograd::set_history(points, node);
+  if (has_tangent(input)) {
+    set_tangent(points, operators::quantile_at_levels_tangent()(tangent(input), primal(input),
+                                                                levels, saved, options));
+  }
+  return points;
+}
+
+/// The points as functions of the input.
+Tensor differentiable_points(const Tensor& values, const Tensor& levels, const Options& options) {
+  return operators::quantile_at_levels()(values, levels, options);
+}
+
+Tensor quantile_at_levels_backward(c10::DispatchKeySet keys, const Tensor& grad_points,
+                                   const Tensor& input, const Tensor& levels, const Tensor& points,
+                                   double regularization_strength, std::string_view method,
+                                   const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  if (is_differentiated({grad_points, input})) {
+    const Tensor values = input.to(at::kDouble);
+    return rank_relax::quantile_at_levels::backward(
+               grad_points, values, differentiable_points(values, levels, options), options)
+        .to(input.scalar_type());
+  }
+  return below_autograd([&] {
+    return operators::quantile_at_levels_backward().redispatch(
+        keys & c10::after_autograd_keyset, grad_points, input, levels, points, options);
+  });
+}
+
+Tensor quantile_at_levels_tangent(c10::DispatchKeySet keys, const Tensor& direction,
+                                  const Tensor& input, const Tensor& levels, const Tensor& points,
+                                  double regularization_strength, std::string_view method,
+                                  const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  if (is_differentiated({direction, input})) {
+    const Tensor values = input.to(at::kDouble);
+    return rank_relax::quantile_at_levels::tangent(
+        direction.to(at::kDouble), values, differentiable_points(values, levels, options), options);
+  }
+  return below_autograd([&] {
+    return operators::quantile_at_levels_tangent().redispatch(
+        keys & c10::after_autograd_keyset, direction, input, levels, points, options);
+  });
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
+  library.impl("_quantile_at_levels", quantile_at_levels);
+  library.impl("_quantile_at_levels_backward", quantile_at_levels_backward);
+  library.impl("_quantile_at_levels_tangent", quantile_at_levels_tangent);
+}
+
+}  // namespace rank_relax::autograd

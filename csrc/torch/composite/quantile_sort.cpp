@@ -1,0 +1,117 @@
+#include "torch/composite/quantile_sort.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/isnan.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "torch/checks.h"
+
+namespace rank_relax {
+namespace quantile_sort {
+namespace {
+
+using at::Tensor;
+
+/// Numbers on a line, and which of them count.
+struct Places {
+  Tensor at;
+  Tensor counted;
+};
+
+Places values_of(const Point& point, const Options& options) {
+  const Tensor finite = at::isfinite(point.input);
+  return {point.input, options.mask.has_value() ? finite.logical_and(*options.mask) : finite};
+}
+
+Places points_of(const Point& point) { return {point.points, point.known}; }
+
+/// Σ_j w_j F'(α (t_i - s_j)), over sources s that count, at targets t that count; else 0. With
+/// weight 0 at the targets, a term (v_i - v_j) F'(α (z_i - z_j)) of the derivative of a soft rank
+/// is -w_j F' there.
+Tensor density_sum(const Places& targets, const Places& sources, const Tensor& weights,
+                   const Options& options) {
+  const double strength = options.regularization_strength;
+  const double shrink = 1 / std::max(strength, 1.0);  // so that α does not make it overflow
+  const Tensor counted_weights = weights.masked_fill(sources.counted.logical_not(), 0) * shrink;
+  const std::optional<Tensor> counted = at::cat({targets.counted, sources.counted}, -1);
+  const Tensor derivative = operators::soft_rank_derivative()(
+      {at::cat({at::zeros_like(targets.at), counted_weights}, -1)},
+      at::cat({targets.at, sources.at}, -1), {strength, options.method, counted});
+  const Tensor others = counted->sum(-1, /*keepdim=*/true, at::kDouble) - 1;
+  return derivative.narrow_symint(-1, 0, targets.at.sym_size(-1)) * (others / -(strength * shrink));
+}
+
+}  // namespace
+
+Point known_point(const Tensor& input, const Tensor& points, const Tensor& densities) {
+  return {input.to(at::kDouble), points, densities, densities > 0};
+}
+
+Point differentiable_point(const Tensor& input, const Tensor& densities, const Options& options) {
+  Point point = known_point(input, {}, densities);
+  point.points = operators::soft_sort()(point.input, options);
+  const Places values = values_of(point, options);
+  point.densities = density_sum(points_of(point), values, at::ones_like(point.input), options);
+  return point;
+}
+
+Tensor backward(const Tensor& grad_output, const Point& point, const Options& options) {
+  const Tensor unknown = point.known.logical_not();
+  const Tensor weights =
+      grad_output.to(at::kDouble).masked_fill(unknown, 0) / point.densities.masked_fill(unknown, 1);
+  const Tensor sum = density_sum(values_of(point, options), points_of(point), weights, options);
+  Tensor undefined = at::isnan(point.input);
+  if (options.mask.has_value()) undefined = undefined.logical_and(*options.mask);
+  return sum.masked_fill(undefined, std::numeric_limits<double>::quiet_NaN());
+}
+
+Tensor tangent(const Tensor& direction, const Point& point, const Options& options) {
+  const Tensor sum =
+      density_sum(points_of(point), values_of(point, options), direction.to(at::kDouble), options);
+  const Tensor mean = sum / point.densities.masked_fill(point.known.logical_not(), 1);
+  return mean.masked_fill(at::isnan(point.points), std::numeric_limits<double>::quiet_NaN());
+}
+
+}  // namespace quantile_sort
+
+namespace {
+
+at::Tensor quantile_sort_backward(const at::Tensor& grad_output, const at::Tensor& input,
+                                  const at::Tensor& points, const at::Tensor& densities,
+                                  double regularization_strength, std::string_view method,
+                                  const std::optional<at::Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_quantile_sort_product("_quantile_sort_backward", "grad_output", grad_output, input, points,
+                              densities, options);
+  return quantile_sort::backward(grad_output, quantile_sort::known_point(input, points, densities),
+                                 options)
+      .to(input.scalar_type());
+}
+
+at::Tensor quantile_sort_tangent(const at::Tensor& direction, const at::Tensor& input,
+                                 const at::Tensor& points, const at::Tensor& densities,
+                                 double regularization_strength, std::string_view method,
+                                 const std::optional<at::Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_quantile_sort_product("_quantile_sort_tangent", "direction", direction, input, points,
+                              densities, options);
+  return quantile_sort::tangent(direction, quantile_sort::known_point(input, points, densities),
+                                options)
+      .to(input.scalar_type());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
+  library.impl("_quantile_sort_backward", quantile_sort_backward);
+  library.impl("_quantile_sort_tangent", quantile_sort_tangent);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,78 @@
+#include "cpu/quantile.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <tuple>
+
+#include "core/permutahedron.h"
+#include "torch/checks.h"
+#include "torch/cpu/adapter.h"
+
+namespace rank_relax {
+namespace {
+
+/// `points` and `densities` may be undefined.
+at::Tensor sorted_values(const at::Tensor& input, const at::Tensor& points,
+                         const at::Tensor& densities, const Options& options) {
+  if (input.numel() == 0) return at::empty(input.sizes(), input.options());
+  const auto data = [](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.mutable_data_ptr<double>() : nullptr;
+  };
+  const at::Tensor items = at_least_float32(input);
+  const at::Tensor values = at::empty(items.sizes(), items.options());
+  AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "quantile_sort", [&] {
+    cpu::quantile_sort(batch_of<scalar_t>(items, options.mask), options.regularization_strength,
+                       options.method, values.mutable_data_ptr<scalar_t>(), data(points),
+                       data(densities), torch_parallel_for);
+  });
+  return values.to(input.scalar_type());
+}
+
+at::Tensor soft_sort_cpu(const at::Tensor& input, double regularization_strength,
+                         std::string_view method, const std::optional<at::Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_soft_sort(input, options);
+  if (Projections::contains(method)) {
+    return std::get<0>(operators::permutahedron_sort_forward()(input, options));
+  }
+  return sorted_values(input, {}, {}, options);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> quantile_sort_forward_cpu(
+    const at::Tensor& input, double regularization_strength, std::string_view method,
+    const std::optional<at::Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_quantile_sort_forward(input, options);
+  const at::TensorOptions doubles = input.options().dtype(at::kDouble);
+  const at::Tensor points = at::empty(input.sizes(), doubles);
+  const at::Tensor densities = at::empty(input.sizes(), doubles);
+  return {sorted_values(input, points, densities, options), points, densities};
+}
+
+at::Tensor quantile_at_levels_cpu(const at::Tensor& input, const at::Tensor& levels,
+                                  double regularization_strength, std::string_view method,
+                                  const std::optional<at::Tensor>& mask) {
+  check_quantile_at_levels("_quantile_at_levels", input, levels,
+                           {regularization_strength, method, mask});
+  const at::Tensor points = at::empty(levels.sizes(), levels.options());
+  if (points.numel() == 0) return points;
+  const at::Tensor items = at_least_float32(input);
+  AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "quantile_at_levels", [&] {
+    cpu::quantile_at_levels(batch_of<scalar_t>(items, mask), rows_of<double>(levels),
+                            levels.size(-1), regularization_strength, method,
+                            points.mutable_data_ptr<double>(), torch_parallel_for);
+  });
+  return points;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
+  library.impl("soft_sort", soft_sort_cpu);
+  library.impl("_quantile_sort_forward", quantile_sort_forward_cpu);
+  library.impl("_quantile_at_levels", quantile_at_levels_cpu);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,80 @@
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <tuple>
+
+#include "torch/checks.h"
+
+namespace rank_relax {
+namespace {
+
+at::Tensor soft_sort_meta(const at::Tensor& input, double regularization_strength,
+                          std::string_view method, const std::optional<at::Tensor>& mask) {
+  check_soft_sort(input, {regularization_strength, method, mask});
+  return at::empty_symint(input.sym_sizes(), input.options());
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> quantile_sort_forward_meta(
+    const at::Tensor& input, double regularization_strength, std::string_view method,
+    const std::optional<at::Tensor>& mask) {
+  check_quantile_sort_forward(input, {regularization_strength, method, mask});
+  const at::TensorOptions doubles = input.options().dtype(at::kDouble);
+  return {at::empty_symint(input.sym_sizes(), input.options()),
+          at::empty_symint(input.sym_sizes(), doubles),
+          at::empty_symint(input.sym_sizes(), doubles)};
+}
+
+at::Tensor quantile_at_levels_meta(const at::Tensor& input, const at::Tensor& levels,
+                                   double regularization_strength, std::string_view method,
+                                   const std::optional<at::Tensor>& mask) {
+  check_quantile_at_levels("_quantile_at_levels", input, levels,
+                           {regularization_strength, method, mask});
+  return at::empty_symint(levels.sym_sizes(), levels.options());
+}
+
+template <bool transposed>
+at::Tensor quantile_sort_product_meta(const at::Tensor& vector, const at::Tensor& input,
+                                      const at::Tensor& points, const at::Tensor& densities,
+                                      double regularization_strength, std::string_view method,
+                                      const std::optional<at::Tensor>& mask) {
+  check_quantile_sort_product(transposed ? "_quantile_sort_backward" : "_quantile_sort_tangent",
+                              transposed ? "grad_output" : "direction", vector, input, points,
+                              densities, {regularization_strength, method, mask});
+  return at::empty_symint(input.sym_sizes(), input.options());
+}
+
+at::Tensor quantile_at_levels_backward_meta(const at::Tensor& grad_points, const at::Tensor& input,
+                                            const at::Tensor& levels, const at::Tensor& points,
+                                            double regularization_strength, std::string_view method,
+                                            const std::optional<at::Tensor>& mask) {
+  constexpr const char* op = "_quantile_at_levels_backward";
+  check_quantile_at_levels(op, input, levels, {regularization_strength, method, mask});
+  check_at_levels(op, "points", points, levels);
+  check_at_levels(op, "grad_points", grad_points, levels);
+  return at::empty_symint(input.sym_sizes(), input.options());
+}
+
+at::Tensor quantile_at_levels_tangent_meta(const at::Tensor& direction, const at::Tensor& input,
+                                           const at::Tensor& levels, const at::Tensor& points,
+                                           double regularization_strength, std::string_view method,
+                                           const std::optional<at::Tensor>& mask) {
+  constexpr const char* op = "_quantile_at_levels_tangent";
+  check_quantile_at_levels(op, input, levels, {regularization_strength, method, mask});
+  check_at_levels(op, "points", points, levels);
+  check_direction(op, direction, input);
+  return at::empty_symint(points.sym_sizes(), points.options());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, Meta, library) {
+  library.impl("soft_sort", soft_sort_meta);
+  library.impl("_quantile_sort_forward", quantile_sort_forward_meta);
+  library.impl("_quantile_sort_backward", quantile_sort_product_meta<true>);
+  library.impl("_quantile_sort_tangent", quantile_sort_product_meta<false>);
+  library.impl("_quantile_at_levels", quantile_at_levels_meta);
+  library.impl("_quantile_at_levels_backward", quantile_at_levels_backward_meta);
+  library.impl("_quantile_at_levels_tangent", quantile_at_levels_tangent_meta);
+}
+
+}  // namespace rank_relax

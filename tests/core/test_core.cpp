@@ -21,6 +21,7 @@
 #include "core/permutahedron.h"
 #include "core/smooth_cdf.h"
 #include "cpu/permutahedron.h"
+#include "cpu/quantile.h"
 #include "cpu/soft_rank.h"
 #include "cpu/spearman_loss.h"
 
@@ -677,6 +678,178 @@ void projections_of_nasty_rows_stay_in_range() {
   }
 }
 
+/// How far y is from G(y) = level, in units of 1/α, by long double sums: whole items below, and two
+/// tails.
+template <class Scalar>
+long double distance_to_level(const std::vector<Scalar>& values, double strength,
+                              const std::string& method, double y, long double level) {
+  long double below = 0, tails = 0, slope = 0;
+  for (const Scalar value : values) {
+    const long double d = strength * (static_cast<long double>(y) - value);
+    below += d > 0 ? 1 : 0;
+    tails += d > 0 ? -smooth_cdf(method, -d) : smooth_cdf(method, d);
+    slope += density(method, d);
+  }
+  return std::abs(below - level + tails) / slope;
+}
+
+template <class Scalar>
+void sorted_points_have_their_levels(const char* what, const std::vector<double>& doubles,
+                                     double strength) {
+  const auto size = static_cast<int64_t>(doubles.size());
+  const Dense<Scalar> input(doubles, size);
+  for_each_method([&](const std::string& method) {
+    std::vector<Scalar> sorted(size, -7);
+    std::vector<double> points(size, -7), densities(size, -7);
+    cpu::quantile_sort(input.batch(), strength, method, sorted.data(), points.data(),
+                       densities.data(), thread_per_row);
+    // The largest value's rounding to double, and what the series leave.
+    double largest = 0;
+    for (const double value : doubles) largest = std::max(largest, std::abs(value));
+    const double rounding = strength * largest * 4e-16;
+    const double bound = (sizeof(Scalar) == 4 ? 2e-7 : 4e-14) + rounding;
+    for (int64_t k = 0; k < size; k += 1 + size / 40) {
+      const std::string sentence = method + ", " + what + ", place " + std::to_string(k);
+      expect_near(distance_to_level(input.data, strength, method, points[k], k + 0.5L), 0, bound,
+                  sentence);
+      expect(sorted[k] == static_cast<Scalar>(points[k]) || k > 0, sentence + ": rounded once");
+      long double slope = 0;
+      for (const Scalar value : input.data) {
+        slope += density(method, strength * (static_cast<long double>(points[k]) - value));
+      }
+      const double relative = (sizeof(Scalar) == 4 ? 2e-6 : 1e-11) + 8 * rounding;
+      expect_near(densities[k] / slope, 1, relative, sentence + ": density");
+    }
+    expect(std::is_sorted(sorted.begin(), sorted.end()), method + ", " + what + " ascend");
+  });
+}
+
+void sorted_points_of_any_row_have_their_levels() {
+  std::mt19937 generator(12);
+  const auto both = [](const char* what, const std::vector<double>& values, double strength) {
+    sorted_points_have_their_levels<double>(what, values, strength);
+    sorted_points_have_their_levels<float>(what, values, strength);
+  };
+  for (const double strength : {1e-3, 1.0, 30.0, 1e4}) {
+    for (const int64_t size : {1, 2, 7, 90, 700}) {
+      both("normal values", normal_values(size, 1, generator), strength);
+    }
+  }
+  std::vector<double> row = normal_values(600, 1, generator);
+  row[5] = 1e5;
+  both("an outlier", row, 2);
+  both("equal values", std::vector<double>(300, 2.5), 3);
+  for (size_t i = 0; i < row.size(); ++i)
+    row[i] = i < 300 ? 0 : 30.0 * static_cast<double>(i - 300);
+  both("a heap and a chain", row, 1);
+  for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<double>(i % 2) * 200 + 1e-5 * row[i];
+  both("two clusters", row, 1);
+}
+
+void points_at_whole_levels_balance_a_gap() {
+  // By the limit ½ (LSE(α x_left) - LSE(-α x_right))/α, of the sigmoid.
+  for (const double gap : {30.0, 60.0, 200.0, 1e6}) {
+    for (const int64_t copies : {1, 50}) {  // by steps, or on a grid
+      std::vector<double> row;
+      for (int64_t i = 0; i < copies; ++i) {
+        row.insert(row.end(), {0.0, -1.0, gap, gap, gap + 3});
+      }
+      const Dense<double> input(row, static_cast<int64_t>(row.size()));
+      const int64_t sizes[] = {1, 1}, strides[] = {1, 1};
+      const double level = static_cast<double>(2 * copies);
+      double point = -7;
+      cpu::quantile_at_levels(input.batch(), {&level, sizes, strides, 2}, 1, 1.0, "sigmoid", &point,
+                              serial);
+      const double left = std::log1p(std::exp(-1)), right = std::log(2 + std::exp(-3));
+      expect_near(point, gap / 2 + (left - right) / 2, 1e-6 * (gap < 40) + 1e-15 * gap + 1e-12,
+                  "the middle of a gap of " + std::to_string(gap));
+      cpu::quantile_at_levels(Dense<double>({-gap, gap}, 2).batch(), {&level, sizes, strides, 2}, 1,
+                              1.0, "gaussian", &point, serial);
+      if (copies > 1) continue;  // two items have no level 100
+      expect(point == std::numeric_limits<double>::infinity(), "a level above all items");
+      const double one = 1;
+      cpu::quantile_at_levels(Dense<double>({-gap, gap + 1}, 2).batch(), {&one, sizes, strides, 2},
+                              1, 1.0, "gaussian", &point, serial);
+      expect_near(point, 0.5, 1e-15 * gap, "the middle between two items");
+    }
+  }
+}
+
+void points_at_any_levels_have_them() {
+  std::mt19937 generator(13);
+  for (const double spread : {0.01, 1.0, 20.0, 3000.0}) {
+    for (const int64_t size : {5, 200}) {
+      const std::vector<double> row = normal_values(size, spread, generator);
+      const Dense<double> input(row, size);
+      std::uniform_real_distribution<double> uniform(0.01, static_cast<double>(size) - 0.01);
+      std::vector<double> levels(20), points(20, -7);
+      for (double& level : levels) level = uniform(generator);
+      const int64_t sizes[] = {1, 20}, strides[] = {20, 1};
+      for_each_method([&](const std::string& method) {
+        for (const int64_t count : {3, 20}) {
+          cpu::quantile_at_levels(input.batch(), {levels.data(), sizes, strides, 2}, count, 1.0,
+                                  method, points.data(), serial);
+          for (int64_t l = 0; l < count; ++l) {
+            expect_near(
+                distance_to_level(row, 1, method, points[l], levels[l]), 0,
+                2e-13 + 4e-16 * std::abs(points[l]),
+                method + " at level " + std::to_string(levels[l]) + " of " + std::to_string(size));
+          }
+        }
+      });
+    }
+  }
+}
+
+void quantiles_of_nasty_rows_stay_in_order() {
+  const std::vector<double> rows = {
+      kNan,      1,         kInfinity,  -2,        5,         -kInfinity, 0,         0,       //
+      kHuge,     -kHuge,    0,          1,         -1,        kTiny,      -kTiny,    1e-300,  //
+      kNan,      kNan,      kNan,       kNan,      kNan,      kNan,       kNan,      kNan,    //
+      kInfinity, kInfinity, -kInfinity, kInfinity, kInfinity, kInfinity,  kInfinity, kInfinity};
+  const Dense<double> input(rows, 8);
+  const std::vector<uint8_t> kept = {1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1,
+                                     1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1};
+  for (const bool masked : {false, true}) {
+    cpu::Batch<double> batch = input.batch();
+    if (masked) batch.mask = {kept.data(), input.sizes, input.strides, 2};
+    for_each_method([&](const std::string& method) {
+      for (const double strength : {1e-300, 1e-6, 1.0, 1e6, 1e300, kHuge}) {
+        std::vector<double> values(32, -7), points(32, -7), densities(32, -7);
+        cpu::quantile_sort(batch, strength, method, values.data(), points.data(), densities.data(),
+                           serial);
+        for (int64_t i = 0; i < 32; ++i) {
+          const bool first = i % 8 == 0 || std::isnan(values[i]) || std::isnan(values[i - 1]);
+          const bool last = masked && i % 8 == 7;  // a masked item's 0
+          expect(first || last || values[i] >= values[i - 1], "soft sorted values ascend");
+          expect(densities[i] >= 0, "a density is not negative");
+        }
+        std::vector<double> levels(4 * 9), at(4 * 9, -7);
+        for (int64_t i = 0; i < 4 * 9; ++i) levels[i] = static_cast<double>(i % 9);
+        const int64_t sizes[] = {4, 9}, strides[] = {9, 1};
+        cpu::quantile_at_levels(batch, {levels.data(), sizes, strides, 2}, 9, strength, method,
+                                at.data(), serial);
+        for (int64_t i = 0; i < 4 * 9; ++i) {
+          const bool first = i % 9 == 0 || std::isnan(at[i]) || std::isnan(at[i - 1]);
+          expect(first || at[i] >= at[i - 1], "points ascend with their levels");
+        }
+      }
+    });
+  }
+}
+
+void threads_don_t_change_a_sorted_row() {
+  std::mt19937 generator(14);
+  const int64_t size = 70'000;
+  const Dense<float> input(normal_values(size, 1, generator), size);
+  const auto sorted_by = [&](const cpu::ParallelFor& parallel_for) {
+    std::vector<float> sorted(size);
+    cpu::quantile_sort(input.batch(), 50, "sigmoid", sorted.data(), nullptr, nullptr, parallel_for);
+    return sorted;
+  };
+  expect(sorted_by(serial) == sorted_by(thread_per_row), "threads change no bit of a sorted row");
+}
+
 }  // namespace
 
 int main() {
@@ -708,6 +881,11 @@ int main() {
   projections_equal_the_plain_formula();
   pooling_takes_two_comparisons_an_item();
   projections_of_nasty_rows_stay_in_range();
+  sorted_points_of_any_row_have_their_levels();
+  points_at_whole_levels_balance_a_gap();
+  points_at_any_levels_have_them();
+  quantiles_of_nasty_rows_stay_in_order();
+  threads_don_t_change_a_sorted_row();
   std::printf("%d checks, %d failures\n", checks, failures);
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

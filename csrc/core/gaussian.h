@@ -4,6 +4,7 @@
 
 #include "core/host_device.h"
 #include "core/series_spread.h"
+#include "core/upper_tail.h"
 
 namespace rank_relax {
 
@@ -45,6 +46,8 @@ struct Gaussian {
     const double per_square = 1 / (d * d);
     return std::log(kInverseSqrt2Pi / d) - d * d / 2 + std::log1p(-per_square * mills(per_square));
   }
+  /// F(-d) and F'(d), together.
+  static UpperTail tail(double d) { return {upper_tail(d), first_derivative(d)}; }
   /// Where the tails of so many items have fallen to what that of one is at `reach`.
   static double reach_of(double count, double reach) {
     return std::sqrt(reach * reach + 2 * std::log(count));

@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "core/upper_tail.h"
+
 namespace rank_relax {
 
 /// The inverse of the smoothed count G(y) = Σ_j F(α (y - x_j)) over some finite values, one level
@@ -32,25 +34,21 @@ class QuantileSearch {
 
   /// y with G(y) = level, 0 < level < count.
   double operator()(double level) const {
-    if (level == std::floor(level)) {
-      const double lower = largest_of(static_cast<int64_t>(level));
-      const double upper = smallest_above(lower);
-      const bool cuts_here = count_up_to(lower) == static_cast<int64_t>(level);
-      if (cuts_here && balance(lower, lower, upper).value <= 0 &&
+    const auto whole = static_cast<int64_t>(level);
+    // The item at which the count passes the level, and with it where the search begins.
+    std::vector<double> values(values_, values_ + count_);
+    std::nth_element(values.begin(), values.begin() + whole, values.end());
+    const double upper = values[whole];
+    if (static_cast<double>(whole) == level) {
+      const double lower = *std::max_element(values.begin(), values.begin() + whole);
+      if (lower < upper && balance(lower, lower, upper).value <= 0 &&
           balance(upper, lower, upper).value >= 0) {
-        return root([&](double y) { return balance(y, lower, upper); }, lower, upper);
+        return root([&](double y) { return balance(y, lower, upper); }, lower, upper,
+                    lower / 2 + upper / 2);
       }
     }
-    double lower = minimum_, upper = maximum_;
-    for (double step = 1 / strength_; excess(lower, level).value > 0; step *= 2) {
-      if (lower == -kHuge) return -kInfinity;  // as far as ln(2n)/α goes
-      lower = std::max(lower - step, -kHuge);
-    }
-    for (double step = 1 / strength_; excess(upper, level).value < 0; step *= 2) {
-      if (upper == kHuge) return kInfinity;
-      upper = std::min(upper + step, kHuge);
-    }
-    return root([&](double y) { return excess(y, level); }, lower, upper);
+    return root([&](double y) { return excess(y, level); }, lower_bound(level), upper_bound(level),
+                upper);
   }
 
  private:
@@ -61,6 +59,27 @@ class QuantileSearch {
 
   /// α |a - b| where the difference may overflow.
   double distance(double a, double b) const { return 2 * (strength_ * std::abs(a / 2 - b / 2)); }
+
+  /// G is half the count at most below all values, and at least above them: so one bound is theirs,
+  /// and the other is looked for from there.
+  double lower_bound(double level) const {
+    double bound = minimum_;
+    if (level >= static_cast<double>(count_) / 2) return bound;
+    for (double step = 1 / strength_; excess(bound, level).value > 0; step *= 2) {
+      if (bound == -kHuge) break;  // as far as ln(2n)/α goes
+      bound = std::max(bound - step, -kHuge);
+    }
+    return bound;
+  }
+  double upper_bound(double level) const {
+    double bound = maximum_;
+    if (level <= static_cast<double>(count_) / 2) return bound;
+    for (double step = 1 / strength_; excess(bound, level).value < 0; step *= 2) {
+      if (bound == kHuge) break;
+      bound = std::min(bound + step, kHuge);
+    }
+    return bound;
+  }
 
   /// G(y) - level.
   Step excess(double y, double level) const {
@@ -73,9 +92,9 @@ class QuantileSearch {
         below += x < y ? 1 : 0;
         equal += x == y ? 1 : 0;
         if (d > kFarthest) continue;
-        const double tail = Cdf::upper_tail(d);
-        chunk_tails += x > y ? tail : x < y ? -tail : 0;
-        chunk_density += Cdf::first_derivative(Cdf::coordinate(d));
+        const UpperTail tail = Cdf::tail(d);
+        chunk_tails += x > y ? tail.mass : x < y ? -tail.mass : 0;
+        chunk_density += tail.density;
       }
       tails += chunk_tails;
       density += chunk_density;
@@ -87,14 +106,15 @@ class QuantileSearch {
   /// log upper(y) - log lower(y), for y between neighbours `lower` and `upper` of the row. Of each
   /// tail, the sum of exp(log F(-d) - log F(-d_nearest)) is at least 1.
   Step balance(double y, double lower, double upper) const {
-    const double nearest[] = {Cdf::log_upper_tail(distance(y, lower)),
-                              Cdf::log_upper_tail(distance(y, upper))};
+    const double to_nearest[] = {distance(y, lower), distance(y, upper)};
+    const double nearest[] = {Cdf::log_upper_tail(to_nearest[0]),
+                              Cdf::log_upper_tail(to_nearest[1])};
     double sum[2] = {0, 0}, slope[2] = {0, 0};
     for (int64_t i = 0; i < count_; ++i) {
       const int side = values_[i] >= upper ? 1 : 0;
       const double d = distance(y, values_[i]);
+      if (d > to_nearest[side] + kFarthest) continue;  // the tails fall by e^-d at least
       const double weight = std::exp(Cdf::log_upper_tail(d) - nearest[side]);
-      if (weight == 0) continue;
       sum[side] += weight;
       slope[side] += weight * Cdf::hazard(d);
     }
@@ -102,11 +122,11 @@ class QuantileSearch {
             slope[1] / sum[1] + slope[0] / sum[0]};
   }
 
-  /// Newton's method while its steps halve and stay between the bounds, else bisection.
+  /// Newton's method from y on, while its steps halve and stay between the bounds, else bisection.
   template <class Function>
-  double root(const Function& f, double lower, double upper) const {
+  double root(const Function& f, double lower, double upper, double y) const {
     constexpr int kMostSteps = 300;
-    double y = lower / 2 + upper / 2, last = kInfinity;
+    double last = kInfinity;
     for (int i = 0; i < kMostSteps; ++i) {
       const Step step = f(y);
       if (step.value == 0) return y;
@@ -115,36 +135,22 @@ class QuantileSearch {
       const bool newton = lower < next && next < upper && std::abs(next - y) <= last / 2;
       if (!newton) next = lower / 2 + upper / 2;
       last = std::abs(next - y);
-      const bool close = last <= kEpsilon * std::abs(next) || last * strength_ <= kEpsilon / 2;
+      // A step of Newton's method leaves about its square.
+      const bool close =
+          last <= kEpsilon * std::abs(next) || (newton && last * strength_ <= kClose);
       if (close || next == lower || next == upper) return next;
       y = next;
     }
     return y;
   }
 
-  double largest_of(int64_t number) const {
-    std::vector<double> values(values_, values_ + count_);
-    std::nth_element(values.begin(), values.begin() + (number - 1), values.end());
-    return values[number - 1];
-  }
-
-  double smallest_above(double bound) const {
-    double smallest = std::numeric_limits<double>::infinity();
-    for (int64_t i = 0; i < count_; ++i) {
-      if (values_[i] > bound) smallest = std::min(smallest, values_[i]);
-    }
-    return smallest;
-  }
-
-  int64_t count_up_to(double bound) const {
-    return std::count_if(values_, values_ + count_, [=](double x) { return x <= bound; });
-  }
-
   static constexpr int64_t kChunk = 1024;
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kHuge = std::numeric_limits<double>::max();
   static constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-  static constexpr double kFarthest = 750;  // where every tail underflows
+  // A level has 53 bits, so that what lies further than this adds nothing to its place among 2^32.
+  static constexpr double kFarthest = 60;
+  static constexpr double kClose = 4e-9;
 
   const double* values_;
   int64_t count_;

@@ -5,6 +5,7 @@
 
 #include "core/host_device.h"
 #include "core/series_spread.h"
+#include "core/upper_tail.h"
 
 namespace rank_relax {
 
@@ -53,11 +54,13 @@ struct Sigmoid {
   }
 
   /// F(-d) for d >= 0, to full relative precision, and its logarithm beyond where it underflows.
-  static double upper_tail(double d) {
-    const double decay = std::exp(-d);
-    return decay / (1 + decay);
-  }
+  static double upper_tail(double d) { return tail(d).mass; }
   static double log_upper_tail(double d) { return -d - std::log1p(std::exp(-d)); }
+  /// F(-d) and F'(d), together.
+  static UpperTail tail(double d) {
+    const double decay = std::exp(-d), mass = decay / (1 + decay);
+    return {mass, mass / (1 + decay)};
+  }
   /// Where the tails of so many items have fallen to what that of one is at `reach`.
   static double reach_of(double count, double reach) { return reach + std::log(count); }
   /// F'(d) / F(-d): how fast the tail falls.

@@ -34,7 +34,7 @@ class KernelSum {
     }
   }
 
- private:
+  /// The same for an order known to the compiler, which then makes no other.
   template <class Cdf, int kOrder>
   void sum_of_order(const FiniteRow<Scalar>& row, double regularization_strength,
                     const Direction<Scalar>* directions, const Output<Scalar>& output,
@@ -57,6 +57,7 @@ class KernelSum {
     }
   }
 
+ private:
   SeriesSum<Isa, Scalar> series_sum_;
   SortedRow<Isa, Scalar> sorted_row_;
 };

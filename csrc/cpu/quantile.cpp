@@ -16,6 +16,18 @@ void quantile_sort(const Batch<Scalar>& batch, double regularization_strength,
 }
 
 template <class Scalar>
+void quantile_sort_product(const Batch<Scalar>& batch, const double* points,
+                           const double* densities, const Rows<Scalar>& vector, bool transposed,
+                           double regularization_strength, std::string_view method, Scalar* output,
+                           const ParallelFor& parallel_for) {
+  visit_instruction_set([&](auto isa) {
+    QuantileKernels<decltype(isa), Scalar>::sort_product(batch, points, densities, vector,
+                                                         transposed, regularization_strength,
+                                                         method, output, parallel_for);
+  });
+}
+
+template <class Scalar>
 void quantile_at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, int64_t level_count,
                         double regularization_strength, std::string_view method, double* points,
                         const ParallelFor& parallel_for) {
@@ -28,6 +40,9 @@ void quantile_at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, 
 #define RANK_RELAX_INSTANTIATE(Scalar)                                                          \
   template void quantile_sort(const Batch<Scalar>&, double, std::string_view, Scalar*, double*, \
                               double*, const ParallelFor&);                                     \
+  template void quantile_sort_product(const Batch<Scalar>&, const double*, const double*,       \
+                                      const Rows<Scalar>&, bool, double, std::string_view,      \
+                                      Scalar*, const ParallelFor&);                             \
   template void quantile_at_levels(const Batch<Scalar>&, const Rows<double>&, int64_t, double,  \
                                    std::string_view, double*, const ParallelFor&);
 RANK_RELAX_INSTANTIATE(float)

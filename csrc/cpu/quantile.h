@@ -27,6 +27,16 @@ void quantile_sort(const Batch<Scalar>& batch, double regularization_strength,
                    std::string_view method, Scalar* values, double* points, double* densities,
                    const ParallelFor& parallel_for);
 
+/// Products with the Jacobian of the sorted values, J_kj = F'(α (y_k - x_j)) / D_k, for the points
+/// y_k and the densities D_k that quantile_sort gave, contiguous: `transposed` Σ_k g_k J_kj, of
+/// places to items, else Σ_j J_kj v_j, of items to places. 0 at infinities and masked items (or
+/// their places), NaN at NaN. O(size) a row, as above.
+template <class Scalar>
+void quantile_sort_product(const Batch<Scalar>& batch, const double* points,
+                           const double* densities, const Rows<Scalar>& vector, bool transposed,
+                           double regularization_strength, std::string_view method, Scalar* output,
+                           const ParallelFor& parallel_for);
+
 /// points[row, l] = y with G(y) = levels[row, l], [count, level_count]: -inf from as many levels on
 /// as there are -inf, inf from that below which there are no inf; NaN for a NaN level and a row in
 /// which nothing counts. In a gap so wide that G is flat there at that level, the point to which y

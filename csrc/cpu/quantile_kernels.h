@@ -16,6 +16,11 @@ struct QuantileKernels {
                    std::string_view method, Scalar* values, double* points, double* densities,
                    const ParallelFor& parallel_for);
 
+  static void sort_product(const Batch<Scalar>& batch, const double* points,
+                           const double* densities, const Rows<Scalar>& vector, bool transposed,
+                           double regularization_strength, std::string_view method, Scalar* output,
+                           const ParallelFor& parallel_for);
+
   static void at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, int64_t level_count,
                         double regularization_strength, std::string_view method, double* points,
                         const ParallelFor& parallel_for);

@@ -7,6 +7,7 @@
 #include "cpu/parallel.h"
 #include "cpu/quantile_kernels.h"
 #include "cpu/quantile_row.h"
+#include "cpu/quantile_sort_product.h"
 #include "cpu/rows.h"
 
 namespace rank_relax::cpu {
@@ -43,6 +44,28 @@ void QuantileKernels<Isa, Scalar>::sort(const Batch<Scalar>& batch, double regul
           row.sort(batch.input.row(i), batch.mask.row(i), batch.size, regularization_strength,
                    values + at, points == nullptr ? nullptr : points + at,
                    densities == nullptr ? nullptr : densities + at, in_row);
+        });
+  });
+}
+
+template <class Isa, class Scalar>
+void QuantileKernels<Isa, Scalar>::sort_product(const Batch<Scalar>& batch, const double* points,
+                                                const double* densities, const Rows<Scalar>& vector,
+                                                bool transposed, double regularization_strength,
+                                                std::string_view method, Scalar* output,
+                                                const ParallelFor& parallel_for) {
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    using OwnRow = QuantileSortProductRow<Isa, decltype(cdf), Scalar>;
+    for_each_own_row<OwnRow>(
+        batch, parallel_for, [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
+          const int64_t at = i * batch.size;
+          row.set_row(batch.input.row(i), batch.mask.row(i), batch.size, points + at,
+                      densities + at, in_row);
+          if (transposed) {
+            row.to_items(vector.row(i), regularization_strength, output + at, in_row);
+          } else {
+            row.to_places(vector.row(i), regularization_strength, output + at, in_row);
+          }
         });
   });
 }

@@ -51,6 +51,42 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> quantile_sort_forward_cpu(
   return {sorted_values(input, points, densities, options), points, densities};
 }
 
+at::Tensor product(const at::Tensor& vector, const at::Tensor& input, const at::Tensor& points,
+                   const at::Tensor& densities, bool transposed, const Options& options) {
+  if (input.numel() == 0) return at::empty(input.sizes(), input.options());
+  const at::Tensor items = at_least_float32(input), factors = at_least_float32(vector);
+  const at::Tensor dense_points = points.contiguous(), dense_densities = densities.contiguous();
+  const at::Tensor output = at::empty(items.sizes(), items.options());
+  AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "quantile_sort_product", [&] {
+    cpu::quantile_sort_product(batch_of<scalar_t>(items, options.mask),
+                               dense_points.const_data_ptr<double>(),
+                               dense_densities.const_data_ptr<double>(), rows_of<scalar_t>(factors),
+                               transposed, options.regularization_strength, options.method,
+                               output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+  });
+  return output.to(input.scalar_type());
+}
+
+at::Tensor quantile_sort_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
+                                      const at::Tensor& points, const at::Tensor& densities,
+                                      double regularization_strength, std::string_view method,
+                                      const std::optional<at::Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_quantile_sort_product("_quantile_sort_backward", "grad_output", grad_output, input, points,
+                              densities, options);
+  return product(grad_output, input, points, densities, /*transposed=*/true, options);
+}
+
+at::Tensor quantile_sort_tangent_cpu(const at::Tensor& direction, const at::Tensor& input,
+                                     const at::Tensor& points, const at::Tensor& densities,
+                                     double regularization_strength, std::string_view method,
+                                     const std::optional<at::Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_quantile_sort_product("_quantile_sort_tangent", "direction", direction, input, points,
+                              densities, options);
+  return product(direction, input, points, densities, /*transposed=*/false, options);
+}
+
 at::Tensor quantile_at_levels_cpu(const at::Tensor& input, const at::Tensor& levels,
                                   double regularization_strength, std::string_view method,
                                   const std::optional<at::Tensor>& mask) {
@@ -72,6 +108,8 @@ at::Tensor quantile_at_levels_cpu(const at::Tensor& input, const at::Tensor& lev
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
   library.impl("soft_sort", soft_sort_cpu);
   library.impl("_quantile_sort_forward", quantile_sort_forward_cpu);
+  library.impl("_quantile_sort_backward", quantile_sort_backward_cpu);
+  library.impl("_quantile_sort_tangent", quantile_sort_tangent_cpu);
   library.impl("_quantile_at_levels", quantile_at_levels_cpu);
 }
 

@@ -1,0 +1,198 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "core/box_series.h"
+#include "cpu/aligned_array.h"
+#include "cpu/cell_grid.h"
+#include "cpu/finite_row.h"
+#include "cpu/kernel_sum.h"
+#include "cpu/parallel.h"
+#include "cpu/vector/unroll.h"
+#include "cpu/vector/vector.h"
+
+namespace rank_relax::cpu {
+
+/// As many finite numbers as `count`.
+struct Numbers {
+  const double* values;
+  int64_t count;
+};
+
+/// Σ_k w_k F'(α (t_i - s_k)), sources s at targets t, in double: on a grid of boxes
+///
+///     moments[b][l] = Σ_{k in b} w_k s_k^l                    in coordinates of the boxes
+///     local[b][m]   = Σ_{b' within reach} Σ_l c[b - b'][l][m] moments[b'][l]
+///     Σ_k w_k F'(α (t_i - s_k)) = Σ_m local[box of i][m] t_i^m
+///
+/// where boxes are few beside the numbers. Elsewhere as a part of the derivative of a soft rank in
+/// the row that holds both: with v = 0 at the targets, its Σ_j (v_i - v_j) F' is -Σ_k w_k F' there.
+template <class Isa, class Cdf>
+class DensitySum {
+  using W = Vector<Isa, double>;
+  using Grid = DoubleCellGrid<Isa, double>;
+  static constexpr int kTerms = kGridTerms[kDouble];
+  static constexpr int kVectors = kTerms / W::kLanes;
+  static constexpr int kBlock = 64;
+  static constexpr int64_t kPart = 1 << 15;
+
+ public:
+  void sum(const Numbers& sources, const double* weights, const Numbers& targets,
+           double regularization_strength, double* sums, const ParallelFor& parallel_for) {
+    if (targets.count == 0) return;
+    const FiniteRow<double> both = extent_of(sources, targets);
+    if (!(std::isfinite(both.minimum) && std::isfinite(both.maximum))) {
+      return std::fill_n(sums, targets.count, std::numeric_limits<double>::quiet_NaN()), void();
+    }
+    const double width = Cdf::box_grid[kDouble].width;
+    const double boxes = scaled_spread(both, regularization_strength) / width;
+    constexpr int64_t kFewestOfAGrid = 48;
+    if (both.count >= kFewestOfAGrid && boxes < 64 + static_cast<double>(both.count / 8) &&
+        boxes < 1 << 24) {
+      const Grid grid(both, width, regularization_strength);
+      return sum_on(grid, sources, weights, targets, sums, parallel_for);
+    }
+    sum_in_one_row(both, sources, weights, targets, regularization_strength, sums, parallel_for);
+  }
+
+ private:
+  static FiniteRow<double> extent_of(const Numbers& sources, const Numbers& targets) {
+    double minimum = targets.values[0], maximum = minimum;
+    for (const Numbers* numbers : {&sources, &targets}) {
+      for (int64_t i = 0; i < numbers->count; ++i) {
+        minimum = std::min(minimum, numbers->values[i]);
+        maximum = std::max(maximum, numbers->values[i]);
+      }
+    }
+    return {nullptr, sources.count + targets.count, minimum, maximum};
+  }
+
+  void sum_on(const Grid& grid, const Numbers& sources, const double* weights,
+              const Numbers& targets, double* sums, const ParallelFor& parallel_for) {
+    series_ = &grid_series<Cdf>(kDouble, 1);
+    boxes_ = grid.cells();
+    moments_.make_room(boxes_ * kTerms);
+    local_.make_room(boxes_ * kTerms);
+    std::fill_n(moments_.data(), boxes_ * kTerms, 0.0);
+    for (int64_t i = 0; i < sources.count; i += kBlock) {
+      add_block(grid, sources, weights, i);
+    }
+    constexpr int64_t kBoxesWorthAThread = 256;
+    parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
+      for (int64_t box = begin; box < end; ++box) translate(box);
+    });
+    parallel_for((targets.count + kPart - 1) / kPart, 1, [&](int64_t begin, int64_t end) {
+      const int64_t last = std::min(end * kPart, targets.count);
+      for (int64_t i = begin * kPart; i < last; i += W::kLanes) {
+        evaluate(grid, targets.values + i, static_cast<int>(std::min<int64_t>(last - i, W::kLanes)),
+                 sums + i);
+      }
+    });
+  }
+
+  /// The moments of sources, one after the other, their powers across lanes.
+  void add_block(const Grid& grid, const Numbers& sources, const double* weights, int64_t first) {
+    const int count = static_cast<int>(std::min<int64_t>(sources.count - first, kBlock));
+    double values[kBlock], t[kBlock];
+    int32_t offsets[kBlock];
+    std::fill_n(values, kBlock, sources.values[first]);
+    std::copy_n(sources.values + first, count, values);
+    for (int i = 0; i < kBlock; i += W::kLanes) {
+      grid.template place<kTerms>(values + i, offsets + i).store(t + i);
+    }
+    for (int i = 0; i < count; ++i) {
+      const double t2 = t[i] * t[i], t4 = t2 * t2;
+      const W step = W::broadcast(W::kLanes == 8 ? t4 * t4 : (W::kLanes == 4 ? t4 : t2));
+      const W weight = W::broadcast(weights[first + i]);
+      W powers = W::first_powers(t[i], t2, t4);
+      double* moments = moments_.data() + offsets[i];
+      unroll<Isa, kVectors>([&](auto v) {
+        double* at = moments + v * W::kLanes;
+        multiply_add(powers, weight, W::load(at)).store(at);
+        if (v + 1 < kVectors) powers = powers * step;
+      });
+    }
+  }
+
+  /// F' is even, so that a box above adds at t what its mirror image below would at -t.
+  void translate(int64_t box) {
+    W from_lower[kVectors], from_upper[kVectors];
+    for (int v = 0; v < kVectors; ++v) from_lower[v] = from_upper[v] = W::broadcast(0);
+    const int64_t lowest = std::max<int64_t>(box - series_->reach, 0);
+    const int64_t highest = std::min<int64_t>(box + series_->reach, boxes_ - 1);
+    for (int64_t source = lowest; source <= box; ++source) add<1>(box, source, from_lower);
+    for (int64_t source = box + 1; source <= highest; ++source) add<-1>(box, source, from_upper);
+    double lower[kTerms], upper[kTerms];
+    for (int v = 0; v < kVectors; ++v) {
+      from_lower[v].store(lower + v * W::kLanes);
+      from_upper[v].store(upper + v * W::kLanes);
+    }
+    double* local = local_.data() + box * kTerms;
+    for (int k = 0; k < kTerms; k += 2) {
+      local[k] = lower[k] + upper[k];
+      local[k + 1] = lower[k + 1] - upper[k + 1];
+    }
+  }
+
+  /// sums[k] += Σ_l sign^l c[|box - source|][l][k] moments[l]
+  template <int sign>
+  void add(int64_t box, int64_t source, W* sums) const {
+    const int64_t distance = std::abs(box - source);
+    const double* coefficients = series_->coefficients.data() + distance * kTerms * kTerms;
+    const double* moments = moments_.data() + source * kTerms;
+    for (int l = 0; l < kTerms; l += 2, coefficients += 2 * kTerms) {
+      unroll<Isa, kVectors>([&](auto v) {
+        sums[v] =
+            multiply_add(W::load(coefficients + v * W::kLanes), W::broadcast(moments[l]), sums[v]);
+        sums[v] = multiply_add(W::load(coefficients + kTerms + v * W::kLanes),
+                               W::broadcast(sign * moments[l + 1]), sums[v]);
+      });
+    }
+  }
+
+  void evaluate(const Grid& grid, const double* targets, int count, double* sums) const {
+    double values[W::kLanes];
+    int32_t offsets[W::kLanes];
+    std::fill_n(values, W::kLanes, targets[0]);
+    std::copy_n(targets, count, values);
+    const W t = grid.template place<kTerms>(values, offsets);
+    W powers[kTerms];
+    W::template load_columns<kTerms>(local_.data(), 1, offsets, powers);
+    W sum = powers[kTerms - 1];
+    unroll<Isa, kTerms - 1>([&](auto k) { sum = multiply_add(sum, t, powers[kTerms - 2 - k]); });
+    sum.store_first(sums, count);
+  }
+
+  void sum_in_one_row(const FiniteRow<double>& both, const Numbers& sources, const double* weights,
+                      const Numbers& targets, double regularization_strength, double* sums,
+                      const ParallelFor& parallel_for) {
+    row_.resize(both.count);
+    direction_.resize(both.count);
+    results_.resize(both.count);
+    std::copy_n(targets.values, targets.count, row_.begin());
+    std::copy_n(sources.values, sources.count, row_.begin() + targets.count);
+    std::fill_n(direction_.begin(), targets.count, 0.0);
+    std::copy_n(weights, sources.count, direction_.begin() + targets.count);
+    double mean = 0;
+    for (int64_t k = 0; k < sources.count; ++k) mean += weights[k] / both.count;
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const Direction<double> direction = {direction_.data(), 1, mean};
+    const FiniteRow<double> row = {row_.data(), both.count, both.minimum, both.maximum};
+    kernel_sum_.template sum_of_order<Cdf, 1>(row, regularization_strength, &direction,
+                                              {results_.data(), -1, 0, -kInfinity, kInfinity},
+                                              parallel_for);
+    std::copy_n(results_.begin(), targets.count, sums);
+  }
+
+  const GridSeries* series_;
+  int64_t boxes_;
+  AlignedArray<double> moments_, local_;  // [box][term]
+  std::vector<double> row_, direction_, results_;
+  KernelSum<Isa, double> kernel_sum_;
+};
+
+}  // namespace rank_relax::cpu

@@ -76,7 +76,8 @@ class QuantileMarch {
     width_rest_ = 0;
     index_.clear();
     below_.clear();
-    moments_.make_room(count * kTerms);
+    const double span = (static_cast<double>(sorted[count - 1]) - origin_) * per_width;
+    moments_.make_room(std::min(count, static_cast<int64_t>(span) + 2) * kTerms);
     for (int64_t i = 0; i < count; ++i) {
       const double position = (static_cast<double>(sorted[i]) - origin_) * per_width;
       const double nearest = std::nearbyint(position);

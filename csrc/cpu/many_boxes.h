@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
 #include "core/box_series.h"
 #include "cpu/aligned_array.h"
 #include "cpu/box_moments.h"
+#include "cpu/box_translation.h"
 #include "cpu/cell_grid.h"
 #include "cpu/finite_row.h"
 #include "cpu/parallel.h"
@@ -42,7 +42,6 @@ class ManyBoxes {
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int kTerms = kGridTerms[kPrecision];
   static constexpr int kRow = kSets * kTerms;  // of a box: the terms of its sets
-  static constexpr int kVectors = kTerms / W::kLanes;
   static constexpr int kCells = kCellsABox[kPrecision];
   static constexpr int kCellPowers = kCellTerms[kPrecision];
   static constexpr int kCellRow = kSets * kCellPowers;  // of a cell
@@ -76,7 +75,7 @@ class ManyBoxes {
     boxes_ = moments_.boxes();
     if constexpr (kCells == 1) local_.make_room(boxes_ * kCellRow);
     constexpr int64_t kBoxesWorthAThread = 256;
-    count_below();
+    translation_.set_moments(*series_, moments_.of(0), boxes_);
     parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
       for (int64_t box = begin; box < end; ++box) translate(box);
     });
@@ -94,44 +93,13 @@ class ManyBoxes {
   }
   Scalar* local_series() { return const_cast<Scalar*>(std::as_const(*this).local_series()); }
 
-  void count_below() {
-    if (kOrder > 0) return;
-    below_.resize(boxes_ + 1);
-    below_[0] = 0;
-    for (int64_t box = 0; box < boxes_; ++box) below_[box + 1] = below_[box] + moments_.of(box)[0];
-  }
-
   /// A box's local coefficients from the moments of those within reach.
   void translate(int64_t box) {
-    if (moments_.of(box)[0] == 0) return;  // no item will ask
-    static constexpr double kNone[kRow] = {};
-    Sums lower = {}, upper = {};  // from boxes below, with this one, and from those above
-    add_moments_at(0, moments_.of(box), kNone, lower, upper);
-    for (int64_t distance = 1; distance <= series_->reach; ++distance) {
-      const bool below = box - distance >= 0 && moments_.of(box - distance)[0] != 0;
-      const bool above = box + distance < boxes_ && moments_.of(box + distance)[0] != 0;
-      if (!below && !above) continue;
-      add_moments_at(distance, below ? moments_.of(box - distance) : kNone,
-                     above ? moments_.of(box + distance) : kNone, lower, upper);
-    }
+    if (translation_.is_empty(box)) return;  // no item will ask
+    double local[kRow];
+    translation_.local_series(box, local);
     for (int set = 0; set < kSets; ++set) {
-      double from_lower[kTerms], from_upper[kTerms], local[kTerms];
-      for (int v = 0; v < kVectors; ++v) {
-        const int i = set * kVectors + v;
-        (lower.even[i] + lower.odd[i]).store(from_lower + v * W::kLanes);
-        (upper.even[i] - upper.odd[i]).store(from_upper + v * W::kLanes);
-      }
-      if (kOrder == 0) {
-        const double far_below = below_[std::max<int64_t>(box - series_->reach, 0)];
-        const double not_above = below_[std::min<int64_t>(box + series_->reach + 1, boxes_)];
-        from_lower[0] += (far_below - (below_[boxes_] - not_above)) / 2;
-      }
-      for (int k = 0; k < kTerms; k += 2) {
-        constexpr double kParity = kernel_parity(kOrder);
-        local[k] = from_lower[k] + kParity * from_upper[k];
-        local[k + 1] = from_lower[k + 1] - kParity * from_upper[k + 1];
-      }
-      cut(local, local_series() + box * kCells * kCellRow + set * kCellPowers);
+      cut(local + set * kTerms, local_series() + box * kCells * kCellRow + set * kCellPowers);
     }
   }
 
@@ -156,29 +124,6 @@ class ManyBoxes {
           cells[cell * kCellRow + p] = static_cast<Scalar>(coefficients[cell * kCellPowers + p]);
         }
       }
-    }
-  }
-
-  /// Σ_l c[distance][l][k] moments[l], over even l and over odd ones. K(-d) = ±K(d), so a box above
-  /// adds at t, up to that sign, what its mirror image below would at -t: even less odd.
-  struct Sums {
-    W even[kSets * kVectors];
-    W odd[kSets * kVectors];
-  };
-
-  void add_moments_at(int64_t distance, const double* below, const double* above, Sums& lower,
-                      Sums& upper) const {
-    const double* column = series_->coefficients.data() + distance * kTerms * kTerms;
-    for (int l = 0; l < kTerms; l += 2, column += 2 * kTerms) {
-      unroll<Isa, kSets * kVectors>([&](auto i) {
-        constexpr int kTerm = i / kVectors * kTerms;  // the first of the set's
-        const W even = W::load(column + i % kVectors * W::kLanes);
-        const W odd = W::load(column + kTerms + i % kVectors * W::kLanes);
-        lower.even[i] = multiply_add(even, W::broadcast(below[kTerm + l]), lower.even[i]);
-        lower.odd[i] = multiply_add(odd, W::broadcast(below[kTerm + l + 1]), lower.odd[i]);
-        upper.even[i] = multiply_add(even, W::broadcast(above[kTerm + l]), upper.even[i]);
-        upper.odd[i] = multiply_add(odd, W::broadcast(above[kTerm + l + 1]), upper.odd[i]);
-      });
     }
   }
 
@@ -233,7 +178,7 @@ class ManyBoxes {
   int64_t boxes_;
   BoxMoments<Isa, Scalar, kOrder> moments_;
   AlignedArray<Scalar> local_;  // [box][set][term], where it has one
-  std::vector<double> below_;   // items in boxes below
+  BoxTranslation<Isa, kTerms, kOrder> translation_;
 };
 
 }  // namespace rank_relax::cpu

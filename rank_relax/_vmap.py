@@ -22,6 +22,10 @@ OPERATORS = {
     "spearman_loss": 0,
     "_spearman_loss_forward": 0,
     "_spearman_loss_backward": 1,
+    "_split_rank_summary": 1,
+    "_split_rank_sizes": 0,
+    "_split_rank_moments": 1,
+    "_split_rank_derivative": 1,
 }
 
 

@@ -105,4 +105,23 @@ TORCH_LIBRARY(rank_relax, library) {
       "_spearman_loss_backward(Tensor grad_output, Tensor predictions, Tensor targets, "
       "Tensor rank_gradient, float regularization_strength, str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
+  // The stages of rank_relax.distributed (cpu/split_row.h), which are not differentiable. `extents`
+  // [*, 2] are the minimum and maximum of the finite items, but (-minimum, maximum) in the summary.
+  library.def(
+      "_split_rank_summary(Tensor[] directions, Tensor input, Tensor? mask) -> (Tensor extents, "
+      "Tensor sums)",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_split_rank_sizes(Tensor extents, Tensor strengths, int order, ScalarType dtype, "
+      "str method) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_split_rank_moments(Tensor[] directions, Tensor input, Tensor extents, Tensor strengths, "
+      "Tensor centers, SymInt size, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_split_rank_derivative(Tensor[] directions, Tensor input, Tensor extents, "
+      "Tensor strengths, Tensor centers, Tensor counts, Tensor moments, str method, Tensor? mask) "
+      "-> Tensor",
+      {at::Tag::pt2_compliant_tag});
 }

@@ -1,0 +1,132 @@
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "cpu/split_row.h"
+#include "torch/cpu/adapter.h"
+#include "torch/split_rank_checks.h"
+
+// Stages of rank_relax.distributed, which adds up over processes between them.
+
+namespace rank_relax {
+namespace {
+
+at::Tensor empty_rows(const at::Tensor& input, int64_t last) {
+  c10::DimVector shape(input.sizes().begin(), input.sizes().end());
+  shape.back() = last;
+  return at::empty(shape, input.options().dtype(at::kDouble));
+}
+
+std::vector<cpu::Rows<double>> rows_of_each(at::TensorList tensors) {
+  std::vector<cpu::Rows<double>> rows;
+  for (const at::Tensor& tensor : tensors) rows.push_back(rows_of<double>(tensor));
+  return rows;
+}
+
+/// From [*, 2] and [*] tensors.
+std::vector<cpu::WholeRow> whole_rows(const at::Tensor& extents, const at::Tensor& strengths) {
+  const at::Tensor flat_extents = extents.contiguous(), flat_strengths = strengths.contiguous();
+  const double* extent = flat_extents.const_data_ptr<double>();
+  const double* strength = flat_strengths.const_data_ptr<double>();
+  std::vector<cpu::WholeRow> rows(strengths.numel());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i] = {extent[2 * i], extent[2 * i + 1], strength[i]};
+  }
+  return rows;
+}
+
+Precision precision(at::ScalarType dtype) { return dtype == at::kFloat ? kSingle : kDouble; }
+
+std::tuple<at::Tensor, at::Tensor> split_rank_summary_cpu(at::TensorList directions,
+                                                          const at::Tensor& input,
+                                                          const std::optional<at::Tensor>& mask) {
+  check_split_rank_summary(directions, input, mask);
+  const int order = static_cast<int>(directions.size());
+  const at::Tensor extents = empty_rows(input, 2);
+  const at::Tensor sums = empty_rows(input, cpu::kSplitSums + order);
+  const std::vector<cpu::Rows<double>> rows = rows_of_each(directions);
+  AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "split_rank_summary", [&] {
+    cpu::split_row_summary(batch_of<scalar_t>(input, mask), rows.data(), order,
+                           extents.mutable_data_ptr<double>(), sums.mutable_data_ptr<double>(),
+                           torch_parallel_for);
+  });
+  return {extents, sums};
+}
+
+at::Tensor split_rank_sizes_cpu(const at::Tensor& extents, const at::Tensor& strengths,
+                                int64_t order, at::ScalarType dtype, std::string_view method) {
+  check_split_rank_sizes(extents, strengths, order, dtype, method);
+  const at::Tensor sizes = at::empty(strengths.sizes(), strengths.options().dtype(at::kLong));
+  int64_t* size = sizes.mutable_data_ptr<int64_t>();
+  for (const cpu::WholeRow& row : whole_rows(extents, strengths)) {
+    *size++ = cpu::split_row_numbers(precision(dtype), static_cast<int>(order), row, method);
+  }
+  return sizes;
+}
+
+/// Calls stage(batch) after a check that the moments have room for every row.
+template <class Stage>
+void run_stage(const char* op, const SplitRankArguments& arguments, int64_t size,
+               const Stage& stage) {
+  const std::vector<cpu::WholeRow> rows = whole_rows(arguments.extents, arguments.strengths);
+  const int order = static_cast<int>(arguments.directions.size());
+  for (const cpu::WholeRow& row : rows) {
+    const int64_t numbers = cpu::split_row_numbers(precision(arguments.input.scalar_type()), order,
+                                                   row, arguments.method);
+    TORCH_CHECK_VALUE(numbers <= size, op, ": the moments of a list take ", numbers,
+                      " numbers, got room for ", size, "; ask _split_rank_sizes");
+  }
+  const std::vector<cpu::Rows<double>> directions = rows_of_each(arguments.directions);
+  const at::Tensor centers = arguments.centers.contiguous();
+  AT_DISPATCH_FLOATING_TYPES(arguments.input.scalar_type(), "split_rank", [&] {
+    stage(cpu::SplitBatch<scalar_t>{batch_of<scalar_t>(arguments.input, arguments.mask),
+                                    directions.data(), order, rows.data(),
+                                    centers.const_data_ptr<double>(), arguments.method});
+  });
+}
+
+at::Tensor split_rank_moments_cpu(at::TensorList directions, const at::Tensor& input,
+                                  const at::Tensor& extents, const at::Tensor& strengths,
+                                  const at::Tensor& centers, int64_t size, std::string_view method,
+                                  const std::optional<at::Tensor>& mask) {
+  const SplitRankArguments arguments{directions, input, extents, strengths, centers, method, mask};
+  check_split_rank_moments(arguments, size);
+  const at::Tensor moments = empty_rows(input, size);
+  run_stage("_split_rank_moments", arguments, size, [&](const auto& batch) {
+    cpu::split_row_moments(batch, size, moments.mutable_data_ptr<double>(), torch_parallel_for);
+  });
+  return moments;
+}
+
+at::Tensor split_rank_derivative_cpu(at::TensorList directions, const at::Tensor& input,
+                                     const at::Tensor& extents, const at::Tensor& strengths,
+                                     const at::Tensor& centers, const at::Tensor& counts,
+                                     const at::Tensor& moments, std::string_view method,
+                                     const std::optional<at::Tensor>& mask) {
+  const SplitRankArguments arguments{directions, input, extents, strengths, centers, method, mask};
+  check_split_rank_derivative(arguments, counts, moments);
+  const at::Tensor output = at::empty(input.sizes(), input.options().dtype(at::kDouble));
+  const at::Tensor flat_counts = counts.contiguous(), flat_moments = moments.contiguous();
+  const int64_t size = moments.size(-1);
+  run_stage("_split_rank_derivative", arguments, size, [&](const auto& batch) {
+    cpu::split_row_derivative(batch, flat_counts.const_data_ptr<double>(), size,
+                              flat_moments.const_data_ptr<double>(),
+                              output.mutable_data_ptr<double>(), torch_parallel_for);
+  });
+  return output;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
+  library.impl("_split_rank_summary", split_rank_summary_cpu);
+  library.impl("_split_rank_sizes", split_rank_sizes_cpu);
+  library.impl("_split_rank_moments", split_rank_moments_cpu);
+  library.impl("_split_rank_derivative", split_rank_derivative_cpu);
+}
+
+}  // namespace rank_relax

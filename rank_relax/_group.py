@@ -1,0 +1,149 @@
+"""What passes between the processes of a group, and how they find that they agree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+MESSAGE_BYTES = 1024
+
+
+def check_group(function: str, group: dist.ProcessGroup | None) -> None:
+    """Raises if there is no such group of processes, or this one is not in it."""
+    if not dist.is_available() or not dist.is_initialized():
+        raise RuntimeError(
+            f"{function}: torch.distributed has no process group; call "
+            "torch.distributed.init_process_group first, or use the function of the same name in "
+            "rank_relax, for lists that one process holds"
+        )
+    if dist.get_rank(group) < 0:
+        raise ValueError(
+            f"{function}: group must hold this process, rank {dist.get_rank()}; give the group to "
+            "its members alone"
+        )
+
+
+def exchange(
+    function: str,
+    group: dist.ProcessGroup | None,
+    device: torch.device,
+    agreed: Mapping[str, object],
+    length: int,
+    error: Exception | None,
+) -> list[int]:
+    """Every process's length, after a check that they agree on everything else.
+
+    Raises:
+        ValueError: on every process, if a value of `agreed` differs between them, or one of them
+            raises `error`.
+    """
+    message: dict[str, Any] = {"length": length, "error": None, "agreed": {}}
+    if error is None:
+        message["agreed"] = {name: str(value) for name, value in agreed.items()}
+    else:
+        message["error"] = f"{type(error).__name__}: {error}"[: MESSAGE_BYTES // 2]
+    messages = [_decoded(part) for part in gather(_encoded(message).to(device), group)]
+    if error is not None:
+        raise error
+    for rank, other in enumerate(messages):
+        if other["error"] is not None:
+            raise ValueError(f"{function}: rank {rank} of the group raised {other['error']}")
+    for name in agreed:
+        values = [other["agreed"].get(name) for other in messages]
+        if len(set(values)) > 1:
+            raise ValueError(
+                f"{function}: {name} must be the same on every process of the group, got "
+                f"{_by_value(values)}"
+            )
+    return [int(other["length"]) for other in messages]
+
+
+def _encoded(message: Mapping[str, Any]) -> Tensor:
+    text = json.dumps(message).encode()
+    if len(text) > MESSAGE_BYTES:
+        short = {k: _shortened(v) for k, v in message["agreed"].items()}
+        text = json.dumps({**message, "agreed": short}).encode()
+    text = text[:MESSAGE_BYTES].ljust(MESSAGE_BYTES)
+    return torch.frombuffer(bytearray(text), dtype=torch.uint8)
+
+
+def _shortened(value: str) -> str:
+    """A long value by its beginning and a hash of all of it."""
+    if len(value) <= 60:
+        return value
+    return f"{value[:40]}... (SHA-256 {hashlib.sha256(value.encode()).hexdigest()[:12]})"
+
+
+def _decoded(part: Tensor) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(bytes(part.tolist()))
+    return message
+
+
+def _by_value(values: Sequence[str | None]) -> str:
+    """For example: 1.0 on rank 0; 2.0 on ranks 1, 2."""
+    parts = []
+    for value in dict.fromkeys(values):
+        ranks = [str(rank) for rank, other in enumerate(values) if other == value]
+        parts.append(f"{value} on rank{'s' if len(ranks) > 1 else ''} {', '.join(ranks)}")
+    return "; ".join(parts)
+
+
+def gather(tensor: Tensor, group: dist.ProcessGroup | None) -> list[Tensor]:
+    """Every process's tensor; all have one shape."""
+    tensor = tensor.contiguous()
+    parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, tensor, group=group)
+    return parts
+
+
+def gather_parts(
+    tensor: Tensor, lengths: Sequence[int], group: dist.ProcessGroup | None
+) -> list[Tensor]:
+    """Every process's tensor, whose last dimension has as many items as `lengths` says."""
+    padded = tensor.new_zeros((*tensor.shape[:-1], max(lengths)))
+    padded[..., : tensor.shape[-1]] = tensor
+    return [part[..., :length] for part, length in zip(gather(padded, group), lengths, strict=True)]
+
+
+def extreme_and_sum(
+    largest: Tensor, sums: Tensor, group: dist.ProcessGroup | None
+) -> tuple[Tensor, Tensor]:
+    """The maximum of the one and the sum of the other over all processes, in one wait."""
+    largest, sums = largest.contiguous(), sums.contiguous()
+    works = [
+        dist.all_reduce(largest, dist.ReduceOp.MAX, group=group, async_op=True),
+        dist.all_reduce(sums, dist.ReduceOp.SUM, group=group, async_op=True),
+    ]
+    for work in works:
+        if work is not None:
+            work.wait()
+    return largest, sums
+
+
+def total(tensor: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+    """The sum over all processes, which may take the tensor's place."""
+    tensor = tensor.contiguous()
+    dist.all_reduce(tensor, dist.ReduceOp.SUM, group=group)
+    return tensor
+
+
+class SumOverGroup(torch.autograd.Function):
+    """The sum over all processes, with the derivatives of the sum of all processes' losses."""
+
+    @staticmethod
+    def forward(tensor: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+        return total(tensor.detach().clone(), group)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.group = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        return SumOverGroup.apply(grad_outputs[0], ctx.group), None  # type: ignore[no-untyped-call]

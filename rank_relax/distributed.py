@@ -1,0 +1,437 @@
+r"""One list over many processes: ranks and Spearman's loss of lists that are split over a group.
+
+Every process of a ``torch.distributed`` group holds a part of the last dimension, of any length,
+zero included, and ranks are those of the whole list. What passes between the processes is a few
+kilobytes, whatever the number of items: moments of the items, which add (:doc:`docs/distributed.md`
+says how many). A list so wide that its moments would outnumber its items is gathered.
+
+**Gradients** are those of the sum of all processes' losses. :func:`spearman_loss` returns the same
+number on every process, so each gets ``world_size`` times the gradient of the global loss with
+respect to its own items, which is what ``DistributedDataParallel`` needs, because it averages over
+processes: a model that is wrapped in it trains as one process with all of the data would. Without
+it, add parameter gradients up over the processes and divide by ``world_size``.
+
+Every process of the group must call, and run the backward; arguments that differ between them raise
+on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+import rank_relax.ranks
+import rank_relax.spearman
+from rank_relax._checks import check_choice
+from rank_relax._group import SumOverGroup, check_group, exchange
+from rank_relax._scores import result_dtype
+from rank_relax._split_rank import (
+    WholeLists,
+    derivative,
+    for_correlation,
+    whole_lists,
+)
+from rank_relax._strength import Strength, describe_strength, set_strength
+from rank_relax.spearman import Reduction
+
+METHODS = ("sigmoid", "gaussian")
+
+__all__ = ["SpearmanLoss", "soft_rank", "spearman_loss"]
+
+
+def soft_rank(
+    input: Tensor,
+    regularization_strength: Strength = 1.0,
+    *,
+    method: str = "sigmoid",
+    descending: bool = False,
+    normalize: bool = True,
+    mask: Tensor | None = None,
+    group: dist.ProcessGroup | None = None,
+) -> Tensor:
+    r"""Soft rank of every item of this process among the items of all processes.
+
+    :func:`rank_relax.soft_rank` of the parts of all processes put together along the last
+    dimension, at the items of this one.
+
+    Args:
+        input: This process's part of the scores, ``[..., k]``: k may differ between processes, and
+            be 0; the batch shape and the dtype may not. Float64, float32, bfloat16 or float16.
+        regularization_strength: Sharpness α > 0, as in :func:`rank_relax.soft_rank`; a 0-dim tensor
+            is learnable, and must have the same value on every process.
+        method: ``"sigmoid"`` or ``"gaussian"``. Projections need the whole list in one process.
+        descending: Rank -x instead: the largest item gets 0.
+        normalize: If false, ranks are soft counts of smaller items, from 0 to n - 1.
+        mask: Bool, of the shape of ``input``, true where an item counts; on every process or on
+            none.
+        group: The processes that hold the lists; by default all.
+
+    Returns:
+        Ranks of the shape and dtype of ``input`` (float32 under autocast for the half precisions).
+        Ties, constant lists, infinities and NaN as in :func:`rank_relax.soft_rank`, of the whole
+        list. In backward a process's cotangent meets its own ranks: gradients are those of the sum
+        of what all processes make of them, second derivatives included. Derivatives of order three
+        and more are right too, but gather the list.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here; a ``ValueError`` on
+            the other processes.
+        ValueError: for a value that is not listed here; on every process, if ``method``,
+            ``regularization_strength``, the dtype, the batch shape or another option differs, or
+            only some inputs require a gradient.
+        RuntimeError: if there is no process group; from ``torch.distributed`` if a process fails
+            or does not answer within the group's timeout.
+
+    References:
+        As :func:`rank_relax.soft_rank`.
+
+    Example:
+        >>> import os, tempfile, torch, torch.distributed as dist
+        >>> from rank_relax import distributed
+        >>> store = dist.FileStore(os.path.join(tempfile.mkdtemp(), "store"), 1)
+        >>> dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+        >>> distributed.soft_rank(torch.tensor([0.3, 2.0, -1.0]))
+        tensor([0.4702, 0.8991, 0.1308])
+        >>> dist.destroy_process_group()
+    """
+    check_group("soft_rank", group)
+    lengths = _agree(
+        "soft_rank",
+        lambda value: rank_relax.ranks.soft_rank(
+            _on_meta(input),
+            value,
+            method=method,
+            mask=_on_meta(mask),
+        ),
+        {"input": input},
+        regularization_strength,
+        method,
+        mask,
+        {"descending": descending, "normalize": normalize},
+        group,
+    )
+    signed = -input if descending else input
+    (values,), (lists,) = _lists([signed], regularization_strength, method, mask, lengths, group)
+    centered = derivative(lists, values)
+    others = (lists.counted - 1)[..., None].to(input.device)
+    ranks = centered + torch.where(others > 0, 0.5, 0.0)
+    if mask is not None:
+        ranks = torch.where(mask, ranks, 0)
+    if not normalize:
+        ranks = ranks * others.clamp(min=0)
+    return ranks.to(result_dtype(input.dtype, input.device))
+
+
+def spearman_loss(
+    predictions: Tensor,
+    targets: Tensor,
+    regularization_strength: Strength = 1.0,
+    *,
+    method: str = "sigmoid",
+    mask: Tensor | None = None,
+    reduction: Reduction = "mean",
+    group: dist.ProcessGroup | None = None,
+) -> Tensor:
+    r"""One minus Spearman's correlation of lists that are split over processes, with soft ranks.
+
+    :func:`rank_relax.spearman_loss` of the parts of all processes put together along the last
+    dimension: the same number on every process.
+
+    Args:
+        predictions: This process's part of the scores, ``[..., k]``: k may differ between
+            processes, and be 0; the batch shape and the dtype may not. Float64, float32, bfloat16
+            or float16.
+        targets: What they should be ordered like, of the same shape. Integers and bools are taken
+            as the predictions' dtype; two floating dtypes are promoted.
+        regularization_strength: Sharpness α > 0 of the soft ranks of both, as in
+            :func:`rank_relax.spearman_loss`; a 0-dim tensor is learnable, and must have the same
+            value on every process.
+        method: ``"sigmoid"`` or ``"gaussian"``. Projections need the whole list in one process.
+        mask: Bool, of the shape of ``predictions``, true where a pair counts; on every process or
+            on none.
+        reduction: ``"mean"`` or ``"sum"`` over the lists of the batch, or ``"none"`` for one loss a
+            list.
+        group: The processes that hold the lists; by default all.
+
+    Returns:
+        The loss, as :func:`rank_relax.spearman_loss`. **Its gradient on every process is
+        ``world_size`` times that of the global loss**, the gradient of the sum of all processes'
+        equal losses, because ``DistributedDataParallel`` averages: a model that is wrapped in it
+        trains as one process with all data would. Without ``DistributedDataParallel`` divide by
+        ``world_size``, after adding up the gradients of parameters that all processes share. A
+        strength that is learnt is such a parameter.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here; a ``ValueError`` on
+            the other processes.
+        ValueError: for a value that is not listed here, or shapes that differ; on every process, if
+            ``method``, ``regularization_strength``, a dtype, the batch shape or another option
+            differs, or tensors require a gradient on some processes only.
+        RuntimeError: if there is no process group; from ``torch.distributed`` if a process fails
+            or does not answer within the group's timeout.
+
+    References:
+        As :func:`rank_relax.spearman_loss`.
+
+    Example:
+        >>> import os, tempfile, torch, torch.distributed as dist
+        >>> from rank_relax import distributed
+        >>> store = dist.FileStore(os.path.join(tempfile.mkdtemp(), "store"), 1)
+        >>> dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+        >>> predictions = torch.tensor([0.1, 0.4, 0.2], requires_grad=True)
+        >>> loss = distributed.spearman_loss(predictions, torch.tensor([1, 2, 3]))
+        >>> loss.backward()
+        >>> loss.detach(), predictions.grad
+        (tensor(0.6727), tensor([ 2.3381,  1.1690, -3.5070]))
+        >>> dist.destroy_process_group()
+    """
+    check_group("spearman_loss", group)
+
+    def check(strength: Any) -> None:
+        check_choice("spearman_loss", "reduction", reduction, ("mean", "sum", "none"))
+        rank_relax.spearman.spearman_loss(
+            _on_meta(predictions),
+            _on_meta(targets),
+            strength,
+            method=method,
+            mask=_on_meta(mask),
+            reduction="none",
+        )
+
+    lengths = _agree(
+        "spearman_loss",
+        check,
+        {"predictions": predictions, "targets": targets},
+        regularization_strength,
+        method,
+        mask,
+        {"reduction": reduction},
+        group,
+    )
+    dtype = result_dtype(predictions.dtype, predictions.device)
+    if targets.is_floating_point():
+        dtype = torch.promote_types(dtype, result_dtype(targets.dtype, targets.device))
+    else:
+        targets = targets.to(dtype)
+    sides, lists = _lists(
+        [predictions, targets], regularization_strength, method, mask, lengths, group
+    )
+    losses = _loss(sides, [for_correlation(of_side) for of_side in lists], mask).to(dtype)
+    if reduction == "none":
+        return losses
+    return losses.mean() if reduction == "mean" else losses.sum()
+
+
+class SpearmanLoss(nn.Module):
+    """One minus Spearman's correlation of lists that are split over processes, as a module.
+
+    Its gradient is ``world_size`` times that of the global loss, for ``DistributedDataParallel``:
+    see :func:`spearman_loss`.
+
+    Args:
+        regularization_strength: As in :func:`spearman_loss`. A ``nn.Parameter`` is learnt; another
+            0-dim tensor becomes a buffer, to be changed in place by a schedule.
+        method: As in :func:`spearman_loss`, like all that follow.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        group: The processes that hold the lists; by default all.
+
+    Shapes:
+        ``predictions``, ``targets`` and ``mask`` of one shape ``[..., k]``, k of this process;
+        returns a scalar, or ``[...]`` for ``reduction="none"``.
+
+    Raises:
+        TypeError: for a strength that is no number; when called, as :func:`spearman_loss`.
+        ValueError: for a strength with dimensions; when called, as :func:`spearman_loss`.
+        RuntimeError: when called, as :func:`spearman_loss`.
+
+    References:
+        Those of :func:`spearman_loss`.
+
+    Example:
+        >>> import os, tempfile, torch, torch.distributed as dist
+        >>> from rank_relax import distributed
+        >>> store = dist.FileStore(os.path.join(tempfile.mkdtemp(), "store"), 1)
+        >>> dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+        >>> loss = distributed.SpearmanLoss(10.0)
+        >>> scores = torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])
+        >>> loss(scores, scores[0].expand(2, 3))
+        tensor(1.)
+        >>> dist.destroy_process_group()
+    """
+
+    regularization_strength: Strength
+
+    def __init__(
+        self,
+        regularization_strength: Strength = 1.0,
+        *,
+        method: str = "sigmoid",
+        reduction: Reduction = "mean",
+        group: dist.ProcessGroup | None = None,
+    ) -> None:
+        super().__init__()
+        set_strength(self, "SpearmanLoss", regularization_strength)
+        self.method = method
+        self.reduction: Reduction = reduction
+        self.group = group
+
+    def forward(self, predictions: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Returns ``spearman_loss(predictions, targets, mask=mask)`` with the module's options."""
+        return spearman_loss(
+            predictions,
+            targets,
+            self.regularization_strength,
+            method=self.method,
+            mask=mask,
+            reduction=self.reduction,
+            group=self.group,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"reduction={self.reduction!r}"
+        )
+
+
+def _on_meta(argument: Any) -> Any:
+    """Shape and dtype alone, for the checks of the function of one process."""
+    if not isinstance(argument, Tensor):
+        return argument
+    return torch.empty(argument.shape, dtype=argument.dtype, device="meta")
+
+
+def _agree(
+    function: str,
+    check: Callable[[Any], object],
+    tensors: dict[str, Tensor],
+    strength: Strength,
+    method: str,
+    mask: Tensor | None,
+    options: dict[str, object],
+    group: dist.ProcessGroup | None,
+) -> list[int]:
+    """The lengths of all processes' parts, if the arguments make sense and agree.
+
+    An error of one process is everybody's, or the others would wait for it.
+    """
+    agreed: dict[str, object] = {"the function": function}
+    error: Exception | None = None
+    first = next(iter(tensors.values()))
+    length = 0
+    try:
+        value = _value(strength)
+        check_choice(function, "method", method, METHODS)
+        check(value)
+        _check_devices(function, tensors, mask)
+        gradients = [
+            name
+            for name, tensor in {**tensors, "regularization_strength": strength}.items()
+            if isinstance(tensor, Tensor) and tensor.requires_grad
+        ]
+        agreed |= {
+            "method": repr(method),
+            "regularization_strength": repr(value),
+            "the batch shape": list(first.shape[:-1]),
+            **{f"{name}.dtype": tensor.dtype for name, tensor in tensors.items()},
+            "mask": "none" if mask is None else "a tensor",
+            **options,
+            "what requires a gradient": ", ".join(gradients) * torch.is_grad_enabled() or "nothing",
+        }
+        length = first.shape[-1]
+    except (TypeError, ValueError) as raised:
+        error = raised
+    device = first.device if isinstance(first, Tensor) else torch.device("cpu")
+    return exchange(function, group, device, agreed, length, error)
+
+
+def _value(strength: Strength) -> Any:
+    """The number that all processes must share; what is no strength, for the check to refuse."""
+    if isinstance(strength, Tensor) and strength.dim() == 0 and strength.is_floating_point():
+        return float(strength.detach())
+    return strength if isinstance(strength, Tensor) else _as_float(strength)
+
+
+def _as_float(strength: Any) -> Any:
+    try:
+        return strength if isinstance(strength, bool | str) else float(strength)
+    except (TypeError, ValueError, OverflowError):
+        return strength
+
+
+def _check_devices(function: str, tensors: dict[str, Tensor], mask: Tensor | None) -> None:
+    (first_name, first), *others = tensors.items()
+    if mask is not None:
+        others.append(("mask", mask))
+    for name, tensor in others:
+        if tensor.device != first.device:
+            raise ValueError(
+                f"{function}: {name} is on {tensor.device} but {first_name} is on {first.device}; "
+                "move them to one device"
+            )
+
+
+def _lists(
+    inputs: list[Tensor],
+    strength: Strength,
+    method: str,
+    mask: Tensor | None,
+    lengths: list[int],
+    group: dist.ProcessGroup | None,
+) -> tuple[list[Tensor], list[WholeLists]]:
+    """The values to rank, and what all processes know of their lists."""
+    values = [x if x.dtype == torch.float64 else x.float() for x in inputs]
+    number = 1.0 if isinstance(strength, Tensor) else float(strength)
+
+    def known(values: list[Tensor]) -> list[WholeLists]:
+        return whole_lists(values, number, method=method, mask=mask, lengths=lengths, group=group)
+
+    lists = known(values)
+    if isinstance(strength, Tensor):
+        values = [
+            _times(x, strength, of_x.extents.to(x.device), mask)
+            for x, of_x in zip(values, lists, strict=True)
+        ]
+        lists = known(values)
+    return values, lists
+
+
+def _times(values: Tensor, strength: Tensor, extents: Tensor, mask: Tensor | None) -> Tensor:
+    """α·x around the middle of the whole list, within float64's range.
+
+    A strength's gradient is Σ x ∂L/∂x, in which any common part of x cancels.
+    """
+    counts = values.isfinite() if mask is None else values.isfinite() & mask
+    low, high = extents.nan_to_num(posinf=0, neginf=0).unbind(-1)  # of a list without finite items
+    half = (high / 2 - low / 2)[..., None]
+    half = torch.where(half > 0, half, 1)
+    centered = torch.where(counts, values.double(), 0) - (low / 2 + high / 2)[..., None]
+    scaled = centered / half * (half * strength.to(half)).clamp(1e-290, 1e290)
+    return torch.where(counts, scaled, values.double())
+
+
+def _loss(sides: list[Tensor], lists: list[WholeLists], mask: Tensor | None) -> Tensor:
+    """1 - ρ of each list, from three sums over all processes."""
+    ranks = [derivative(of_side, side) for of_side, side in zip(lists, sides, strict=True)]
+    nan_items = sum(of_side.counts[..., 3] for of_side in lists) * torch.ones(())
+    if bool((nan_items > 0).any()):  # which makes NaN of the gradient of every item that counts
+        undefined = (nan_items > 0).to(sides[0].device)[..., None]
+        undefined = undefined if mask is None else undefined & mask
+        ranks = [
+            of_side + torch.where(undefined, side.double() * 0, 0)
+            for of_side, side in zip(ranks, sides, strict=True)
+        ]
+    p, t = ranks
+    dot = torch.linalg.vecdot
+    products = torch.stack([dot(p, p), dot(t, t), dot(p, t)])
+    pp, tt, pt = SumOverGroup.apply(products, lists[0].group)  # type: ignore[no-untyped-call]
+    constant = (pp == 0) | (tt == 0)
+    norms = torch.where(constant, 1, pp * tt).sqrt()
+    loss = torch.where(constant, 1, 1 - pt / norms)
+    loss = loss - (loss - loss.clamp(0, 2)).detach()  # rounding aside, at the ends
+    unmasked = lists[0].counts.sum(-1).to(loss.device)
+    return torch.where(unmasked > 1, loss, 0)

@@ -24,6 +24,7 @@
 #include "cpu/quantile.h"
 #include "cpu/soft_rank.h"
 #include "cpu/spearman_loss.h"
+#include "cpu/split_row.h"
 
 namespace {
 
@@ -850,6 +851,108 @@ void threads_don_t_change_a_sorted_row() {
   expect(sorted_by(serial) == sorted_by(thread_per_row), "threads change no bit of a sorted row");
 }
 
+/// The derivative at the items of a row, part by part, as if each part lay in a process of its
+/// own.
+std::vector<double> derivative_of_parts(const std::vector<double>& values,
+                                        const std::vector<std::vector<double>>& directions,
+                                        const std::vector<int64_t>& lengths, double strength,
+                                        const std::string& method) {
+  const int order = static_cast<int>(directions.size());
+  struct Part {
+    Dense<double> input;
+    std::vector<Dense<double>> dense;
+    std::vector<cpu::Rows<double>> directions;
+  };
+  std::vector<Part> parts;
+  int64_t first = 0;
+  for (const int64_t length : lengths) {
+    const auto of = [&](const std::vector<double>& all) {
+      return Dense<double>({all.begin() + first, all.begin() + first + length}, length);
+    };
+    parts.push_back({of(values), {}, {}});
+    for (const auto& direction : directions) parts.back().dense.push_back(of(direction));
+    first += length;
+  }
+  std::vector<double> extent = {-kInfinity, -kInfinity}, sums(cpu::kSplitSums + order, 0.0);
+  for (Part& part : parts) {
+    part.input.sizes[0] = 1;
+    for (const Dense<double>& direction : part.dense) part.directions.push_back(direction.rows());
+    std::vector<double> extent_of_part(2), sums_of_part(sums.size());
+    cpu::split_row_summary(part.input.batch(), part.directions.data(), order, extent_of_part.data(),
+                           sums_of_part.data(), thread_per_row);
+    for (int i = 0; i < 2; ++i) extent[i] = std::max(extent[i], extent_of_part[i]);
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += sums_of_part[i];
+  }
+  const cpu::WholeRow row = {-extent[0], extent[1], strength};
+  const int64_t size = cpu::split_row_numbers(kDouble, order, row, method);
+  std::vector<double> centers;
+  for (int l = 0; l < order; ++l) {
+    centers.push_back(sums[cpu::kSplitSums + l] / std::max(sums[0], 1.0));
+  }
+  const auto batch_of = [&](const Part& part) {
+    return cpu::SplitBatch<double>{
+        part.input.batch(), part.directions.data(), order, &row, centers.data(), method};
+  };
+  std::vector<double> moments(size, 0.0), result;
+  for (const Part& part : parts) {
+    std::vector<double> of_part(size, -7);
+    cpu::split_row_moments(batch_of(part), size, of_part.data(), thread_per_row);
+    for (int64_t i = 0; i < size; ++i) moments[i] += of_part[i];
+  }
+  for (const Part& part : parts) {
+    std::vector<double> of_part(part.input.data.size(), -7);
+    cpu::split_row_derivative(batch_of(part), sums.data(), size, moments.data(), of_part.data(),
+                              thread_per_row);
+    result.insert(result.end(), of_part.begin(), of_part.end());
+  }
+  return result;
+}
+
+void parts_of_a_row_add_up_to_the_row() {
+  std::mt19937 generator(11);
+  for_each_method([&](const std::string& method) {
+    for (const double spread : {1e-3, 1.0, 20.0, 1000.0}) {
+      std::vector<double> values = normal_values(400, spread, generator);
+      values[3] = values[250] = kInfinity;
+      values[77] = -kInfinity;
+      values[0] = kNan;
+      std::vector<std::vector<double>> directions;
+      std::vector<Dense<double>> dense;
+      for (int order = 0; order <= 2; ++order) {
+        std::vector<cpu::Rows<double>> rows;
+        for (const Dense<double>& direction : dense) rows.push_back(direction.rows());
+        std::vector<double> expected(values.size());
+        const Dense<double> input(values, 400);
+        cpu::soft_rank_derivative(input.batch(), rows.data(), order, 1.0, method, expected.data(),
+                                  serial);
+        const std::vector<double> actual =
+            derivative_of_parts(values, directions, {0, 1, 300, 99}, 1.0, method);
+        for (size_t i = 0; i < values.size(); ++i) {
+          if (std::isnan(values[i])) {
+            expect(std::isnan(actual[i]), "NaN of a part has NaN");
+          } else {
+            expect_near(actual[i], expected[i], 1e-12,
+                        method + ", split, order " + std::to_string(order) + ", spread " +
+                            std::to_string(spread));
+          }
+        }
+        directions.push_back(normal_values(400, 1, generator));
+        dense.emplace_back(directions.back(), 400);
+      }
+    }
+  });
+}
+
+void a_row_in_parts_without_finite_items_has_the_ranks_of_its_infinities() {
+  const std::vector<double> ranks =
+      derivative_of_parts({kInfinity, -kInfinity, kNan, kInfinity}, {}, {2, 2}, 1.0, "sigmoid");
+  const std::vector<double> expected = {0.25, -0.5, kNan, 0.25};
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    expect(ranks[i] == expected[i] || (std::isnan(ranks[i]) && i == 2), "a rank of an infinity");
+  }
+  expect(derivative_of_parts({}, {}, {0, 0}, 1.0, "sigmoid").empty(), "no items");
+}
+
 }  // namespace
 
 int main() {
@@ -886,6 +989,8 @@ int main() {
   points_at_any_levels_have_them();
   quantiles_of_nasty_rows_stay_in_order();
   threads_don_t_change_a_sorted_row();
+  parts_of_a_row_add_up_to_the_row();
+  a_row_in_parts_without_finite_items_has_the_ranks_of_its_infinities();
   std::printf("%d checks, %d failures\n", checks, failures);
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -414,6 +414,28 @@ def _times(values: Tensor, strength: Tensor, extents: Tensor, mask: Tensor | Non
     return torch.where(counts, scaled, values.double())
 
 
+class Products(torch.autograd.Function):
+    """<p, p>, <t, t> and <p, t> of vectors along the last dimension, with two passes a gradient."""
+
+    @staticmethod
+    def forward(p: Tensor, t: Tensor) -> Tensor:
+        dot = torch.linalg.vecdot
+        return torch.stack([dot(p, p), dot(t, t), dot(p, t)])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        p, t = ctx.saved_tensors
+        of_pp, of_tt, of_pt = grad_outputs[0][..., None].unbind()
+        return (
+            torch.addcmul(of_pt * t, p, 2 * of_pp) if ctx.needs_input_grad[0] else None,
+            torch.addcmul(of_pt * p, t, 2 * of_tt) if ctx.needs_input_grad[1] else None,
+        )
+
+
 def _loss(sides: list[Tensor], lists: list[WholeLists], mask: Tensor | None) -> Tensor:
     """1 - ρ of each list, from three sums over all processes."""
     ranks = [derivative(of_side, side) for of_side, side in zip(lists, sides, strict=True)]
@@ -426,8 +448,7 @@ def _loss(sides: list[Tensor], lists: list[WholeLists], mask: Tensor | None) -> 
             for of_side, side in zip(ranks, sides, strict=True)
         ]
     p, t = ranks
-    dot = torch.linalg.vecdot
-    products = torch.stack([dot(p, p), dot(t, t), dot(p, t)])
+    products = Products.apply(p, t)  # type: ignore[no-untyped-call]
     pp, tt, pt = SumOverGroup.apply(products, lists[0].group)  # type: ignore[no-untyped-call]
     constant = (pp == 0) | (tt == 0)
     norms = torch.where(constant, 1, pp * tt).sqrt()

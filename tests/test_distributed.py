@@ -191,7 +191,8 @@ def test_ranks_and_their_first_two_derivatives_are_those_of_the_whole_list(
     x = (spreads[:, None] * torch.rand(len(spreads), n, dtype=torch.float64) - 1.5).to(dtype)
     mask = torch.rand(x.shape) < 0.8 if masked else None
     setting = Setting(1.0, method, mask)
-    directions = [torch.randn(x.shape, dtype=torch.float64).to(dtype) for _ in range(2)]
+    # Far from 0 beside their spread: they must be centred over all processes.
+    directions = [1e5 + torch.randn(x.shape, dtype=torch.float64).to(dtype) for _ in range(2)]
     answers = joined(
         processes.ask(
             size,
@@ -262,6 +263,34 @@ def test_a_third_derivative_is_that_of_the_whole_list(processes: ProcessGroup) -
     assert_within(third, expected, derivative_bound((*directions, x), Setting(), torch.float64))
 
 
+def third_derivative_of_loss(
+    rank: int,
+    group: dist.ProcessGroup,
+    predictions: list[Tensor],
+    targets: list[Tensor],
+    directions: list[list[Tensor]],
+) -> Tensor:
+    p = predictions[rank].requires_grad_()
+    result = distributed.spearman_loss(p, targets[rank], group=group)
+    (result,) = torch.autograd.grad(result, p, create_graph=True)
+    for direction in directions:
+        (result,) = torch.autograd.grad(result, p, direction[rank], create_graph=True)
+    return result.detach()
+
+
+def test_a_third_derivative_of_the_loss_is_that_of_the_whole_list(processes: ProcessGroup) -> None:
+    p, t, *directions = (torch.randn(2, 9, dtype=torch.float64) for _ in range(4))
+    parts = [split(direction, 2, "unequal") for direction in directions]
+    lists = split(p, 2, "unequal"), split(t, 2, "unequal")
+    actual = joined(processes.ask(2, third_derivative_of_loss, *lists, parts))
+    p.requires_grad_()
+    expected = oracle.spearman_loss(p, t).mean()
+    (expected,) = torch.autograd.grad(expected, p, create_graph=True)
+    for direction in directions:
+        (expected,) = torch.autograd.grad(expected, p, direction, create_graph=True)
+    torch.testing.assert_close(actual, 2 * expected, rtol=1e-10, atol=1e-10)
+
+
 # Lists out of the ordinary
 
 
@@ -276,6 +305,10 @@ UNUSUAL = {
     "infinities": Case(torch.tensor([[inf, 0.0, -inf, 1.0, inf, -2.0]])),
     "infinities alone": Case(torch.tensor([[inf, -inf, inf, inf]])),
     "NaN": Case(torch.tensor([[nan, 0.0, 1.0, nan, 0.5], [4.0, 3.0, 2.0, 1.0, 0.0]])),
+    "NaN beside an infinity": Case(torch.tensor([[nan, 0.0, inf, 1.0, -inf, 2.0]])),
+    "narrow beside an infinity": Case(
+        torch.cat([torch.randn(2, 7) * 1e-12, torch.tensor([[inf], [-inf]])], -1)
+    ),
     "NaN alone": Case(torch.full((2, 5), nan)),
     "masked whole": Case(torch.randn(2, 6), torch.zeros(2, 6, dtype=torch.bool)),
     "an outlier": Case(torch.cat([torch.linspace(-1, 1, 99), torch.tensor([1e9])]), None, 50.0),
@@ -333,7 +366,7 @@ def test_a_correlation_of_narrow_lists_keeps_its_relative_precision(
     processes: ProcessGroup,
 ) -> None:
     p, t = torch.rand(2, 3, 30, dtype=torch.float64).unbind()
-    for spread in (1e-4, 1e-8, 1e-30):
+    for spread in (1e-4, 1e-8, 1e-30, 1e-250):
         loss, *_ = ask_losses(processes, p * spread, t * spread, Setting(), 4, "unequal")
         correlations = [torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(p, t, strict=True)]
         # The ranks are linear but for a term of the square of the spread.

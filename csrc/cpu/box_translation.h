@@ -15,12 +15,13 @@ namespace rank_relax::cpu {
 ///
 ///     local[k] = Σ_{b' within reach} Σ_l c[b - b'][l][k] moments[b'][l]
 ///
-/// and for K = F - 1/2 farther boxes count ±1/2 an item. For every set of weights; a box's row
-/// holds the terms of its sets, one set after the other.
-template <class Isa, int kTerms, int kOrder>
+/// and for K = F - 1/2 farther boxes count ±1/2 an item. For every set of weights: those of
+/// cpu/weighted_sums.h, the first of which counts the items, or any others. A box's row holds the
+/// terms of its sets, one set after the other.
+template <class Isa, int kTerms, int kOrder, int kSets = weight_sets(kOrder)>
 class BoxTranslation {
   using W = Vector<Isa, double>;
-  static constexpr int kSets = weight_sets(kOrder);
+  static constexpr bool kCounts = kSets == weight_sets(kOrder);
   static constexpr int kVectors = kTerms / W::kLanes;
 
  public:
@@ -38,7 +39,7 @@ class BoxTranslation {
   }
 
   /// Whether there is no item in the box, which then needs no series.
-  bool is_empty(int64_t box) const { return moments_of(box)[0] == 0; }
+  bool is_empty(int64_t box) const { return kCounts && moments_of(box)[0] == 0; }
 
   /// Writes the kRow coefficients of a box.
   void local_series(int64_t box, double* local) const {

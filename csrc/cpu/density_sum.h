@@ -8,6 +8,7 @@
 
 #include "core/box_series.h"
 #include "cpu/aligned_array.h"
+#include "cpu/box_translation.h"
 #include "cpu/cell_grid.h"
 #include "cpu/finite_row.h"
 #include "cpu/kernel_sum.h"
@@ -73,17 +74,19 @@ class DensitySum {
 
   void sum_on(const Grid& grid, const Numbers& sources, const double* weights,
               const Numbers& targets, double* sums, const ParallelFor& parallel_for) {
-    series_ = &grid_series<Cdf>(kDouble, 1);
-    boxes_ = grid.cells();
-    moments_.make_room(boxes_ * kTerms);
-    local_.make_room(boxes_ * kTerms);
-    std::fill_n(moments_.data(), boxes_ * kTerms, 0.0);
+    const int64_t boxes = grid.cells();
+    moments_.make_room(boxes * kTerms);
+    local_.make_room(boxes * kTerms);
+    std::fill_n(moments_.data(), boxes * kTerms, 0.0);
     for (int64_t i = 0; i < sources.count; i += kBlock) {
       add_block(grid, sources, weights, i);
     }
     constexpr int64_t kBoxesWorthAThread = 256;
-    parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
-      for (int64_t box = begin; box < end; ++box) translate(box);
+    translation_.set_moments(grid_series<Cdf>(kDouble, 1), moments_.data(), boxes);
+    parallel_for(boxes, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
+      for (int64_t box = begin; box < end; ++box) {
+        translation_.local_series(box, local_.data() + box * kTerms);
+      }
     });
     parallel_for((targets.count + kPart - 1) / kPart, 1, [&](int64_t begin, int64_t end) {
       const int64_t last = std::min(end * kPart, targets.count);
@@ -114,42 +117,6 @@ class DensitySum {
         double* at = moments + v * W::kLanes;
         multiply_add(powers, weight, W::load(at)).store(at);
         if (v + 1 < kVectors) powers = powers * step;
-      });
-    }
-  }
-
-  /// F' is even, so that a box above adds at t what its mirror image below would at -t.
-  void translate(int64_t box) {
-    W from_lower[kVectors], from_upper[kVectors];
-    for (int v = 0; v < kVectors; ++v) from_lower[v] = from_upper[v] = W::broadcast(0);
-    const int64_t lowest = std::max<int64_t>(box - series_->reach, 0);
-    const int64_t highest = std::min<int64_t>(box + series_->reach, boxes_ - 1);
-    for (int64_t source = lowest; source <= box; ++source) add<1>(box, source, from_lower);
-    for (int64_t source = box + 1; source <= highest; ++source) add<-1>(box, source, from_upper);
-    double lower[kTerms], upper[kTerms];
-    for (int v = 0; v < kVectors; ++v) {
-      from_lower[v].store(lower + v * W::kLanes);
-      from_upper[v].store(upper + v * W::kLanes);
-    }
-    double* local = local_.data() + box * kTerms;
-    for (int k = 0; k < kTerms; k += 2) {
-      local[k] = lower[k] + upper[k];
-      local[k + 1] = lower[k + 1] - upper[k + 1];
-    }
-  }
-
-  /// sums[k] += Σ_l sign^l c[|box - source|][l][k] moments[l]
-  template <int sign>
-  void add(int64_t box, int64_t source, W* sums) const {
-    const int64_t distance = std::abs(box - source);
-    const double* coefficients = series_->coefficients.data() + distance * kTerms * kTerms;
-    const double* moments = moments_.data() + source * kTerms;
-    for (int l = 0; l < kTerms; l += 2, coefficients += 2 * kTerms) {
-      unroll<Isa, kVectors>([&](auto v) {
-        sums[v] =
-            multiply_add(W::load(coefficients + v * W::kLanes), W::broadcast(moments[l]), sums[v]);
-        sums[v] = multiply_add(W::load(coefficients + kTerms + v * W::kLanes),
-                               W::broadcast(sign * moments[l + 1]), sums[v]);
       });
     }
   }
@@ -188,8 +155,7 @@ class DensitySum {
     std::copy_n(results_.begin(), targets.count, sums);
   }
 
-  const GridSeries* series_;
-  int64_t boxes_;
+  BoxTranslation<Isa, kTerms, 1, 1> translation_;
   AlignedArray<double> moments_, local_;  // [box][term]
   std::vector<double> row_, direction_, results_;
   KernelSum<Isa, double> kernel_sum_;

@@ -31,6 +31,7 @@ Tensor counted_items(const Tensor& input, const Options& options) {
 /// log F'(d), less what is the same for all items of a level.
 Tensor log_density(const Tensor& d, const Tensor& counted, std::string_view method) {
   if (method == Sigmoid::name) return at::log_sigmoid(d) + at::log_sigmoid(-d);
+  if (d.sym_size(-1) == 0) return d;  // there is no nearest item
   // (d² - nearest²)/2, so that the largest is 0 however far the nearest item is.
   const Tensor nearest =
       d.detach().abs().masked_fill(counted.logical_not(), kInfinity).amin(-1, /*keepdim=*/true);

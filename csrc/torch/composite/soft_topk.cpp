@@ -24,11 +24,9 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 Tensor number_of(const Tensor& items) { return items.sum(-1, /*keepdim=*/true, at::kDouble); }
 
 /// F(α (x - c)), and its limits for a threshold c that is infinite.
-Tensor above_threshold(const Tensor& values, const Tensor& threshold, at::ScalarType dtype,
-                       const Options& options) {
+Tensor above_threshold(const Tensor& values, const Tensor& threshold, const Options& options) {
   const Tensor finite = threshold.masked_fill(at::isinf(threshold), 0);
-  // In double until it is small: the threshold is not rounded to float32, nor the difference.
-  const Tensor d = ((values - finite) * options.regularization_strength).to(dtype);
+  const Tensor d = (values - finite) * options.regularization_strength;
   const Tensor share = options.method == Sigmoid::name ? at::sigmoid(d) : at::special_ndtr(d);
   return share.masked_fill(threshold == kInfinity, 0).masked_fill(threshold == -kInfinity, 1);
 }
@@ -53,17 +51,16 @@ Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_str
   const Tensor share = at::minimum(wanted.masked_fill(wanted < 0, kNan), count);
   const Tensor threshold = operators::quantile_at_levels()(input, count - share, options);
 
-  const at::ScalarType dtype = statistics_dtype(input);
+  // All in double, rounded once: in float32 the relative errors of Φ far out, alike in many items,
+  // would show in their sum.
   const Tensor ordinary = counted.logical_and(infinite.logical_not());
   const Tensor values = input.to(at::kDouble).masked_fill(ordinary.logical_not(), 0);
-  const Tensor of_tops = (share / tops.clamp_min(1)).clamp(0, 1).to(dtype);
-  const Tensor of_bottoms =
-      ((share - (count - bottoms)) / bottoms.clamp_min(1)).clamp(0, 1).to(dtype);
-  Tensor chosen = above_threshold(values, threshold, dtype, options);
+  const Tensor of_tops = (share / tops.clamp_min(1)).clamp(0, 1);
+  const Tensor of_bottoms = ((share - (count - bottoms)) / bottoms.clamp_min(1)).clamp(0, 1);
+  Tensor chosen = above_threshold(values, threshold, options);
   chosen = at::where(top, of_tops, at::where(bottom, of_bottoms, chosen));
   // A NaN item's own is NaN, with NaN for its gradient, and no other item's.
-  const Tensor nan_items =
-      input.to(dtype).masked_fill(undefined.logical_not(), 0) * static_cast<float>(kNan);
+  const Tensor nan_items = input.to(at::kDouble).masked_fill(undefined.logical_not(), 0) * kNan;
   chosen = at::where(undefined, nan_items.masked_fill(undefined.logical_not(), 0), chosen);
   return chosen.masked_fill(unmasked.logical_not(), 0).to(input.scalar_type());
 }

@@ -1,21 +1,30 @@
-"""Differentiable ranks for PyTorch.
+"""Differentiable ranks, sorts, quantiles and top-k masks for PyTorch.
 
 Importing the package registers the operators ``torch.ops.rank_relax.*``; the functions and modules
 here are thin fronts for them.
 """
 
 from rank_relax import _library, _vmap, distributed, torchsort
+from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
+from rank_relax.sorts import SoftSort, soft_sort
 from rank_relax.spearman import SpearmanLoss, spearman_loss
+from rank_relax.topk import SoftTopK, soft_topk
 
 _library.load()
 _vmap.register()
 
 __all__ = [
+    "SoftQuantile",
     "SoftRank",
+    "SoftSort",
+    "SoftTopK",
     "SpearmanLoss",
     "distributed",
+    "soft_quantile",
     "soft_rank",
+    "soft_sort",
+    "soft_topk",
     "spearman_loss",
     "torchsort",
 ]

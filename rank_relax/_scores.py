@@ -45,23 +45,46 @@ def scaled(
                 f"regularization_strength is on meta and has no value, but the scores are on "
                 f"{scores.device}; give it one with to_empty or torch.tensor"
             )
-        tensor_strength = tensor_strength.to(values)
-        valid = (tensor_strength > 0) & torch.isfinite(tensor_strength)
-        tensor_strength = torch.where(valid, tensor_strength, torch.nan)
+        tensor_strength = _valid(tensor_strength, values)
     if scores.shape[-1] > 0:
-        counts = torch.isfinite(scores.detach())
-        if mask is not None and _fits(mask, scores):
-            counts = counts & mask
+        counts = _finite_items(scores, mask)
         others = values
         values = _standardized(values, counts) if scale == "std" else _centered(values, counts)
         # Infinities keep their place, and 0·inf stays out of the strength's gradient.
         if tensor_strength is not None:
-            others = torch.where(valid, others, torch.nan)
-            values = _times(values, tensor_strength)
+            others = torch.where(torch.isnan(tensor_strength), torch.nan, others)
+            values = values * _factor(values, tensor_strength)
         values = torch.where(counts, values, others)
     elif tensor_strength is not None:
         values = values * tensor_strength  # empty, and part of the strength's graph
     return values, plain_strength
+
+
+def restored(points: Tensor, scores: Tensor, strength: Strength, mask: Tensor | None) -> Tensor:
+    """Points ``[..., L]`` among the scores, from those among what :func:`scaled` made of them.
+
+    For functions of the scores' own unit: the y of α (y - centre). Infinities and NaN are what they
+    are in either unit, and send nothing to the strength.
+    """
+    if not isinstance(strength, Tensor) or scores.shape[-1] == 0:
+        return points
+    values, counts = scores.double(), _finite_items(scores, mask)
+    factor = _factor(_centered(values, counts), _valid(strength, values))
+    finite = torch.isfinite(points)
+    return torch.where(
+        finite, torch.where(finite, points, 0) / factor + _centre(values, counts), points
+    )
+
+
+def _valid(strength: Tensor, values: Tensor) -> Tensor:
+    """The strength where the values are, in their dtype; NaN if it is not positive and finite."""
+    strength = strength.to(values)
+    return torch.where((strength > 0) & torch.isfinite(strength), strength, torch.nan)
+
+
+def _finite_items(scores: Tensor, mask: Tensor | None) -> Tensor:
+    finite = torch.isfinite(scores.detach())
+    return finite & mask if mask is not None and _fits(mask, scores) else finite
 
 
 def _fits(mask: Tensor, scores: Tensor) -> bool:
@@ -69,22 +92,27 @@ def _fits(mask: Tensor, scores: Tensor) -> bool:
     return mask.dtype == torch.bool and mask.shape == scores.shape and mask.device == scores.device
 
 
+def _centre(values: Tensor, counts: Tensor) -> Tensor:
+    """The middle of each list, as a constant; 0 where nothing counts."""
+    fixed = values.detach()
+    low = fixed.masked_fill(~counts, torch.inf).amin(-1, keepdim=True)
+    high = fixed.masked_fill(~counts, -torch.inf).amax(-1, keepdim=True)
+    return torch.where(low <= high, low / 2 + high / 2, 0)
+
+
 def _centered(values: Tensor, counts: Tensor) -> Tensor:
     """Values around the middle of their list, zero where they don't count.
 
     A strength's gradient is Σ x ∂L/∂x, in which any common part of x cancels.
     """
-    fixed = values.detach()
-    low = fixed.masked_fill(~counts, torch.inf).amin(-1, keepdim=True)
-    high = fixed.masked_fill(~counts, -torch.inf).amax(-1, keepdim=True)
-    return torch.where(counts, values - (low / 2 + high / 2), 0)
+    return torch.where(counts, values - _centre(values, counts), 0)
 
 
-def _times(values: Tensor, strength: Tensor) -> Tensor:
-    """The product, its largest item kept within float64's range and above its smallest."""
+def _factor(values: Tensor, strength: Tensor) -> Tensor:
+    """The strength, such that the largest product stays within float64's range."""
     largest = values.detach().abs().amax(-1, keepdim=True)
     largest = largest.masked_fill(largest == 0, 1)
-    return values / largest * (largest * strength).clamp(1e-290, 1e290)
+    return (largest * strength).clamp(1e-290, 1e290) / largest
 
 
 def _standardized(values: Tensor, counts: Tensor) -> Tensor:

@@ -19,6 +19,14 @@ OPERATORS = {
     "_permutahedron_sort_forward": 0,
     "_permutahedron_sort_backward": 1,
     "_permutahedron_sort_tangent": 1,
+    "_quantile_sort_forward": 0,
+    "_quantile_sort_backward": 1,
+    "_quantile_sort_tangent": 1,
+    "soft_quantile": 0,
+    "soft_topk": 0,
+    "_quantile_at_levels": 0,
+    "_quantile_at_levels_backward": 1,
+    "_quantile_at_levels_tangent": 1,
     "spearman_loss": 0,
     "_spearman_loss_forward": 0,
     "_spearman_loss_backward": 1,
@@ -28,16 +36,19 @@ OPERATORS = {
     "_split_rank_derivative": 1,
 }
 
+# Those whose second argument may also be one for all lists, and its dimensions then: q [L], k [].
+SHARED = {"soft_quantile": 1, "soft_topk": 0}
+
 
 @cache
 def register() -> None:
     """Registers the rule for every operator; once, should the package be reloaded."""
     for name, ranked in OPERATORS.items():
-        rule = _rule(getattr(torch.ops.rank_relax, name), ranked)
+        rule = _rule(getattr(torch.ops.rank_relax, name), ranked, SHARED.get(name))
         torch.library.register_vmap(f"rank_relax::{name}", rule)
 
 
-def _rule(operator: Callable[..., Any], ranked: int) -> Callable[..., Any]:
+def _rule(operator: Callable[..., Any], ranked: int, shared: int | None) -> Callable[..., Any]:
     """Operators keep the batch shape, so a vmapped dimension is one more of it, in front."""
 
     def rule(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
@@ -51,6 +62,8 @@ def _rule(operator: Callable[..., Any], ranked: int) -> Callable[..., Any]:
             return argument.movedim(in_dim, 0)
 
         batched = [to_front(*pair) for pair in zip(args, in_dims, strict=True)]
+        if shared is not None:
+            batched[1] = _for_each_list(batched[1], shared, batched[0].shape[1:-1])
         if batched[ranked].dim() == 1:
             # Samples without a dimension: the batch is no list. Let the operator say so.
             batched[ranked] = batched[ranked].new_empty(())
@@ -58,3 +71,11 @@ def _rule(operator: Callable[..., Any], ranked: int) -> Callable[..., Any]:
         return output, (0,) * len(output) if isinstance(output, tuple) else 0
 
     return rule
+
+
+def _for_each_list(level: Tensor, shared: int, lists: torch.Size) -> Tensor:
+    """Samples' q or k, repeated where one serves all the lists of a sample."""
+    if level.dim() != 1 + shared:
+        return level
+    samples, own = level.shape[:1], level.shape[1:]
+    return level.reshape(*samples, *(1 for _ in lists), *own).expand(*samples, *lists, *own)

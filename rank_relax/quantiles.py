@@ -1,0 +1,180 @@
+"""Soft quantiles."""
+
+import torch
+from torch import Tensor, nn
+
+from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
+from rank_relax._scores import restored, result_dtype, scaled
+from rank_relax._strength import (
+    NUMBERS,
+    Strength,
+    check_strength,
+    describe_strength,
+    set_strength,
+)
+
+
+def soft_quantile(
+    input: Tensor,
+    q: float | Tensor,
+    regularization_strength: Strength = 1.0,
+    *,
+    method: str = "sigmoid",
+    dim: int = -1,
+    mask: Tensor | None = None,
+) -> Tensor:
+    r"""Soft quantiles of every list.
+
+    .. math:: y: \quad \sum_j F(\alpha (y - x_j)) = q (n - 1) + \tfrac12
+
+    with F a smooth CDF and α the ``regularization_strength``: the point of the same level among the
+    soft sorted values of :func:`rank_relax.soft_sort` as ``torch.quantile`` has among the sorted
+    ones, so q = 0 is the first of those and q = 1 the last. As α grows, the nearest item in that
+    order. To first order a weighted mean of the items, with weights F' that add up to 1. Where
+    q (n - 1) + ½ is a whole number and the gap between those two items is far wider than 1/α, which
+    the median of an even number of items is, it is the point where both sides weigh the same, the
+    middle in the limit, with the weights of that limit.
+
+    Args:
+        input: Values, of any shape and strides, float64, float32, bfloat16 or float16, with at
+            least one item along ``dim``.
+        q: A number in [0, 1]; or a tensor of a floating dtype, 0-dim or ``[L]``, in which an
+            element outside of [0, 1] gives NaN. It has no derivative.
+        regularization_strength: Sharpness α > 0, in units of 1/value: larger is closer to the hard
+            quantile. A 0-dim tensor makes it learnable, and is the way to schedule it under
+            ``torch.compile``; where its value is not positive and finite the quantiles are NaN.
+        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ.
+        dim: The dimension that holds a list.
+        mask: Bool, of the shape of ``input``, true where an item counts. Items that don't are left
+            out of the sum and of n; their gradient is 0.
+
+    Returns:
+        As ``torch.quantile``: the shape of ``input`` without ``dim``, and with ``[L]`` in front if
+        ``q`` has it; of the dtype of ``input`` (float32 under autocast for the half precisions).
+        Infinite where the level falls among infinities, NaN for a list that holds a NaN that
+        counts, or nothing that counts.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here.
+        ValueError: for a value that is not listed here, a mask of another shape, no items along
+            ``dim``, or a ``q`` that requires a gradient.
+        IndexError: for a ``dim`` that ``input`` does not have.
+
+    References:
+        Those of :func:`rank_relax.soft_sort`.
+
+    Example:
+        >>> import torch, rank_relax
+        >>> x = torch.tensor([4.0, 1.0, 2.0, 9.0])
+        >>> rank_relax.soft_quantile(x, 0.5)
+        tensor(3.2376)
+        >>> rank_relax.soft_quantile(x, torch.tensor([0.0, 0.5, 1.0]), 100.0)
+        tensor([1., 3., 9.])
+    """
+    check_tensor("soft_quantile", "input", input)
+    check_mask("soft_quantile", mask)
+    check_strength("soft_quantile", regularization_strength)
+    check_method("soft_quantile", method)
+    check_q("soft_quantile", q)
+    moved = dim != -1
+    scores = input.movedim(dim, -1) if moved else input
+    if moved and mask is not None:
+        check_same_shape("soft_quantile", "mask", mask, "input", input)
+        mask = mask.movedim(dim, -1)
+    if not isinstance(q, Tensor):
+        q = torch.full((), q, dtype=torch.float64, device=input.device)
+    several = q.dim() == 1
+    values, strength = scaled(scores, regularization_strength, None, mask)
+    quantiles: Tensor = torch.ops.rank_relax.soft_quantile.default(
+        values, q if several else q.unsqueeze(0), strength, method, mask
+    )
+    quantiles = restored(quantiles, scores, regularization_strength, mask)
+    quantiles = quantiles.to(result_dtype(input.dtype, input.device))
+    return quantiles.movedim(-1, 0) if several else quantiles.squeeze(-1)
+
+
+def check_q(function: str, q: float | Tensor) -> None:
+    """Raises for what is no quantile; the elements of a tensor are not looked at."""
+    if isinstance(q, Tensor):
+        if q.dim() > 1:
+            raise ValueError(
+                f"{function}: q must be a number, or a tensor of no dimension or one, got shape "
+                f"{list(q.shape)}; torch.ops.rank_relax.soft_quantile takes quantiles for each list"
+            )
+    elif isinstance(q, bool) or not isinstance(q, NUMBERS):
+        raise TypeError(f"{function}: q must be a float or a tensor, got {q!r}")
+    elif not 0 <= q <= 1:
+        raise ValueError(f"{function}: q must lie between 0 and 1, got {q}")
+
+
+class SoftQuantile(nn.Module):
+    """Soft quantiles of every list, as a module.
+
+    Args:
+        q: As in :func:`soft_quantile`; a tensor becomes a buffer.
+        regularization_strength: As in :func:`soft_quantile`. A ``nn.Parameter`` is learnt; another
+            0-dim tensor becomes a buffer, to be changed in place by a schedule.
+        method: As in :func:`soft_quantile`, like all that follow.
+        dim: The dimension that holds a list.
+
+    Shapes:
+        ``input`` of any shape with at least one item along ``dim``, ``mask`` of the same; returns
+        that shape without ``dim``, and with ``[L]`` in front if ``q`` has it.
+
+    Raises:
+        TypeError: for a ``q`` or strength that is no number; when called, as :func:`soft_quantile`.
+        ValueError: for a ``q`` outside of [0, 1] or of two dimensions or more, or a strength with
+            dimensions; when called, as :func:`soft_quantile`.
+
+    References:
+        Those of :func:`soft_quantile`.
+
+    Example:
+        >>> import torch, rank_relax
+        >>> median = rank_relax.SoftQuantile(0.5, 10.0)
+        >>> median(torch.tensor([[0.0, 1.0, 3.0], [5.0, 4.0, 6.0]]))
+        tensor([1.0000, 5.0000])
+    """
+
+    q: float | Tensor
+    regularization_strength: Strength
+
+    def __init__(
+        self,
+        q: float | Tensor,
+        regularization_strength: Strength = 1.0,
+        *,
+        method: str = "sigmoid",
+        dim: int = -1,
+    ) -> None:
+        super().__init__()
+        check_q("SoftQuantile", q)
+        if isinstance(q, Tensor):
+            self.register_buffer("q", q)
+        else:
+            self.q = q
+        set_strength(self, "SoftQuantile", regularization_strength)
+        self.method = method
+        self.dim = dim
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Returns ``soft_quantile(input, q, mask=mask)`` with the module's options."""
+        return soft_quantile(
+            input,
+            self.q,
+            self.regularization_strength,
+            method=self.method,
+            dim=self.dim,
+            mask=mask,
+        )
+
+    def extra_repr(self) -> str:
+        q = (
+            ("meta" if self.q.is_meta else self.q.tolist())
+            if isinstance(self.q, Tensor)
+            else self.q
+        )
+        return (
+            f"q={q}, {describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"dim={self.dim}"
+        )

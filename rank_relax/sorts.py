@@ -1,0 +1,163 @@
+"""Soft sorted values."""
+
+import torch
+from torch import Tensor, nn
+
+from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
+from rank_relax._scores import restored, result_dtype, scaled
+from rank_relax._strength import DTYPES, Strength, check_strength, describe_strength, set_strength
+
+
+def soft_sort(
+    input: Tensor,
+    regularization_strength: Strength = 1.0,
+    *,
+    method: str = "sigmoid",
+    dim: int = -1,
+    descending: bool = False,
+    mask: Tensor | None = None,
+) -> Tensor:
+    r"""Soft sorted values of every list, ascending.
+
+    .. math:: y_k: \quad \sum_j F(\alpha (y_k - x_j)) = k - \tfrac12, \qquad k = 1, \ldots, n
+
+    with F a smooth CDF and α the ``regularization_strength``: the values at which the smoothed
+    count of items reaches the middle of each place, and ``torch.sort`` as α grows. Where
+    :func:`rank_relax.soft_rank` evaluates the smoothed empirical CDF, this inverts it. Each value
+    is a weighted mean of the items to first order, dy_k = Σ_j w_kj dx_j with weights F' that add up
+    to 1. The outermost lie outside of the data, by up to ln(2n - 1)/α. Or the projection of the
+    places onto the permutahedron of the values: piecewise linear (``"l2"``), or smooth between
+    kinks (``"kl"``).
+
+    Args:
+        input: Values, of any shape and strides, float64, float32, bfloat16 or float16.
+        regularization_strength: Sharpness α > 0: larger is closer to the hard sort. In units of
+            1/value for the smooth CDFs; for ``"l2"`` in units of the value, the widest gap between
+            neighbours in a block, as 1/ε is in :mod:`rank_relax.torchsort`. A 0-dim tensor makes it
+            learnable (not for ``"kl"``), and is the way to schedule it under ``torch.compile``;
+            where its value is not positive and finite the values that count are NaN.
+        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ; or a projection,
+            ``"l2"`` or ``"kl"``.
+        dim: The dimension that holds a list.
+        descending: Sort -x instead, and negate: the largest comes first. Masked items and NaN stay
+            at the end.
+        mask: Bool, of the shape of ``input``, true where an item counts. Items that don't count
+            take up the last places, with 0, whatever they hold, and have gradient 0.
+
+    Returns:
+        Values of the shape of ``input``, and of its dtype (float32 under autocast for the half
+        precisions): -inf, the soft sorted finite values, inf, NaN, and 0 for each masked item.
+        Infinities have gradient 0, NaN has NaN. One value alone is itself.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here.
+        ValueError: for a value that is not listed here, or a mask of another shape.
+        IndexError: for a ``dim`` that ``input`` does not have.
+
+    References:
+        The smoothed empirical CDF and its inverse as one relaxation of ranks, sorting and top k:
+        Struski et al., "LapSum", 2025 (with the Laplace CDF). Blondel, Teboul, Berthet, Djolonga,
+        "Fast differentiable sorting and ranking", 2020 (l2, kl).
+
+    Example:
+        >>> import torch, rank_relax
+        >>> x = torch.tensor([0.3, 2.0, -1.0])
+        >>> rank_relax.soft_sort(x)
+        tensor([-1.6303,  0.4089,  2.5188])
+        >>> rank_relax.soft_sort(x, 100.0)
+        tensor([-1.0000,  0.3000,  2.0000])
+    """
+    check_tensor("soft_sort", "input", input)
+    check_mask("soft_sort", mask)
+    check_strength("soft_sort", regularization_strength)
+    check_method("soft_sort", method)
+    moved = dim != -1
+    scores = input.movedim(dim, -1) if moved else input
+    if moved and mask is not None:
+        check_same_shape("soft_sort", "mask", mask, "input", input)
+        mask = mask.movedim(dim, -1)
+    scale = _scale(regularization_strength, method)
+    values, strength = scaled(scores, scale, None, mask)
+    if descending and values.dtype in DTYPES:  # the operator refuses the others
+        values = -values
+    ordered: Tensor = torch.ops.rank_relax.soft_sort.default(values, strength, method, mask)
+    if descending:
+        ordered = -ordered
+    ordered = restored(ordered, scores, scale, mask)
+    if mask is not None and (descending or isinstance(scale, Tensor)):
+        places = torch.arange(scores.shape[-1], device=scores.device)
+        ordered = ordered.masked_fill(places >= mask.sum(-1, keepdim=True), 0)
+    ordered = ordered.to(result_dtype(input.dtype, input.device))
+    return ordered.movedim(-1, dim) if moved else ordered
+
+
+def _scale(strength: Strength, method: str) -> Strength:
+    """What the values of a strength that is a tensor are multiplied by, for a strength of 1."""
+    if isinstance(strength, Tensor) and method == "kl":
+        raise ValueError(
+            "soft_sort: regularization_strength must be a float for method 'kl', whose sorted "
+            "values are not those of scaled ones, got a tensor; give its .item(), or take 'l2'"
+        )
+    if isinstance(strength, Tensor) and method == "l2":
+        return strength.double().reciprocal()
+    return strength
+
+
+class SoftSort(nn.Module):
+    """Soft sorted values of every list, as a module.
+
+    Args:
+        regularization_strength: As in :func:`soft_sort`. A ``nn.Parameter`` is learnt; another
+            0-dim tensor becomes a buffer, to be changed in place by a schedule.
+        method: As in :func:`soft_sort`, like all that follow.
+        dim: The dimension that holds a list.
+        descending: Whether the largest value comes first.
+
+    Shapes:
+        ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
+
+    Raises:
+        TypeError: for a strength that is no number; when called, as :func:`soft_sort`.
+        ValueError: for a strength with dimensions; when called, as :func:`soft_sort`.
+
+    References:
+        Those of :func:`soft_sort`.
+
+    Example:
+        >>> import torch, rank_relax
+        >>> rank_relax.SoftSort(2.0, descending=True)(torch.tensor([[0.0, 1.0, 3.0]]))
+        tensor([[ 3.0380,  1.1394, -0.1784]])
+    """
+
+    regularization_strength: Strength
+
+    def __init__(
+        self,
+        regularization_strength: Strength = 1.0,
+        *,
+        method: str = "sigmoid",
+        dim: int = -1,
+        descending: bool = False,
+    ) -> None:
+        super().__init__()
+        set_strength(self, "SoftSort", regularization_strength)
+        self.method = method
+        self.dim = dim
+        self.descending = descending
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Returns ``soft_sort(input, mask=mask)`` with the module's options."""
+        return soft_sort(
+            input,
+            self.regularization_strength,
+            method=self.method,
+            dim=self.dim,
+            descending=self.descending,
+            mask=mask,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"dim={self.dim}, descending={self.descending}"
+        )

@@ -1,0 +1,181 @@
+"""Soft top-k masks."""
+
+import torch
+from torch import Tensor, nn
+
+from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
+from rank_relax._scores import result_dtype, scaled
+from rank_relax._strength import (
+    DTYPES,
+    NUMBERS,
+    Strength,
+    check_strength,
+    describe_strength,
+    set_strength,
+)
+
+
+def soft_topk(
+    input: Tensor,
+    k: float | Tensor,
+    regularization_strength: Strength = 1.0,
+    *,
+    method: str = "sigmoid",
+    dim: int = -1,
+    largest: bool = True,
+    mask: Tensor | None = None,
+) -> Tensor:
+    r"""Soft mask of the k largest items of every list, which adds up to k.
+
+    .. math:: m_i = F(\alpha (x_i - c)), \qquad c: \quad \sum_i m_i = k
+
+    with F a smooth CDF and α the ``regularization_strength``: in [0, 1], larger for larger items,
+    and as α grows 1 at those that ``torch.topk`` returns, 0 at the others. The threshold c is found
+    exactly, and differentiated exactly: whatever is added to one item of the mask is taken from the
+    others.
+
+    Args:
+        input: Scores, of any shape and strides, float64, float32, bfloat16 or float16.
+        k: How many, not necessarily a whole number: a number between 0 and the size of ``dim``; or
+            a tensor of an integer or floating dtype, 0-dim, or of the shape of ``input`` without
+            ``dim`` for a k of each list's own, in which a negative element or NaN gives NaN. It has
+            no derivative. A k above the number of items that count takes all of them.
+        regularization_strength: Sharpness α > 0, in units of 1/score: larger is closer to the hard
+            mask. A 0-dim tensor makes it learnable, and is the way to schedule it under
+            ``torch.compile``; where its value is not positive and finite the mask is NaN.
+        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ.
+        dim: The dimension that holds a list.
+        largest: If false, the k smallest: those of -x.
+        mask: Bool, of the shape of ``input``, true where an item counts. Items that don't are never
+            chosen: theirs is 0, and their gradient 0.
+
+    Returns:
+        A mask of the shape of ``input``, and of its dtype (float32 under autocast for the half
+        precisions). Equal items have equal shares. Infinities come first and last, with gradient 0;
+        NaN gives NaN at its own place and is left out elsewhere.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here.
+        ValueError: for a value that is not listed here, a mask or ``k`` of another shape, or a
+            ``k`` that requires a gradient.
+        IndexError: for a ``dim`` that ``input`` does not have.
+
+    References:
+        Those of :func:`rank_relax.soft_sort`.
+
+    Example:
+        >>> import torch, rank_relax
+        >>> x = torch.tensor([4.0, 1.0, 2.0, 9.0])
+        >>> rank_relax.soft_topk(x, 2)
+        tensor([0.6819, 0.0964, 0.2248, 0.9969])
+        >>> rank_relax.soft_topk(x, 2, 10.0).round(decimals=3)
+        tensor([1., 0., 0., 1.])
+    """
+    check_tensor("soft_topk", "input", input)
+    check_mask("soft_topk", mask)
+    check_strength("soft_topk", regularization_strength)
+    check_method("soft_topk", method)
+    check_k("soft_topk", k)
+    moved = dim != -1
+    scores = input.movedim(dim, -1) if moved else input
+    if moved and mask is not None:
+        check_same_shape("soft_topk", "mask", mask, "input", input)
+        mask = mask.movedim(dim, -1)
+    if not isinstance(k, Tensor):
+        if input.dim() > 0 and k > scores.shape[-1]:  # the operator refuses a 0-dim tensor
+            raise ValueError(
+                f"soft_topk: k must not exceed the size of input's dimension {dim}, "
+                f"{scores.shape[-1]}, got {k}"
+            )
+        k = torch.full((), k, dtype=torch.float64, device=input.device)
+    values, strength = scaled(scores, regularization_strength, None, mask)
+    if not largest and values.dtype in DTYPES:  # the operator refuses the others
+        values = -values
+    chosen: Tensor = torch.ops.rank_relax.soft_topk.default(values, k, strength, method, mask)
+    chosen = chosen.to(result_dtype(input.dtype, input.device))
+    return chosen.movedim(-1, dim) if moved else chosen
+
+
+def check_k(function: str, k: float | Tensor) -> None:
+    """Raises for what is no number of items; the elements of a tensor are not looked at."""
+    if isinstance(k, Tensor):
+        return
+    if isinstance(k, bool) or not isinstance(k, NUMBERS):
+        raise TypeError(f"{function}: k must be a number or a tensor, got {k!r}")
+    if not k >= 0:
+        raise ValueError(f"{function}: k must not be negative, got {k}")
+
+
+class SoftTopK(nn.Module):
+    """Soft mask of the k largest items of every list, as a module.
+
+    Args:
+        k: As in :func:`soft_topk`; a tensor becomes a buffer.
+        regularization_strength: As in :func:`soft_topk`. A ``nn.Parameter`` is learnt; another
+            0-dim tensor becomes a buffer, to be changed in place by a schedule.
+        method: As in :func:`soft_topk`, like all that follow.
+        dim: The dimension that holds a list.
+        largest: Whether the largest items are chosen.
+
+    Shapes:
+        ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
+
+    Raises:
+        TypeError: for a ``k`` or strength that is no number; when called, as :func:`soft_topk`.
+        ValueError: for a negative ``k``, or a strength with dimensions; when called, as
+            :func:`soft_topk`.
+
+    References:
+        Those of :func:`soft_topk`.
+
+    Example:
+        >>> import torch, rank_relax
+        >>> rank_relax.SoftTopK(1, 2.0, largest=False)(torch.tensor([[0.0, 1.0, 3.0]]))
+        tensor([[0.7278, 0.2657, 0.0066]])
+    """
+
+    k: float | Tensor
+    regularization_strength: Strength
+
+    def __init__(
+        self,
+        k: float | Tensor,
+        regularization_strength: Strength = 1.0,
+        *,
+        method: str = "sigmoid",
+        dim: int = -1,
+        largest: bool = True,
+    ) -> None:
+        super().__init__()
+        check_k("SoftTopK", k)
+        if isinstance(k, Tensor):
+            self.register_buffer("k", k)
+        else:
+            self.k = k
+        set_strength(self, "SoftTopK", regularization_strength)
+        self.method = method
+        self.dim = dim
+        self.largest = largest
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Returns ``soft_topk(input, k, mask=mask)`` with the module's options."""
+        return soft_topk(
+            input,
+            self.k,
+            self.regularization_strength,
+            method=self.method,
+            dim=self.dim,
+            largest=self.largest,
+            mask=mask,
+        )
+
+    def extra_repr(self) -> str:
+        k = (
+            ("meta" if self.k.is_meta else self.k.tolist())
+            if isinstance(self.k, Tensor)
+            else self.k
+        )
+        return (
+            f"k={k}, {describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"dim={self.dim}, largest={self.largest}"
+        )

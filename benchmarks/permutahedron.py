@@ -7,7 +7,8 @@ of torchsort with the same arguments, forward and backward, over standard normal
 default strength of 1. Every round times everything once, so that a slow moment of the machine falls
 on all; a ratio is the median over rounds of the ratios inside a round, with half of the rounds
 within the ± beside it. The errors, of this library and of torchsort, are those against float64: the
-largest of the result over the largest result, or of the gradient over the largest gradient.
+largest of the result over the largest result, or of the gradient over the largest gradient. The
+figures are written to results/permutahedron.json, or where --json says.
 
 torchsort is no dependency. Its source distribution compiles CUDA code wherever it finds nvcc, which
 a torch for the CPU can't; hide it::
@@ -30,6 +31,7 @@ from torch import Tensor
 import rank_relax
 from rank_relax import torchsort as ours
 
+RESULTS = Path(__file__).resolve().parent / "results" / "permutahedron.json"
 SHAPES = ((1, 100), (128, 1000), (1, 1_000_000))
 BLOCK_SECONDS = 0.01  # what is timed at once takes about that long, or is one call
 POOL = 4  # tensors that take turns, or the processor would learn the one
@@ -135,7 +137,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where to write the figures")
     arguments = parser.parse_args()
     try:
         import torchsort
@@ -163,15 +165,14 @@ def main() -> None:
                 )
                 print(line, flush=True)
                 lines.append(line)
-    if arguments.json:
-        environment = {
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-        }
-        record = {"environment": environment, "lines": [asdict(line) for line in lines]}
-        arguments.json.write_text(json.dumps(record, indent=2) + "\n")
+    environment = {
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+    record = {"environment": environment, "lines": [asdict(line) for line in lines]}
+    arguments.json.write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,12 @@ SHAPES = ((5,), (3, 7), (2, 3, 9), (2, 120), (3, 1), (3, 2), (2, 0), (0, 4))
 RANK_ERROR = {torch.float64: 1e-13, torch.float32: 5e-7}
 # A derivative: |error| <= this, times the largest sum that the formula could give (see below).
 DERIVATIVE_ERROR = {torch.float64: 1e-13, torch.float32: 1e-6}
-# A sorted value: roundings of it, relative to the largest value.
+# A sorted value: roundings of it, relative to the largest value. By an inverse CDF also an error of
+# its place among the others, in units of 1/alpha; seen are 8e-8 and 1e-14.
 SORT_ERROR = {torch.float64: 2e-14, torch.float32: 2e-7}
+PLACE_ERROR = {torch.float64: 4e-14, torch.float32: 1e-7}
+# A share of a top-k mask, at most 1, beside the error of its threshold: F in float64, rounded.
+SHARE_ERROR = {torch.float64: 1e-14, torch.float32: 6e-8}
 # Second derivatives of the loss, relative to one more than their largest element: computed in
 # float64 from inputs of either dtype, so a rounding or a few to float32 (6e-8) is all there is.
 COMPOSITE_ERROR = {torch.float64: 1e-12, torch.float32: 5e-7}
@@ -54,6 +58,11 @@ class Operator:
     vjp_error_bound: Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]
     flat_in: tuple[str, ...] = ()  # the tensors whose gradient is zero but for jumps
     kernels: int = 1  # that a call makes, those that find its arguments included
+    fewest_items: int = 0  # of a list; one with fewer is an error
+    is_nan_of_nothing: bool = False  # where no item of a list counts
+    gives_double: bool = False  # whatever the dtype of the lists
+    is_rounded_double: bool = False  # of which float32's result is the rounded one, too
+    same_bits_in_a_batch: bool = True  # else torch's own kernels round the last items otherwise
     has_cuda: bool = True  # where there is a GPU and the library was compiled for it
 
     @property
@@ -78,16 +87,36 @@ class Operator:
         requires_grad: bool = False,
     ) -> Tensors:
         """Random tensors for rows of this shape."""
-        return tuple(
-            torch.randn(
-                tuple(shape[:-1] if name == "loss_grad_output" else shape),
-                dtype=torch.float64,
-                device=device,
-            )
-            .to(dtype)
-            .requires_grad_(requires_grad)
+        shapes = {"loss_grad_output": shape[:-1], "grad_points": (*shape[:-1], len(FRACTIONS))}
+        tensors = tuple(
+            torch.randn(tuple(shapes.get(name, shape)), dtype=torch.float64, device=device)
             for name in self.tensors
         )
+        return tuple(t.requires_grad_(requires_grad) for t in self.converted(tensors, dtype))
+
+    def converted(self, tensors: Tensors, dtype: torch.dtype) -> Tensors:
+        """Detached, for lists of this dtype."""
+        return tuple(
+            tensor.detach().to(torch.float64 if name == "grad_points" else dtype)
+            for name, tensor in zip(self.tensors, tensors, strict=True)
+        )
+
+    def random_mask(self, shape: Sequence[int], device: str = "cpu") -> Tensor:
+        """That of the function; no list whole, where there would be no result."""
+        mask = random_mask(shape, device)
+        return mask | ~mask.any(-1, keepdim=True) if self.is_nan_of_nothing else mask
+
+    def settings(self, shape: Sequence[int], device: str = "cpu") -> list["Setting"]:
+        """Those of the function, with such masks."""
+        return [
+            setting
+            if setting.mask is None
+            else setting._replace(mask=self.random_mask(shape, device))
+            for setting in settings(shape, device)
+        ]
+
+    def result_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        return torch.float64 if self.gives_double else dtype
 
 
 def random_mask(shape: Sequence[int], device: str = "cpu") -> Tensor:
@@ -260,7 +289,7 @@ def by_projection(operator: Operator, method: str) -> Operator:
 def largest_finite(values: Tensor) -> Tensor:
     """In magnitude, of each row, as a [*, 1] tensor."""
     finite = torch.where(values.isfinite(), values.detach().double().abs(), 0.0)
-    return finite.amax(-1, keepdim=True) if values.size(-1) else finite
+    return finite.amax(-1, keepdim=True) if values.size(-1) else finite.sum(-1, keepdim=True)
 
 
 def sort_product_bound(kind: str, dtype: torch.dtype, *vectors: Tensor) -> Tensor:
@@ -349,7 +378,7 @@ PERMUTAHEDRON_DERIVATIVES = tuple(
     for order in (1, 2)
 )
 
-SOFT_SORT = Operator(
+PROJECTED_SORT = Operator(
     name="soft_sort",
     tensors=("input",),
     arguments=lambda tensors, setting: (*tensors, *setting),
@@ -363,7 +392,7 @@ PERMUTAHEDRON_SORT_BACKWARD = Operator(
     name="_permutahedron_sort_backward",
     tensors=("grad_output", "input"),
     arguments=lambda tensors, setting: (*tensors, *sorting_of(tensors[1], setting), *setting),
-    oracle=oracle.permutahedron_sort_backward,
+    oracle=oracle.soft_sort_backward,
     error_bound=lambda tensors, setting, dtype: sort_product_bound("sum", dtype, tensors[0]),
     vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
         sort_product_bound("mean", dtype, cotangent),
@@ -375,7 +404,7 @@ PERMUTAHEDRON_SORT_TANGENT = Operator(
     name="_permutahedron_sort_tangent",
     tensors=("direction", "input"),
     arguments=lambda tensors, setting: (*tensors, *sorting_of(tensors[1], setting), *setting),
-    oracle=oracle.permutahedron_sort_tangent,
+    oracle=oracle.soft_sort_tangent,
     error_bound=lambda tensors, setting, dtype: sort_product_bound("mean", dtype, tensors[0]),
     vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
         sort_product_bound("sum", dtype, cotangent),
@@ -383,6 +412,322 @@ PERMUTAHEDRON_SORT_TANGENT = Operator(
     ],
     kernels=2,
 )
+
+
+# The inverse of a smoothed count, for which the methods are smooth CDFs again.
+
+FRACTIONS = (0.1, 0.35, 0.5, 0.9)  # of a list's items, that are below the points at levels
+Q = (0.0, 0.25, 0.5, 0.9, 1.0)
+
+
+def finite_count(input: Tensor, setting: Setting) -> Tensor:
+    finite = oracle.counted_items(input, setting.mask) & input.isfinite()
+    return finite.sum(-1, keepdim=True).clamp(min=1).double()
+
+
+def reach_of_points(input: Tensor, setting: Setting, share: float | Tensor) -> Tensor:
+    """How far points are from 0: the largest item, and the bracket min, max +- F^-1(share)."""
+    share = torch.as_tensor(share, dtype=torch.float64, device=input.device).clamp(max=0.5)
+    inverse = torch.logit if setting.method == "sigmoid" else torch.special.ndtri
+    return largest_finite(input) - inverse(share) / setting.regularization_strength
+
+
+def sort_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
+    reach = reach_of_points(tensors[0], setting, 0.5 / finite_count(tensors[0], setting))
+    return SORT_ERROR[dtype] * reach + PLACE_ERROR[dtype] / setting.regularization_strength
+
+
+def weight_sum(input: Tensor, setting: Setting) -> Tensor:
+    """What ``sum_k F'(alpha (y_k - x_j)) / D_k`` over points y_k is at most, but for a factor.
+
+    The largest density of items, twice, for a list of the items and the points, over the smallest
+    D_k: at a level k - 1/2 both tails add up to 1/2 or more, so by the concavity of F'(F^-1(p)) the
+    density is F'(0) or more.
+    """
+    zero = torch.zeros((), dtype=torch.float64, device=input.device)
+    density = oracle.cdf_derivative(zero, setting.method, 1)
+    return (2 * oracle.kernel_mass(input, *setting) / density).clamp(min=1)
+
+
+def sort_derivative_bound(
+    input: Tensor, setting: Setting, dtype: torch.dtype, *vectors: Tensor
+) -> Bound:
+    """Of a mean or a sum with weights F'/D, or of its derivative along one vector more.
+
+    One more vector v adds differences of v, a factor alpha, and the rounding of D once more. It is
+    computed in double whatever the dtype, and rounded.
+    """
+    weights = weight_sum(input, setting)
+    vector, *more = (largest_finite(vector) for vector in vectors)
+    if not more:
+        return DERIVATIVE_ERROR[dtype] * vector * weights
+    size = 4 * setting.regularization_strength * vector * more[0] * weights
+    exact = DERIVATIVE_ERROR[torch.float64] * size * weights
+    return exact + rounding_to(dtype) * size
+
+
+def quantile_sort_of(input: Tensor, setting: Setting) -> tuple[Tensor, Tensor]:
+    """The points and their densities, as blocks_of."""
+    forward = torch.ops.rank_relax._quantile_sort_forward
+    _, points, densities = forward(input.detach(), *setting)
+    return points, densities
+
+
+SOFT_SORT = Operator(
+    name="soft_sort",
+    tensors=("input",),
+    arguments=lambda tensors, setting: (*tensors, *setting),
+    oracle=oracle.soft_sort,
+    error_bound=sort_bound,
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        sort_derivative_bound(tensors[0], setting, dtype, cotangent)
+    ],
+    has_cuda=False,
+)
+QUANTILE_SORT_PRODUCTS = tuple(
+    Operator(
+        name=name,
+        tensors=(vector, "input"),
+        arguments=lambda tensors, setting: (
+            *tensors,
+            *quantile_sort_of(tensors[1], setting),
+            *setting,
+        ),
+        oracle=product,
+        error_bound=lambda tensors, setting, dtype: sort_derivative_bound(
+            tensors[1], setting, dtype, tensors[0]
+        ),
+        vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+            sort_derivative_bound(tensors[1], setting, dtype, cotangent),
+            sort_derivative_bound(tensors[1], setting, dtype, tensors[0], cotangent),
+        ],
+        kernels=2,
+        has_cuda=False,
+    )
+    for name, vector, product in (
+        ("_quantile_sort_backward", "grad_output", oracle.soft_sort_backward),
+        ("_quantile_sort_tangent", "direction", oracle.soft_sort_tangent),
+    )
+)
+
+
+def levels_of(input: Tensor, setting: Setting) -> Tensor:
+    """Some in every list, [*, L]."""
+    fractions = torch.tensor(FRACTIONS, dtype=torch.float64, device=input.device)
+    return fractions * oracle.counted_items(input, setting.mask).sum(-1, keepdim=True)
+
+
+def points_of(input: Tensor, setting: Setting) -> Tensor:
+    """What the forward hands to the derivatives, as blocks_of."""
+    levels = levels_of(input, setting)
+    points: Tensor = torch.ops.rank_relax._quantile_at_levels(input.detach(), levels, *setting)
+    return points.detach()
+
+
+def point_bound(input: Tensor, setting: Setting, share: float | Tensor) -> Tensor:
+    """Of a point, float64 whatever the dtype, at which at least this share is on either side."""
+    reach = reach_of_points(input, setting, share)
+    error = SORT_ERROR[torch.float64] * reach
+    return error + PLACE_ERROR[torch.float64] / setting.regularization_strength
+
+
+def rounding_to(dtype: torch.dtype) -> float:
+    return torch.finfo(dtype).eps if dtype != torch.float64 else 0.0
+
+
+def steepest(input: Tensor, setting: Setting) -> Tensor:
+    """The largest |(log F')'| at an item that has a weight at a point: 1; with Phi the distance.
+
+    No point between items is farther from the nearest one than the widest gap.
+    """
+    one = torch.ones_like(largest_finite(input))
+    if setting.method == "sigmoid" or input.size(-1) < 2:
+        return one
+    finite = oracle.counted_items(input, setting.mask) & input.isfinite()
+    places = torch.where(finite, input.detach().double(), torch.inf).sort(-1).values
+    gaps = places.diff().nan_to_num(0.0, posinf=0.0).amax(-1, keepdim=True)
+    return 4 * one + setting.regularization_strength * gaps
+
+
+def softmax_bound(
+    input: Tensor,
+    setting: Setting,
+    dtype: torch.dtype,
+    share: float | Tensor,
+    *vectors: Tensor,
+) -> Tensor:
+    """Of products with the weights F'/D, or of their derivative along one vector more.
+
+    A point's error moves the logarithm of a weight by alpha times itself and (log F')', and the
+    norm of the weights as much. One more vector v adds differences of v and a factor alpha
+    (log F')'. It is computed in double whatever the dtype, and rounded.
+    """
+    alpha, steep = setting.regularization_strength, steepest(input, setting)
+    vector, *more = (largest_finite(vector.double()) for vector in vectors)
+    size = vector
+    for other in more:
+        size = size * 4 * alpha * steep * other
+    moved = 2 * alpha * steep * point_bound(input, setting, share)
+    return size * (DERIVATIVE_ERROR[torch.float64] + moved + rounding_to(dtype))
+
+
+LEVELS_SHARE = 0.1  # the least of FRACTIONS, and of 1 - FRACTIONS
+
+QUANTILE_AT_LEVELS = Operator(
+    name="_quantile_at_levels",
+    tensors=("input",),
+    arguments=lambda tensors, setting: (*tensors, levels_of(tensors[0], setting), *setting),
+    oracle=lambda input, *setting: oracle.points_at_levels(
+        input, levels_of(input, Setting(*setting)), *setting
+    ),
+    error_bound=lambda tensors, setting, dtype: point_bound(tensors[0], setting, LEVELS_SHARE),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        len(FRACTIONS) * softmax_bound(tensors[0], setting, dtype, LEVELS_SHARE, cotangent)
+    ],
+    is_nan_of_nothing=True,
+    gives_double=True,
+    has_cuda=False,
+)
+QUANTILE_AT_LEVELS_BACKWARD = Operator(
+    name="_quantile_at_levels_backward",
+    tensors=("grad_points", "input"),
+    arguments=lambda tensors, setting: (
+        *tensors,
+        levels_of(tensors[1], setting),
+        points_of(tensors[1], setting),
+        *setting,
+    ),
+    oracle=lambda grad_points, input, *setting: oracle.quantile_at_levels_backward(
+        grad_points, input, levels_of(input, Setting(*setting)), *setting
+    ),
+    error_bound=lambda tensors, setting, dtype: (
+        len(FRACTIONS) * softmax_bound(tensors[1], setting, dtype, LEVELS_SHARE, tensors[0])
+    ),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        softmax_bound(tensors[1], setting, torch.float64, LEVELS_SHARE, cotangent),
+        len(FRACTIONS)
+        * softmax_bound(tensors[1], setting, dtype, LEVELS_SHARE, tensors[0], cotangent),
+    ],
+    kernels=2,
+    is_nan_of_nothing=True,
+    is_rounded_double=True,
+    has_cuda=False,
+)
+QUANTILE_AT_LEVELS_TANGENT = Operator(
+    name="_quantile_at_levels_tangent",
+    tensors=("direction", "input"),
+    arguments=QUANTILE_AT_LEVELS_BACKWARD.arguments,
+    oracle=lambda direction, input, *setting: oracle.quantile_at_levels_tangent(
+        direction, input, levels_of(input, Setting(*setting)), *setting
+    ),
+    error_bound=lambda tensors, setting, dtype: softmax_bound(
+        tensors[1], setting, torch.float64, LEVELS_SHARE, tensors[0]
+    ),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        len(FRACTIONS) * softmax_bound(tensors[1], setting, dtype, LEVELS_SHARE, cotangent),
+        len(FRACTIONS)
+        * softmax_bound(tensors[1], setting, dtype, LEVELS_SHARE, cotangent, tensors[0]),
+    ],
+    kernels=2,
+    is_nan_of_nothing=True,
+    gives_double=True,
+    has_cuda=False,
+)
+
+
+def quantile_share(input: Tensor, setting: Setting) -> Tensor:
+    return 0.5 / finite_count(input, setting)
+
+
+def quantile_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
+    """That of a point, rounded to the dtype."""
+    share = quantile_share(tensors[0], setting)
+    rounding = rounding_to(dtype) * reach_of_points(tensors[0], setting, share)
+    return point_bound(tensors[0], setting, share) + rounding
+
+
+SOFT_QUANTILE = Operator(
+    name="soft_quantile",
+    tensors=("input",),
+    arguments=lambda tensors, setting: (
+        *tensors,
+        torch.tensor(Q, dtype=torch.float64, device=tensors[0].device),
+        *setting,
+    ),
+    oracle=lambda input, *setting: oracle.soft_quantile(
+        input, torch.tensor(Q, dtype=torch.float64, device=input.device), *setting
+    ),
+    error_bound=quantile_bound,
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        len(Q)
+        * softmax_bound(tensors[0], setting, dtype, quantile_share(tensors[0], setting), cotangent)
+    ],
+    fewest_items=1,
+    is_nan_of_nothing=True,
+    is_rounded_double=True,
+    has_cuda=False,
+)
+
+
+def topk_share(input: Tensor, setting: Setting, k: float) -> Tensor:
+    """Of the items, those on the smaller side of the threshold, or half of one."""
+    count = finite_count(input, setting)
+    return torch.minimum(count - k, torch.full_like(count, k)).clamp(min=0.5) / count
+
+
+def topk_density(input: Tensor, setting: Setting) -> Tensor:
+    """What an item and the threshold move a share by, and all shares: F'(0) and S[1]."""
+    zero = torch.zeros((), dtype=torch.float64, device=input.device)
+    return oracle.cdf_derivative(zero, setting.method, 1) + oracle.kernel_mass(input, *setting)
+
+
+def topk_bound(k: float) -> Callable[[Tensors, Setting, torch.dtype], Bound]:
+    """The threshold's, times alpha and the largest F', and a share's own."""
+
+    def bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
+        error = point_bound(tensors[0], setting, topk_share(tensors[0], setting, k))
+        return SHARE_ERROR[dtype] + 0.4 * setting.regularization_strength * error
+
+    return bound
+
+
+def topk_vjp_bound(
+    k: float,
+) -> Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]:
+    """Of alpha f_i (g_i - sum_j W_j g_j), W as in softmax_bound; in double, and rounded."""
+
+    def bound(
+        cotangent: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
+    ) -> Sequence[Bound]:
+        (input,) = tensors
+        share = topk_share(input, setting, k)
+        weights = softmax_bound(input, setting, torch.float64, share, cotangent)
+        rounding = DERIVATIVE_ERROR[torch.float64] + rounding_to(dtype)
+        densities = rounding * largest_finite(cotangent)
+        scale = setting.regularization_strength * topk_density(input, setting)
+        return [scale * (weights + densities)]
+
+    return bound
+
+
+def topk_operator(k: float) -> Operator:
+    def number(input: Tensor) -> Tensor:
+        return torch.tensor(k, device=input.device)
+
+    return Operator(
+        name=f"soft_topk[{k}]",
+        tensors=("input",),
+        arguments=lambda tensors, setting: (*tensors, number(tensors[0]), *setting),
+        oracle=lambda input, *setting: oracle.soft_topk(input, number(input), *setting),
+        error_bound=topk_bound(k),
+        vjp_error_bound=topk_vjp_bound(k),
+        same_bits_in_a_batch=False,
+        is_rounded_double=True,
+        has_cuda=False,
+    )
+
+
+SOFT_TOPK = topk_operator(2)
 
 OPERATORS = (
     SOFT_RANK,
@@ -397,7 +742,7 @@ OPERATORS = (
     by_projection(PERMUTAHEDRON_DERIVATIVES[0], "kl"),
     by_projection(PERMUTAHEDRON_DERIVATIVES[1], "kl"),
     *(by_projection(SPEARMAN_LOSS, method) for method in oracle.PROJECTIONS),
-    *(by_projection(SOFT_SORT, method) for method in oracle.PROJECTIONS),
+    *(by_projection(PROJECTED_SORT, method) for method in oracle.PROJECTIONS),
     *(
         by_projection(replace(product, flat_in=("input",)), "l2")
         for product in (PERMUTAHEDRON_SORT_BACKWARD, PERMUTAHEDRON_SORT_TANGENT)
@@ -406,4 +751,12 @@ OPERATORS = (
         by_projection(product, "kl")
         for product in (PERMUTAHEDRON_SORT_BACKWARD, PERMUTAHEDRON_SORT_TANGENT)
     ),
+    SOFT_SORT,
+    replace(SOFT_SORT, name="_quantile_sort_forward"),
+    *QUANTILE_SORT_PRODUCTS,
+    SOFT_QUANTILE,
+    SOFT_TOPK,
+    QUANTILE_AT_LEVELS,
+    QUANTILE_AT_LEVELS_BACKWARD,
+    QUANTILE_AT_LEVELS_TANGENT,
 )

@@ -1,11 +1,13 @@
 """What every operator must return: the definitions, from all pairs or all runs of items in float64.
 
-Slow on purpose: an n x n table, no algorithm. Each formula is that of the documentation.
+Slow on purpose: an n x n table, halving for a root, no algorithm. Each formula is that of the
+documentation.
 Everything is differentiable by autograd and usable under ``torch.func``, so that derivatives of
 any order can be asked of the oracle too.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from numpy.polynomial import Polynomial
@@ -128,10 +130,218 @@ def projection_sums(
     return derivative(input.double())
 
 
+def tail(d: Tensor, method: str) -> Tensor:
+    """F, to full relative precision at negative d."""
+    return torch.sigmoid(d) if method == "sigmoid" else torch.special.ndtr(d)
+
+
+def log_tail(d: Tensor, method: str) -> Tensor:
+    if method == "sigmoid":
+        return -torch.nn.functional.softplus(-d, threshold=700)  # no exponential overflows
+    return torch.special.log_ndtr(d)
+
+
+def halved(residual: Callable[[Tensor], Tensor], lower: Tensor, upper: Tensor) -> Tensor:
+    """The root of an increasing function, to 1e-12 of the first bounds' distance."""
+    for _ in range(40):
+        middle = lower / 2 + upper / 2
+        is_above = residual(middle) > 0
+        lower = torch.where(is_above, lower, middle)
+        upper = torch.where(is_above, middle, upper)
+    return lower / 2 + upper / 2
+
+
+def root(
+    residual: Callable[[Tensor, Tensor], Tensor], x: Tensor, lower: Tensor, upper: Tensor
+) -> Tensor:
+    """Finds y with residual(y, x) = 0, increasing in y, and its derivatives with respect to x.
+
+    Newton's steps leave but rounding of what halving has left. In the derivatives, of the implicit
+    function theorem, each step doubles the number of orders that are right: three are enough for 7.
+    """
+    fixed = x.detach()
+    y = halved(lambda y: residual(y, fixed), lower.detach(), upper.detach())
+    for _ in range(3):
+        value, slope = jvp(lambda y: residual(y, x), (y,), (torch.ones_like(y),))
+        y = y - value / slope
+    return y
+
+
+def finite_points_at_levels(
+    x: Tensor,
+    finite: Tensor,
+    levels: Tensor,
+    regularization_strength: float | Tensor,
+    method: str,
+    *,
+    may_be_whole: bool,
+) -> Tensor:
+    """Finds y with ``sum_j F(alpha (y - x_j)) = level`` over finite items, 0 < level < count.
+
+    Whole items below y are counted, and only tails are added up, so that no digit is lost to the
+    count. A whole level between two neighbours is where both tails are equal, and so are their
+    logarithms, which do not vanish in any gap.
+    """
+    count = finite.sum(-1, keepdim=True)
+    items = finite[..., None, :]
+    fixed = torch.where(finite, x.detach(), torch.inf).sort(-1)
+    place, place_of = fixed.values, fixed.indices.argsort(-1)
+
+    def at_place(k: Tensor) -> Tensor:
+        return place.gather(-1, k.clamp(0, place.size(-1) - 1))
+
+    def scaled(y: Tensor, x: Tensor) -> Tensor:
+        return regularization_strength * torch.where(items, y[..., :, None] - x[..., None, :], 0.0)
+
+    def count_residual(y: Tensor, x: Tensor) -> Tensor:
+        d = scaled(y, x)
+        below = d.detach() > 0
+        tails = tail(torch.where(below, -d, d), method)
+        signed = torch.where(items, torch.where(below, -tails, tails), 0.0)
+        return ((below & items).sum(-1) - levels) + signed.sum(-1)
+
+    whole = levels.floor()
+    lowest, highest = (
+        at_place(torch.zeros_like(whole).long()),
+        at_place((count - 1).expand_as(whole)),
+    )
+    margin = (torch.logit(levels / count).abs() + 1) / regularization_strength
+    if not may_be_whole:
+        return root(count_residual, x, lowest - margin, highest + margin)
+
+    below = place_of[..., None, :] < whole[..., :, None]
+
+    def balance_residual(y: Tensor, x: Tensor) -> Tensor:
+        d = scaled(y, x)
+        logs = log_tail(torch.where(below, -d, d), method)
+        # Both sides have items, or it is not asked.
+        asked = is_gap[..., :, None]
+        upper, lower = (
+            torch.where(asked, torch.where(items & side, logs, -torch.inf), 0.0).logsumexp(-1)
+            for side in (~below, below)
+        )
+        return upper - lower
+
+    left, right = at_place(whole.long() - 1), at_place(whole.long())
+    is_gap = (levels == whole) & (left < right)
+    if bool(is_gap.any()):  # else no item may be on a side
+        ends = [
+            balance_residual(torch.where(is_gap, end, lowest), x.detach()) for end in (left, right)
+        ]
+        is_gap = is_gap & (ends[0] <= 0) & (ends[1] >= 0)
+    lower = torch.where(is_gap, left, lowest - margin)
+    upper = torch.where(is_gap, right, highest + margin)
+
+    def residual(y: Tensor, x: Tensor) -> Tensor:
+        # No infinite logarithm, and no vanishing slope, where it is the other one's turn.
+        balanced = balance_residual(torch.where(is_gap, y, lowest / 2 + highest / 2), x)
+        return torch.where(is_gap, balanced, count_residual(torch.where(is_gap, lowest, y), x))
+
+    return root(residual, x, lower, upper)
+
+
+def points_at_levels(
+    input: Tensor,
+    levels: Tensor,
+    regularization_strength: float | Tensor = 1.0,
+    method: str = "sigmoid",
+    mask: Tensor | None = None,
+    *,
+    may_be_whole: bool = True,
+) -> Tensor:
+    """The y with ``sum_j F(alpha (y - x_j)) = level``, infinite where infinities have the level."""
+    if input.size(-1) == 0:
+        return torch.full_like(levels, torch.nan) + input.double().sum(-1, keepdim=True)
+    counted = counted_items(input, mask)
+    finite = counted & input.isfinite()
+    count = finite.sum(-1, keepdim=True)
+    own = levels - (counted & (input == -torch.inf)).sum(-1, keepdim=True)
+    inside = (own > 0) & (own < count)
+    # One item at 0 where there is none, and a level of 1/2 where it is not one of a finite value.
+    first = torch.arange(input.size(-1), device=input.device) == 0
+    x = torch.where(finite, input.double(), 0.0)
+    points = finite_points_at_levels(
+        x,
+        finite | (first & (count == 0)),
+        torch.where(inside, own, 0.5),
+        regularization_strength,
+        method,
+        may_be_whole=may_be_whole,
+    )
+    outside = torch.where(own <= 0, -torch.inf, torch.inf).double()
+    between = (count == 0) & ((own == 0) | ~counted.any(-1, keepdim=True))
+    outside = torch.where(own.isnan() | between, torch.nan, outside)
+    return torch.where(inside, points, outside)
+
+
+def quantile_at_levels_backward(
+    grad_points: Tensor, input: Tensor, levels: Tensor, *setting: Any
+) -> Tensor:
+    """The transposed Jacobian of the points times what comes in."""
+    gradient: Tensor = vjp(lambda x: points_at_levels(x, levels, *setting), input.double())[1](
+        grad_points.double()
+    )[0]
+    return gradient
+
+
+def quantile_at_levels_tangent(
+    direction: Tensor, input: Tensor, levels: Tensor, *setting: Any
+) -> Tensor:
+    """The Jacobian of the points times the direction."""
+    points, tangent = jvp(
+        lambda x: points_at_levels(x, levels, *setting), (input.double(),), (direction.double(),)
+    )
+    return torch.where(points.isnan(), torch.nan, tangent)
+
+
+def soft_quantile(
+    input: Tensor,
+    q: Tensor,
+    regularization_strength: float | Tensor = 1.0,
+    method: str = "sigmoid",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """The point at level q (n - 1) + 1/2; NaN for a row with a NaN that counts."""
+    count = counted_items(input, mask).sum(-1, keepdim=True)
+    q = torch.where((q >= 0) & (q <= 1), q.double(), torch.nan)
+    points = points_at_levels(input, q * (count - 1) + 0.5, regularization_strength, method, mask)
+    is_nan = input.isnan() if mask is None else mask & input.isnan()
+    return points * torch.where(is_nan.any(-1, keepdim=True), torch.nan, 1.0)
+
+
+def soft_topk(
+    input: Tensor,
+    k: Tensor,
+    regularization_strength: float | Tensor = 1.0,
+    method: str = "sigmoid",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """F(alpha (x - c)) that adds up to k over the counted items, with infinities first and last."""
+    if input.size(-1) == 0:
+        return input.double()
+    counted = counted_items(input, mask)
+    finite = counted & input.isfinite()
+    tops, bottoms = ((counted & (input == sign * torch.inf)) for sign in (1, -1))
+    n, top_count, bottom_count = (
+        items.sum(-1, keepdim=True).double() for items in (counted, tops, bottoms)
+    )
+    k = k.double()[..., None] if k.dim() else k.double()
+    k = torch.where(k >= 0, torch.minimum(k, n), torch.nan)
+    c = points_at_levels(input, n - k, regularization_strength, method, mask)
+    x = torch.where(finite, input.double(), 0.0)
+    at = torch.where(c.isinf(), 0.0, c)
+    chosen = tail(regularization_strength * (x - at), method)
+    chosen = torch.where(c == torch.inf, 0.0, torch.where(c == -torch.inf, 1.0, chosen))
+    of_tops = (k / top_count.clamp(min=1)).clamp(max=1)
+    of_bottoms = ((k - (n - bottom_count)) / bottom_count.clamp(min=1)).clamp(min=0)
+    chosen = torch.where(tops, of_tops, torch.where(bottoms, of_bottoms, chosen))
+    return with_nan_items(torch.where(counted, chosen, 0.0), input, mask)
+
+
 def soft_sort(
     input: Tensor,
     regularization_strength: float | Tensor = 1.0,
-    method: str = "l2",
+    method: str = "sigmoid",
     mask: Tensor | None = None,
 ) -> Tensor:
     """-inf, the soft sorted finite values, inf, NaN; then 0 for every masked item."""
@@ -153,17 +363,41 @@ def soft_sort(
     # The finite values first, and back.
     forth, back = (k + lower).clamp(max=input.size(-1) - 1), (k - lower).clamp(min=0)
     x = torch.where(kinds == 1, at_places, 0.0).gather(-1, forth)
+    sorted_softly = sorted_by_projection if method in PROJECTIONS else sorted_by_quantiles
+    values = sorted_softly(x, count, regularization_strength, method).gather(-1, back)
+    others = torch.where(kinds == 4, 0.0, torch.where(kinds == 3, 0.0, at_places.detach()))
+    return nan_where(kinds == 3, at_places, torch.where(kinds == 1, values, others))
+
+
+def sorted_by_quantiles(
+    x: Tensor, count: Tensor, regularization_strength: float | Tensor, method: str
+) -> Tensor:
+    """Soft sorted values of the first ``count`` items: the points at k - 1/2, k = 1..count."""
+    k = torch.arange(x.size(-1), device=x.device).expand(x.shape)
+    inside = k < count
+    levels = torch.where(inside, k + 0.5, 0.5).double()
+    some = inside | ((k == 0) & (count == 0))
+    return finite_points_at_levels(
+        x, some, levels, regularization_strength, method, may_be_whole=False
+    )
+
+
+def sorted_by_projection(
+    x: Tensor, count: Tensor, regularization_strength: float | Tensor, method: str
+) -> Tensor:
+    """The same by projection, of ascending items."""
+    k = torch.arange(x.size(-1), device=x.device).expand(x.shape)
     steps = regularization_strength * k.double()
     fixed = x.detach()
     s, t = (steps, fixed) if method == "l2" else (-fixed, -steps)
     same = runs_of_the_regression(s, t, count, method)
-    pairs = torch.eye(input.size(-1), dtype=torch.bool, device=input.device) | (
+    pairs = torch.eye(x.size(-1), dtype=torch.bool, device=x.device) | (
         (k < count)[..., :, None] & (k < count)[..., None, :]
     )
     same = same & pairs
     size = same.sum(-1)
     # Places counted from the block's first, so that no rounding grows with the list.
-    first = torch.where(same, k[..., None, :], input.size(-1)).amin(-1)
+    first = torch.where(same, k[..., None, :], x.size(-1)).amin(-1)
     if method == "l2":
         mean = torch.where(same, x[..., None, :], 0.0).sum(-1) / size
         mean = mean - regularization_strength * (size.double() - 1) / 2
@@ -174,16 +408,14 @@ def soft_sort(
             for v in (steps, x[..., None, :].expand(same.shape))
         ]
         mean = logs[0] - logs[1]
-    values = (mean + regularization_strength * (k - first).double()).gather(-1, back)
-    others = torch.where(kinds == 4, 0.0, torch.where(kinds == 3, 0.0, at_places.detach()))
-    return nan_where(kinds == 3, at_places, torch.where(kinds == 1, values, others))
+    return mean + regularization_strength * (k - first).double()
 
 
-def permutahedron_sort_tangent(
+def soft_sort_tangent(
     direction: Tensor,
     input: Tensor,
     regularization_strength: float | Tensor = 1.0,
-    method: str = "l2",
+    method: str = "sigmoid",
     mask: Tensor | None = None,
 ) -> Tensor:
     """The Jacobian of the sorted values times the direction."""
@@ -197,11 +429,11 @@ def permutahedron_sort_tangent(
     return tangent
 
 
-def permutahedron_sort_backward(
+def soft_sort_backward(
     grad_output: Tensor,
     input: Tensor,
     regularization_strength: float | Tensor = 1.0,
-    method: str = "l2",
+    method: str = "sigmoid",
     mask: Tensor | None = None,
 ) -> Tensor:
     """The transposed Jacobian of the sorted values times what comes in."""

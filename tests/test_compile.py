@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from operators import Operator, Setting, random_mask
+from operators import Operator, Setting
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
@@ -51,7 +51,7 @@ def test_every_operator_compiles_forward_and_backward(
     graph = compiled(call, dynamic)
     for shape in ((2, 3, 8), (2, 3, 8), (4, 3, 5), (1, 3, 6)):
         tensors = operator.example(shape, torch.float32)
-        mask = random_mask(shape) if masked else None
+        mask = operator.random_mask(shape) if masked else None
         assert_equal(
             value_and_gradients(lambda *inputs, m=mask: graph(m, *inputs), *tensors),
             value_and_gradients(lambda *inputs, m=mask: call(m, *inputs), *tensors),
@@ -78,6 +78,33 @@ def test_the_functions_compile_with_their_options(
     for shape in ((3, 8), (3, 8), (5, 6)):
         x = torch.randn(shape)
         assert_equal(value_and_gradients(graph, x), value_and_gradients(rank, x))
+
+
+@DYNAMIC
+@pytest.mark.parametrize("strength", ["float", "tensor"])
+@pytest.mark.parametrize("name", ["soft_sort", "soft_quantile", "soft_topk"])
+def test_sorts_quantiles_and_top_k_masks_compile(
+    name: str, strength: str, dynamic: bool | None
+) -> None:
+    def of(x: Tensor, alpha: float | Tensor, mask: Tensor) -> Tensor:
+        if name == "soft_sort":
+            return rank_relax.soft_sort(x, alpha, dim=0, descending=True, mask=mask)
+        if name == "soft_quantile":
+            q = torch.tensor([0.1, 0.5])
+            one = rank_relax.soft_quantile(x, 0.25, alpha, dim=0, mask=mask)
+            return torch.cat([one[None], rank_relax.soft_quantile(x, q, alpha, dim=0, mask=mask)])
+        return rank_relax.soft_topk(x, 2, alpha, dim=0, largest=False, mask=mask)
+
+    graph = compiled(of, dynamic)
+    for shape in ((8, 3), (8, 3), (6, 5)):
+        x, mask = torch.randn(shape), torch.rand(shape) > 0.2
+        mask[0] = True
+        for value in (1.5, 4.0):
+            alpha = torch.tensor(value) if strength == "tensor" else value
+            assert_equal(
+                value_and_gradients(lambda x, m=mask, a=alpha: graph(x, a, m), x),
+                value_and_gradients(lambda x, m=mask, a=alpha: of(x, a, m), x),
+            )
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
@@ -264,7 +291,7 @@ def test_compiled_autograd_gives_the_gradients_of_eager(operator: Operator, mask
         ((3, 7), 0.5, "gaussian"),
     ):
         tensors = operator.example(shape)
-        mask = random_mask(shape) if masked else None
+        mask = operator.random_mask(shape) if masked else None
         setting = Setting(strength, method, mask)
         expected = run(tensors, setting)
         with torch._dynamo.compiled_autograd._enable(compiler):

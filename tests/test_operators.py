@@ -21,7 +21,6 @@ from operators import (
     Setting,
     Tensors,
     methods_on,
-    random_mask,
     rank_gradient_bound,
     settings,
 )
@@ -39,6 +38,8 @@ def assert_within(actual: Tensor, expected: Tensor, bound: Tensor | float) -> No
     assert actual.shape == expected.shape
     actual, expected = actual.detach().double(), expected.detach().double()
     assert torch.equal(actual.isnan(), expected.isnan())
+    if actual.numel() == 0 or actual.isnan().all():
+        return
     error = (actual - expected).abs().nan_to_num(0.0, posinf=math.inf)
     excess = error - torch.as_tensor(bound, dtype=torch.float64, device=error.device).detach()
     assert (excess <= 0).all(), f"largest error {error.max():.3g}, bound {bound}"
@@ -53,10 +54,6 @@ def gradients(
     leaves = tuple(tensor.detach().clone().requires_grad_() for tensor in tensors)
     output = function(leaves, setting)
     return torch.autograd.grad(output, leaves, cotangent, allow_unused=True, materialize_grads=True)
-
-
-def copy_of(tensors: Tensors, dtype: torch.dtype) -> Tensors:
-    return tuple(tensor.detach().to(dtype) for tensor in tensors)
 
 
 # The oracle itself
@@ -92,10 +89,10 @@ def test_the_oracles_derivatives_are_those_of_autograd(method: str, order: int) 
 def test_the_result_is_the_oracles(
     operator: Operator, shape: tuple[int, ...], dtype: torch.dtype, device: str
 ) -> None:
-    for setting in settings(shape, device):
+    for setting in operator.settings(shape, device):
         tensors = operator.example(shape, dtype, device)
         actual = operator(tensors, setting)
-        assert actual.dtype == dtype
+        assert actual.dtype == operator.result_dtype(dtype)
         bound = operator.error_bound(tensors, setting, dtype)
         assert_within(actual, operator.expected(tensors, setting), bound)
 
@@ -166,7 +163,7 @@ def test_the_result_is_the_oracles_at_any_strength(
 ) -> None:
     shape = (4, 33)
     for method in METHODS:
-        setting = Setting(strength, method, random_mask(shape, device))
+        setting = Setting(strength, method, operator.random_mask(shape, device))
         tensors = operator.example(shape, dtype, device)
         bound = operator.error_bound(tensors, setting, dtype)
         assert_within(operator(tensors, setting), operator.expected(tensors, setting), bound)
@@ -195,12 +192,19 @@ def test_the_forward_hands_on_the_gradients_with_respect_to_the_ranks(
 def test_half_precision_is_the_float32_result_rounded(
     operator: Operator, shape: tuple[int, ...], half: torch.dtype, device: str
 ) -> None:
-    for setting in settings(shape, device):
+    for setting in operator.settings(shape, device):
         tensors = operator.example(shape, half, device)
-        expected = operator(copy_of(tensors, torch.float32), setting)
+        expected = operator(operator.converted(tensors, torch.float32), setting)
         actual = operator(tensors, setting)
-        assert actual.dtype == half
-        assert torch.equal(actual, expected.to(half))
+        assert actual.dtype == operator.result_dtype(half)
+        if operator.is_rounded_double:  # once: what float32 rounded twice may be one step off
+            lowest, highest = (
+                torch.nextafter(expected, expected.new_tensor(end)).to(half)
+                for end in (-math.inf, math.inf)
+            )
+            assert ((lowest <= actual) & (actual <= highest)).all()
+        else:
+            assert torch.equal(actual, expected.to(operator.result_dtype(half)))
 
 
 @pytest.mark.parametrize("half", HALVES, ids=str)
@@ -213,7 +217,9 @@ def test_half_precision_gradients_are_the_float32_gradients_rounded(
             tensors = operator.example(shape, half, device)
             cotangent = torch.randn_like(operator(tensors, setting))
             actual = gradients(operator, tensors, setting, cotangent)
-            exact = gradients(operator, copy_of(tensors, torch.float32), setting, cotangent.float())
+            exact = gradients(
+                operator, operator.converted(tensors, torch.float32), setting, cotangent.float()
+            )
             for gradient, reference in zip(actual, exact, strict=True):
                 assert gradient.dtype == half
                 assert torch.equal(gradient, reference.to(half))
@@ -248,7 +254,7 @@ def test_a_long_row_is_as_exact_as_a_short_one(
         # float64's bounds are float32's times a constant.
         ratio = (RANK_ERROR if operator is SOFT_RANK else DERIVATIVE_ERROR)[torch.float64]
         ratio /= (RANK_ERROR if operator is SOFT_RANK else DERIVATIVE_ERROR)[torch.float32]
-        actual = operator(copy_of(tensors, torch.float64), setting)
+        actual = operator(operator.converted(tensors, torch.float64), setting)
         assert_within(actual, expected, bound * ratio)
 
 
@@ -260,15 +266,15 @@ def test_a_long_row_is_as_exact_as_a_short_one(
 def test_the_gradient_is_that_of_the_oracle(
     operator: Operator, shape: tuple[int, ...], dtype: torch.dtype, device: str
 ) -> None:
-    for setting in settings(shape, device):
+    for setting in operator.settings(shape, device):
         tensors = operator.example(shape, dtype, device)
         cotangent = torch.randn_like(operator(tensors, setting))
         actual = gradients(operator, tensors, setting, cotangent)
-        doubles = copy_of(tensors, torch.float64)
+        doubles = operator.converted(tensors, torch.float64)
         exact = gradients(operator.expected, doubles, setting, cotangent.double())
         bounds = operator.vjp_error_bound(cotangent, tensors, setting, dtype)
-        for gradient, reference, bound in zip(actual, exact, bounds, strict=True):
-            assert gradient.dtype == dtype
+        for gradient, tensor, reference, bound in zip(actual, tensors, exact, bounds, strict=True):
+            assert gradient.dtype == tensor.dtype
             assert_within(gradient, reference, bound)
 
 
@@ -301,7 +307,7 @@ class TestFiniteDifferences:
         self, operator: Operator, method: str, masked: bool, device: str
     ) -> tuple[Callable[..., Tensor], Tensors]:
         """The operator of its tensors, with gradients: of zeros the checks would show nothing."""
-        mask = random_mask(self.shape, device) if masked else None
+        mask = operator.random_mask(self.shape, device) if masked else None
         setting = Setting(1.3, method, mask)
         tensors = operator.example(self.shape, device=device, requires_grad=True)
 
@@ -321,7 +327,7 @@ def test_the_third_derivative_is_that_of_the_oracle(
 ) -> None:
     """All of the third order: the sum over the entries of each second derivative, once more."""
     shape = (2, 5)
-    setting = Setting(1.3, method, random_mask(shape, device))
+    setting = Setting(1.3, method, operator.random_mask(shape, device))
     example = operator.example(shape, device=device)
     weights = [torch.randn_like(tensor) for tensor in example]
     cotangent = torch.randn_like(operator(example, setting))
@@ -374,7 +380,7 @@ def test_only_the_gradients_that_are_asked_for_are_returned(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_opcheck_passes(operator: Operator, dtype: torch.dtype, masked: bool, device: str) -> None:
     shape = (2, 3, 5)
-    setting = Setting(1.5, "gaussian", random_mask(shape, device) if masked else None)
+    setting = Setting(1.5, "gaussian", operator.random_mask(shape, device) if masked else None)
     for requires_grad in (False, True):
         tensors = operator.example(shape, dtype, device, requires_grad=requires_grad)
         # Half-precision gradients of a traced decomposition round at other places: 2^-10.
@@ -408,7 +414,7 @@ def laid_out(tensors: Tensors, layout: str) -> Tensors:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_strides_do_not_change_a_bit(operator: Operator, layout: str, device: str) -> None:
     shape = (3, 4, 6)
-    for setting in settings(shape, device):
+    for setting in operator.settings(shape, device):
         tensors = operator.example(shape, torch.float32, device)
         views = laid_out(tensors, layout)
         mask = None if setting.mask is None else LAYOUTS[layout](setting.mask)
@@ -440,7 +446,7 @@ def test_an_expanded_cotangent_is_the_same_as_a_dense_one(operator: Operator, de
 def test_the_output_is_contiguous_and_never_an_alias(
     operator: Operator, shape: tuple[int, ...], layout: str, device: str
 ) -> None:
-    for setting in settings(shape, device):
+    for setting in operator.settings(shape, device):
         tensors = laid_out(operator.example(shape, device=device), layout)
         arguments = operator.arguments(tensors, setting)
         outputs = operator.overload(*arguments)
@@ -460,7 +466,7 @@ def test_the_output_is_contiguous_and_never_an_alias(
 def test_a_tensor_without_data_gives_the_shape_stride_and_dtype_of_eager(
     operator: Operator, shape: tuple[int, ...], dtype: torch.dtype, layout: str, kind: str
 ) -> None:
-    for setting in settings(shape)[:2]:
+    for setting in operator.settings(shape)[:2]:
         tensors = laid_out(operator.example(shape, dtype), layout)
         expected = described(operator.overload(*operator.arguments(tensors, setting)))
         if kind == "meta":
@@ -562,7 +568,10 @@ def test_a_row_has_the_same_bits_alone_and_in_a_batch(operator: Operator, device
         together = operator(tensors, Setting())
         for row in range(7):
             alone = operator(tuple(tensor[row] for tensor in tensors), Setting())
-            assert torch.equal(alone, together[row])
+            if operator.same_bits_in_a_batch:
+                assert torch.equal(alone, together[row])
+            else:  # a rounding of e^-d, and one of the rest
+                assert (alone - together[row]).abs().max() <= 2 * torch.finfo(alone.dtype).eps
 
 
 def test_the_loss_and_its_parts_agree_in_every_bit(device: str) -> None:

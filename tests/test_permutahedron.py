@@ -268,9 +268,9 @@ def test_indices_that_no_forward_returned_are_refused(method: str) -> None:
             op(x, x, permutation, blocks.long(), 1.0, method, None)
 
 
-def test_the_smooth_methods_have_no_blocks_and_no_soft_sort() -> None:
+def test_the_smooth_methods_have_no_blocks() -> None:
     x = torch.randn(2, 5)
-    for op in (OPS._permutahedron_rank_forward, OPS.soft_sort):
+    for op in (OPS._permutahedron_rank_forward, OPS._permutahedron_sort_forward):
         with pytest.raises(ValueError, match="method must be one of 'l2', 'kl', got 'sigmoid'"):
             op(x, 1.0, "sigmoid", None)
 

@@ -6,7 +6,16 @@ from typing import Any
 import oracle
 import pytest
 import torch
-from operators import ALL_METHODS, SOFT_RANK, SPEARMAN_LOSS, Operator, Setting, Tensors, random_mask
+from operators import (
+    ALL_METHODS,
+    METHODS,
+    SOFT_RANK,
+    SPEARMAN_LOSS,
+    Operator,
+    Setting,
+    Tensors,
+    random_mask,
+)
 from torch import Tensor
 from torch.func import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,7 +25,7 @@ import rank_relax
 B, N = 3, 5
 # Rounding of float64 in sums of a few products of order 1.
 CLOSE = {"rtol": 1e-10, "atol": 1e-11}
-COMPOSITES = ("soft_sort", "spearman_loss")
+COMPOSITES = ("soft_quantile", "soft_topk", "spearman_loss")
 MASK = torch.tensor([True, True, False, True, True])
 
 
@@ -64,6 +73,34 @@ def functions(method: str, mask: Tensor | None) -> list[tuple[Callable, Callable
     ]
 
 
+def inverse_functions(method: str, mask: Tensor | None) -> list[tuple[Callable, Callable]]:
+    """The same of what inverts the smoothed count, or for a projection of its sort."""
+    weights, q = torch.randn(N, dtype=torch.float64), torch.tensor([0.2, 0.5, 1.0])
+    strength = 1.4
+
+    def sort(module: Any) -> Callable:
+        def of(x: Tensor) -> Tensor:
+            values = module.soft_sort(x, strength, method=method, mask=mask)
+            return (values.sin() * weights).sum()
+
+        return of
+
+    if method not in METHODS:
+        return [(sort(rank_relax), sort(oracle))]
+    options = {"method": method, "mask": mask}
+    return [
+        (sort(rank_relax), sort(oracle)),
+        (
+            lambda x: (rank_relax.soft_quantile(x, q, strength, **options).sin() * q).sum(),
+            lambda x: (oracle.soft_quantile(x, q, strength, **options).sin() * q).sum(),
+        ),
+        (
+            lambda x: (rank_relax.soft_topk(x, 1.5, strength, **options) * weights).sum(),
+            lambda x: (oracle.soft_topk(x, torch.tensor(1.5), strength, **options) * weights).sum(),
+        ),
+    ]
+
+
 def row_jvp(function: Callable) -> Callable:
     return lambda x: jvp(function, (x,), (x.cos(),))
 
@@ -106,7 +143,10 @@ def test_a_transform_gives_what_it_gives_of_the_oracle(
     name: str, method: str, masked: bool, batched: bool
 ) -> None:
     transform = TRANSFORMS[name]
-    for function, exact in functions(method, MASK if masked else None):
+    masked_items = MASK if masked else None
+    for function, exact in functions(method, masked_items) + inverse_functions(
+        method, masked_items
+    ):
         x = torch.randn((B, N) if batched else N, dtype=torch.float64)
         actual, expected = transform(function), transform(exact)
         if batched:
@@ -184,7 +224,50 @@ def test_vmap_over_any_dimensions_is_a_loop_over_them(
             for sample, first, dim in zip(samples[index], samples[0], dims, strict=True)
         )
         its_mask = mask[index] if mask_dim == "batched" and mask is not None else mask
-        torch.testing.assert_close(actual[index], call(its_mask, *tensors), rtol=0, atol=0)
+        rounding = 0 if operator.same_bits_in_a_batch else 2 * torch.finfo(torch.float64).eps
+        expected = call(its_mask, *tensors)
+        torch.testing.assert_close(actual[index], expected, rtol=0, atol=rounding)
+
+
+@pytest.mark.parametrize("input_dim", [None, 0, -1], ids=["shared", "first", "last"])
+@pytest.mark.parametrize("levels", ["shared", "of each sample", "of each list"])
+@pytest.mark.parametrize("lists", [(), (4,)], ids=["one list", "lists"])
+def test_vmap_knows_levels_of_a_batch_of_a_sample_and_of_a_list(
+    lists: tuple[int, ...], levels: str, input_dim: int | None
+) -> None:
+    """Levels q [L] or [*, L] and k [] or [*], of samples or not, beside such input."""
+    own = lists if levels == "of each list" else ()
+    samples = () if levels == "shared" else (B,)
+    if input_dim is None and levels == "shared":
+        samples = (B,)  # something must be
+    x = torch.randn(*(() if input_dim is None else (B,)), *lists, N)
+    q, k = torch.rand(*samples, *own, 2), torch.randint(0, N, (*samples, *own))
+    inputs = x if input_dim is None else x.movedim(0, input_dim)
+    for operator, level in (("soft_quantile", q), ("soft_topk", k)):
+        call = getattr(torch.ops.rank_relax, operator)
+        with KernelCalls() as calls:
+            actual = vmap(call, (input_dim, 0 if samples else None))(inputs, level)
+        assert [name for name in calls.names if name not in COMPOSITES] == ["_quantile_at_levels"]
+        for index in range(B):
+            row = x if input_dim is None else x[index]
+            expected = call(row, level[index] if samples else level)
+            # torch's sigmoid rounds the last items of a tensor otherwise.
+            assert (actual[index] - expected).abs().max() <= 2 * torch.finfo(x.dtype).eps
+
+
+def test_vmap_of_the_functions_with_their_options_is_a_loop() -> None:
+    x, k = torch.randn(B, 4, N, dtype=torch.float64), torch.tensor([1, 2, 3])
+    q, strength = torch.rand(B, dtype=torch.float64), torch.rand(B, dtype=torch.float64) + 0.5
+
+    def call(x: Tensor, k: Tensor, q: Tensor, strength: Tensor) -> Tensor:
+        values = rank_relax.soft_sort(x, strength, dim=0, descending=True)
+        quantiles = rank_relax.soft_quantile(x, q, strength, dim=0)
+        chosen = rank_relax.soft_topk(x, k, strength, dim=0, largest=False)
+        return torch.cat([values, quantiles[None], chosen])
+
+    actual = vmap(call)(x, k, q, strength)
+    for arguments in zip(x, k, q, strength, actual, strict=True):
+        torch.testing.assert_close(call(*arguments[:-1]), arguments[-1], **CLOSE)
 
 
 def test_a_nested_vmap_is_one_call(operator: Operator) -> None:

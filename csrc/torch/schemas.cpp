@@ -3,6 +3,7 @@
 // Every operator of the library. They act on the last dimension and keep the batch shape.
 //
 //   torch/cpu, torch/meta    kernels: check the arguments, then compute or describe
+//   torch/any_device         the same for devices that we have no kernel for
 //   torch/composite          operators made of others
 //   torch/autograd           derivatives
 //   torch/autocast           float32 under autocast

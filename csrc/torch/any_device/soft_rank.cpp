@@ -1,0 +1,80 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/view_copy.h>
+#include <ATen/ops/where.h>
+#include <c10/core/SymBool.h>
+#include <torch/library.h>
+
+#include <vector>
+
+#include "torch/any_device/by_method.h"
+#include "torch/any_device/pairwise_sum.h"
+#include "torch/checks.h"
+
+namespace rank_relax::any_device {
+namespace {
+
+using at::Tensor;
+
+/// A [rows, n] table as the output of an operator on `input`.
+Tensor output_of(const Tensor& table, const Tensor& input) {
+  return at::view_copy_symint(table.to(input.scalar_type()), input.sym_sizes());
+}
+
+Tensor soft_rank(const Tensor& input, double regularization_strength, std::string_view method,
+                 const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_soft_rank(input, options);
+  check_strided("soft_rank", "input", input);
+  if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
+    return at::empty_symint(input.sym_sizes(), input.options());
+  }
+  const Lists lists(input, mask);
+  const Tensor sums =
+      pairwise_sum({}, lists, Strength(lists, regularization_strength), method) / lists.others();
+  const Tensor compared =
+      lists.counted.logical_and(lists.counted.sum(-1, true).gt(1));  // with another item
+  return output_of(lists.with_nan_items(at::where(compared, sums + 0.5, 0)), input);
+}
+
+Tensor derivative(at::TensorList directions, const Tensor& input, const Options& options) {
+  if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
+    return at::empty_symint(input.sym_sizes(), input.options());
+  }
+  const Lists lists(input, options.mask);
+  std::vector<Tensor> tables;
+  for (const Tensor& direction : directions) {
+    tables.push_back(rows(direction).to(lists.values.scalar_type()));
+  }
+  const Strength strength(lists, options.regularization_strength);
+  const Tensor sums = pairwise_sum(tables, lists, strength, options.method) / lists.others();
+  return output_of(lists.with_nan_items(sums), input);
+}
+
+Tensor soft_rank_backward(const Tensor& grad_output, const Tensor& input,
+                          double regularization_strength, std::string_view method,
+                          const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_soft_rank_backward(grad_output, input, options);
+  check_strided("soft_rank_backward", "input", input);
+  return derivative(grad_output, input, options);
+}
+
+Tensor soft_rank_derivative(at::TensorList directions, const Tensor& input,
+                            double regularization_strength, std::string_view method,
+                            const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_soft_rank_derivative(directions, input, options);
+  check_strided("_soft_rank_derivative", "input", input);
+  return derivative(directions, input, options);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
+  library.impl("soft_rank", by_method(TORCH_FN(soft_rank)));
+  library.impl("soft_rank_backward", by_method(TORCH_FN(soft_rank_backward)));
+  library.impl("_soft_rank_derivative", by_method(TORCH_FN(soft_rank_derivative)));
+}
+
+}  // namespace rank_relax::any_device

@@ -1,0 +1,118 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isnan.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/view_copy.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/SymBool.h>
+#include <torch/library.h>
+
+#include <limits>
+#include <tuple>
+
+#include "torch/any_device/by_method.h"
+#include "torch/any_device/pairwise_sum.h"
+#include "torch/checks.h"
+
+namespace rank_relax::any_device {
+namespace {
+
+using at::Tensor;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// R - 1/2 at a strength that leaves the correlation as it is.
+Tensor centered_ranks(const Lists& lists, const Options& options) {
+  const Strength strength = Strength::for_correlation(lists, options.regularization_strength);
+  return pairwise_sum({}, lists, strength, options.method) / lists.others();
+}
+
+struct Correlation {
+  Tensor loss;  // [rows, 1]
+  Tensor gradient_a, gradient_b;
+};
+
+/// 1 - ρ of rows that sum to zero, and its gradients, as in cpu/correlation.h:
+///
+///     loss = |δ|²/2,   ∂loss/∂a = -(δ + loss · â)/|a|,   ∂loss/∂b = (δ - loss · b̂)/|b|
+///
+/// with δ = b̂ - â (core/correlation.h); loss 1 and gradients 0 where a or b is zero.
+Correlation correlation(const Tensor& a, const Tensor& b) {
+  const Tensor square_a = (a * a).sum(-1, true), square_b = (b * b).sum(-1, true);
+  const Tensor constant = (square_a == 0).logical_or(square_b == 0);
+  const Tensor per_a = 1 / at::sqrt(square_a.masked_fill(constant, 1));
+  const Tensor per_b = 1 / at::sqrt(square_b.masked_fill(constant, 1));
+  const Tensor alike = (per_a <= 2 * per_b).logical_and(per_b <= 2 * per_a);
+  const Tensor rest = at::where(alike, b - a, b);
+  const Tensor turned = a * at::where(alike, per_b - per_a, -per_a);
+  const Tensor delta = rest * per_b + turned;
+  const Tensor loss = ((delta * delta).sum(-1, true) / 2).clamp_max(2);
+  return {loss.masked_fill(constant, 1),
+          ((delta + loss * (a * per_a)) * -per_a).masked_fill(constant, 0),
+          ((delta - loss * (b * per_b)) * per_b).masked_fill(constant, 0)};
+}
+
+std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(const Tensor& predictions,
+                                                         const Tensor& targets,
+                                                         double regularization_strength,
+                                                         std::string_view method,
+                                                         const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_spearman_loss_forward(predictions, targets, options);
+  check_strided("spearman_loss", "predictions", predictions);
+  check_strided("spearman_loss", "targets", targets);
+  const auto batch_shape = predictions.sym_sizes().slice(0, predictions.dim() - 1);
+  if (TORCH_GUARD_OR_FALSE(predictions.sym_numel().sym_eq(0))) {
+    const auto statistics = predictions.options().dtype(statistics_dtype(predictions));
+    return {at::zeros_symint(batch_shape, predictions.options()),
+            at::empty_symint(predictions.sym_sizes(), statistics),
+            at::empty_symint(predictions.sym_sizes(), statistics)};
+  }
+  const Lists left(predictions, mask), right(targets, mask);
+  const Correlation ranks =
+      correlation(centered_ranks(left, options), centered_ranks(right, options));
+  const Tensor missing = left.counted.logical_and(right.counted).logical_not();
+  const Tensor undefined = left.kept.logical_and(missing).any(-1, true);
+  const Tensor few = left.kept.sum(-1, true).le(1);
+  const Tensor loss = ranks.loss.masked_fill(few, 0).masked_fill(undefined, kNaN);
+  const auto rank_gradient = [&](const Tensor& gradient) {
+    const Tensor table = at::where(left.kept, gradient.masked_fill(undefined, kNaN), 0);
+    return at::view_copy_symint(table, predictions.sym_sizes());
+  };
+  return {at::view_copy_symint(loss.to(predictions.scalar_type()), batch_shape),
+          rank_gradient(ranks.gradient_a), rank_gradient(ranks.gradient_b)};
+}
+
+Tensor spearman_loss_backward(const Tensor& grad_output, const Tensor& predictions,
+                              const Tensor& targets, const Tensor& rank_gradient,
+                              double regularization_strength, std::string_view method,
+                              const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient, options);
+  check_strided("_spearman_loss_backward", "predictions", predictions);
+  if (TORCH_GUARD_OR_FALSE(predictions.sym_numel().sym_eq(0))) {
+    return at::empty_symint(predictions.sym_sizes(), predictions.options());
+  }
+  const Lists lists(predictions, mask);
+  const Tensor direction = rows(rank_gradient);
+  const Tensor sums =
+      pairwise_sum({direction}, lists,
+                   Strength::for_correlation(lists, options.regularization_strength), method) /
+      lists.others();
+  const Tensor scale =
+      at::view_copy_symint(grad_output.contiguous().to(sums.scalar_type()), {-1, 1});
+  // Every item of a row whose loss is NaN, infinities too.
+  const Tensor undefined = lists.kept.logical_and(at::isnan(direction));
+  const Tensor gradient = (scale * sums).masked_fill(undefined, kNaN);
+  return at::view_copy_symint(gradient.to(predictions.scalar_type()), predictions.sym_sizes());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
+  library.impl("_spearman_loss_forward", by_method(TORCH_FN(spearman_loss_forward)));
+  library.impl("_spearman_loss_backward", by_method(TORCH_FN(spearman_loss_backward)));
+}
+
+}  // namespace rank_relax::any_device

@@ -1,0 +1,216 @@
+"""Devices that the library has no kernel for: pairs by tensor operators, or the host.
+
+torch's lazy backend is such a device, in every build of torch: it records the operators that it is
+given and runs them later, and it has no views, so that what works there works on others too.
+"""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch._lazy.ts_backend
+from operators import ALL_METHODS, OPERATORS, Operator, Setting, Tensors, settings
+from torch import Tensor, nn
+
+import rank_relax
+
+inf, nan = torch.inf, torch.nan
+NAMES = sorted({operator.overload._schema.name for operator in OPERATORS})
+COMPOSITES = ("rank_relax::spearman_loss", "rank_relax::soft_sort")  # of other operators
+
+# Lists of one length, each hard in its own way.
+HARD = {
+    "NaN": [nan, 0.5, 1.0, -2.0, 0.7],
+    "infinities": [inf, -inf, 0.0, inf, 2.0],
+    "constant": [3.0] * 5,
+    "constant but NaN": [nan, 1.0, 1.0, 1.0, 1.0],
+    "ties": [1.0, 2.0, 1.0, 2.0, 1.0],
+    "huge": [-3e38, 3e38, 0.0, 1e38, -1e38],
+    "narrow": [1.0, 1.0 + 2**-20, 1.0 + 2**-22, 1.0, 1.0 - 2**-21],
+    "tiny": [1e-30, 3e-30, 2e-30, 0.0, -4e-30],
+    "an outlier": [1e30, 1.0, 2.0, 3.0, 5.0],
+}
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> str:
+    """The type of a device that there is no kernel for."""
+    torch._lazy.ts_backend.init()
+    return "lazy"
+
+
+def moved(tensors: Tensors, setting: Setting, device: str) -> tuple[Tensors, Setting]:
+    leaves = tuple(tensor.detach().to(device).requires_grad_() for tensor in tensors)
+    mask = None if setting.mask is None else setting.mask.to(device)
+    return leaves, setting._replace(mask=mask)
+
+
+def gradients_of(output: Tensor, inputs: Tensors, cotangent: Tensor) -> Tensors:
+    return torch.autograd.grad(
+        output, inputs, cotangent, allow_unused=True, materialize_grads=True, create_graph=True
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_results_and_gradients_are_those_of_the_oracle(
+    operator: Operator, dtype: torch.dtype, elsewhere: str
+) -> None:
+    for shape in ((5,), (2, 3, 9), (3, 1), (2, 0), (0, 4)):
+        for setting in settings(shape):
+            tensors = operator.example(shape, dtype)
+            inputs, there = moved(tensors, setting, elsewhere)
+            output = operator(inputs, there)
+            assert output.device.type == elsewhere
+            assert output.dtype == dtype
+            doubles, _ = moved(tuple(tensor.double() for tensor in tensors), setting, "cpu")
+            exact = operator.expected(doubles, setting)
+            error = (output.detach().cpu().double() - exact.detach()).abs()
+            assert (error <= operator.error_bound(tensors, setting, dtype)).all()
+            cotangent = torch.randn(exact.shape, dtype=dtype)
+            gradients = gradients_of(output, inputs, cotangent.to(elsewhere))
+            expected = gradients_of(exact, doubles, cotangent.double())
+            bounds = operator.vjp_error_bound(cotangent, tensors, setting, dtype)
+            for one, other, bound in zip(gradients, expected, bounds, strict=True):
+                assert ((one.detach().cpu().double() - other.detach()).abs() <= bound).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("method", ALL_METHODS)
+@pytest.mark.parametrize("row", HARD)
+def test_hard_lists_get_what_the_cpu_gives(
+    row: str, method: str, dtype: torch.dtype, elsewhere: str
+) -> None:
+    values = torch.tensor(HARD[row], dtype=torch.float64).to(dtype)
+    targets = torch.tensor([0.5, 2.0, -1.0, 0.0, 1.0], dtype=dtype)
+    error = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3}[dtype]
+    for strength, mask in ((1.0, None), (30.0, torch.tensor([True, True, False, True, True]))):
+        setting = Setting(strength, method, mask)
+        outputs = []
+        for device in ("cpu", elsewhere):
+            (x, t), there = moved((values, targets), setting, device)
+            rank = torch.ops.rank_relax.soft_rank(x, *there)
+            losses = [
+                torch.ops.rank_relax.spearman_loss(*pair, *there) for pair in ((x, t), (t, x))
+            ]
+            weighted = rank * torch.linspace(-1, 1, 5, dtype=dtype, device=device)
+            grads = [
+                torch.autograd.grad(one.sum(), x, retain_graph=True)[0]
+                for one in (weighted[rank.isfinite()], *losses)
+            ]
+            outputs.append([result.detach().cpu() for result in (rank, *losses, *grads)])
+        for here, there in zip(*outputs, strict=True):
+            scale = here.double().nan_to_num(0, 0, 0).abs().max().clamp(min=1)
+            torch.testing.assert_close(
+                there.double() / scale,
+                here.double() / scale,
+                rtol=0,
+                atol=error,
+                equal_nan=True,
+            )
+
+
+@pytest.mark.parametrize("strength", [1e-300, 1e-42, 1e-10, 1e10, 1e42, 1e300])
+def test_any_strength_is_in_range(strength: float, elsewhere: str) -> None:
+    x = torch.tensor([0.0, 0.5, 0.5, -2.0, 3e38])
+    there = torch.ops.rank_relax.soft_rank(x.to(elsewhere), strength).cpu()
+    torch.testing.assert_close(
+        there, torch.ops.rank_relax.soft_rank(x, strength), rtol=0, atol=5e-7
+    )
+    t = torch.tensor([1.0, 3.0, 2.0, 5.0, 4.0])
+    losses = torch.ops.rank_relax.spearman_loss(x.to(elsewhere), t.to(elsewhere), strength).cpu()
+    torch.testing.assert_close(
+        losses, torch.ops.rank_relax.spearman_loss(x, t, strength), rtol=0, atol=5e-6
+    )
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_second_derivatives_are_those_of_the_cpu(method: str, elsewhere: str) -> None:
+    setting = Setting(1.5, method, torch.tensor([[True] * 6, [True, False, True] * 2]))
+    tensors = tuple(torch.randn(2, 2, 6, dtype=torch.float64))
+    results = []
+    for device in ("cpu", elsewhere):
+        (p, t), there = moved(tensors, setting, device)
+        loss = torch.ops.rank_relax.spearman_loss(p, t, *there)
+        loss = loss + torch.ops.rank_relax.soft_rank(p, *there).square().sum(-1)
+        penalty = sum(
+            g.square().sum() for g in gradients_of(loss.sum(), (p, t), torch.ones_like(loss.sum()))
+        )
+        results.append([g.cpu() for g in torch.autograd.grad(penalty, (p, t))])
+    for here, there in zip(*results, strict=True):
+        torch.testing.assert_close(there, here, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2100,), (2, 210, 110)], ids=str)
+def test_tables_are_cut_where_they_would_be_large(shape: tuple[int, ...], elsewhere: str) -> None:
+    x, v = torch.randn(2, *shape)
+    here = torch.ops.rank_relax.soft_rank_backward(v, x, 2.0)
+    there = torch.ops.rank_relax.soft_rank_backward(v.to(elsewhere), x.to(elsewhere), 2.0).cpu()
+    torch.testing.assert_close(there, here, rtol=0, atol=1e-6)
+
+
+MEMORY = """
+import resource, torch, rank_relax
+kernel = torch.library.get_kernel("rank_relax::soft_rank", "Lazy")
+keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+x = torch.randn(6000)
+kernel.call_boxed(keys, x[:2500], 1.0, "sigmoid", None)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ranks = kernel.call_boxed(keys, x, 1.0, "sigmoid", None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+assert (ranks - rank_relax.soft_rank(x)).abs().max() <= 1e-6
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+def test_memory_does_not_grow_with_the_square_of_a_list() -> None:
+    """One table of all pairs would be 144 MB, and several are alive at a time."""
+    run = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True)
+    assert int(run.stdout) < 100_000  # kB
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in COMPOSITES])
+def test_a_kernel_of_the_device_comes_first(name: str) -> None:
+    table = torch._C._dispatch_dump_table(name)
+    kernels = dict(re.findall(r"^(\w+): registered at .*csrc/torch/(\w+)/", table, re.MULTILINE))
+    assert kernels["CPU"] == "cpu"
+    assert kernels["Meta"] == "meta"
+    assert kernels["AutogradCPU"] == kernels["AutogradPrivateUse1"] == "autograd"
+    assert kernels["PrivateUse1"] == kernels["XLA"] == kernels["Lazy"] == "any_device"
+
+
+def test_a_network_trains_as_on_the_cpu(elsewhere: str) -> None:
+    x, t = torch.randn(4, 16, 6).double(), torch.randn(4, 16).double()
+    losses = []
+    for device in ("cpu", elsewhere):
+        torch.manual_seed(3)
+        model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1, bias=False)).double()
+        model.to(device)
+        loss = rank_relax.SpearmanLoss(2.0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        for _ in range(4):
+            optimizer.zero_grad()
+            value = loss(model(x.to(device))[..., 0], t.to(device))
+            value.backward()
+            optimizer.step()
+            losses.append(value.item())
+    assert losses[3] < losses[0]
+    assert losses[4:] == pytest.approx(losses[:4], abs=1e-11)
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_tensors_on_two_devices_are_refused(method: str, elsewhere: str) -> None:
+    x, mask = torch.randn(3).to(elsewhere), torch.ones(3, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"on cpu.*; move them to one device"):
+        torch.ops.rank_relax.soft_rank(x, 1.0, method, mask)
+
+
+def test_sparse_tensors_are_refused() -> None:
+    x = torch.eye(3).to_sparse()
+    with pytest.raises(
+        TypeError, match="soft_rank: input must be a dense tensor, got layout Sparse; convert"
+    ):
+        rank_relax.soft_rank(x)
+    with pytest.raises(TypeError, match="must be dense, got layout Sparse; convert"):
+        rank_relax.soft_rank(x, method="l2")

@@ -19,8 +19,15 @@ bool is_supported(at::ScalarType dtype) {
 /// "int64", as Python writes it.
 std::string name_of(at::ScalarType dtype) { return std::string(c10::getDtypeNames(dtype).first); }
 
+void check_dense(const char* op, const char* name, const at::Tensor& tensor) {
+  TORCH_CHECK_TYPE(tensor.layout() == at::kStrided, op, ": ", name,
+                   " must be a dense tensor, got layout ", tensor.layout(),
+                   "; convert it with to_dense()");
+}
+
 void check_device(const char* op, const char* other_name, const at::Tensor& other, const char* name,
                   const at::Tensor& values) {
+  check_dense(op, other_name, other);
   TORCH_CHECK_VALUE(other.device() == values.device(), op, ": ", other_name, " is on ",
                     other.device(), " but ", name, " is on ", values.device(),
                     "; move them to one device");
@@ -118,6 +125,7 @@ void check_values(const char* op, const char* name, const at::Tensor& values) {
                    " must be float64, float32, bfloat16 or float16, got ",
                    name_of(values.scalar_type()), "; convert it, with ", name,
                    ".float() for example");
+  check_dense(op, name, values);
   TORCH_CHECK_VALUE(values.dim() > 0, op, ": ", name,
                     " must have at least one dimension, the last of which is ranked, got a 0-dim "
                     "tensor");

@@ -10,6 +10,7 @@
 #include <ATen/ops/exp.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/isinf.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/narrow_copy.h>
 #include <ATen/ops/ones_like.h>
@@ -20,7 +21,6 @@
 #include <ATen/ops/view_copy.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <limits>
@@ -183,14 +183,12 @@ Tensor rows(const Tensor& tensor) {
 
 Lists::Lists(const Tensor& input, const std::optional<Tensor>& mask) {
   const Tensor given = rows(input).to(statistics_dtype(input));
-  const double largest = given.scalar_type() == at::kDouble ? std::numeric_limits<double>::max()
-                                                            : std::numeric_limits<float>::max();
   kept = mask.has_value() ? rows(*mask) : at::ones_like(given, given.options().dtype(at::kBool));
   counted = kept.logical_and(at::isnan(given).logical_not());
   finite = kept.logical_and(at::isfinite(given));
   infinity = at::where(finite.logical_not().logical_and(counted), given.sign(), 0);
   const Tensor present = at::where(finite, given, 0);
-  const Tensor wide = at::abs(present).amax(-1, true) > largest / 4;
+  const Tensor wide = at::isinf(at::abs(present).amax(-1, true) * 4);
   shrink = at::where(wide, 0.25, 1.0).to(given.scalar_type());
   values = present * shrink;
 }
@@ -208,9 +206,9 @@ Strength::Strength(const Lists& lists, double regularization_strength) {
   const double largest = lists.values.scalar_type() == at::kDouble ? 1e300 : 1e30;
   const auto held = [=](double factor) { return std::clamp(factor, 1 / largest, largest); };
   const double factor = held(regularization_strength);
-  first = at::full_like(lists.shrink, factor);
+  first = at::ones_like(lists.shrink) * factor;
   if (factor != regularization_strength) {
-    second = at::full_like(lists.shrink, held(regularization_strength / factor));
+    second = at::ones_like(lists.shrink) * held(regularization_strength / factor);
   }
 }
 
@@ -250,12 +248,6 @@ Tensor pairwise_sum(const std::vector<Tensor>& directions, const Lists& lists,
       return part.sums({item, item_count}, method);
     });
   });
-}
-
-void check_strided(const char* op, const char* name, const Tensor& tensor) {
-  TORCH_CHECK_TYPE(tensor.layout() == at::kStrided, op, ": ", name,
-                   " must be a dense tensor, got layout ", tensor.layout(),
-                   "; convert it with to_dense()");
 }
 
 }  // namespace rank_relax::any_device

@@ -50,7 +50,4 @@ struct Strength {
 at::Tensor pairwise_sum(const std::vector<at::Tensor>& directions, const Lists& lists,
                         const Strength& strength, std::string_view method);
 
-/// TypeError unless the tensor is dense.
-void check_strided(const char* op, const char* name, const at::Tensor& tensor);
-
 }  // namespace rank_relax::any_device

@@ -25,7 +25,6 @@ Tensor soft_rank(const Tensor& input, double regularization_strength, std::strin
                  const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   check_soft_rank(input, options);
-  check_strided("soft_rank", "input", input);
   if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
     return at::empty_symint(input.sym_sizes(), input.options());
   }
@@ -56,7 +55,6 @@ Tensor soft_rank_backward(const Tensor& grad_output, const Tensor& input,
                           const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   check_soft_rank_backward(grad_output, input, options);
-  check_strided("soft_rank_backward", "input", input);
   return derivative(grad_output, input, options);
 }
 
@@ -65,7 +63,6 @@ Tensor soft_rank_derivative(at::TensorList directions, const Tensor& input,
                             const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   check_soft_rank_derivative(directions, input, options);
-  check_strided("_soft_rank_derivative", "input", input);
   return derivative(directions, input, options);
 }
 

@@ -1,7 +1,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isnan.h>
-#include <ATen/ops/sqrt.h>
 #include <ATen/ops/view_copy.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -41,8 +40,8 @@ struct Correlation {
 Correlation correlation(const Tensor& a, const Tensor& b) {
   const Tensor square_a = (a * a).sum(-1, true), square_b = (b * b).sum(-1, true);
   const Tensor constant = (square_a == 0).logical_or(square_b == 0);
-  const Tensor per_a = 1 / at::sqrt(square_a.masked_fill(constant, 1));
-  const Tensor per_b = 1 / at::sqrt(square_b.masked_fill(constant, 1));
+  const Tensor per_a = square_a.masked_fill(constant, 1).rsqrt();
+  const Tensor per_b = square_b.masked_fill(constant, 1).rsqrt();
   const Tensor alike = (per_a <= 2 * per_b).logical_and(per_b <= 2 * per_a);
   const Tensor rest = at::where(alike, b - a, b);
   const Tensor turned = a * at::where(alike, per_b - per_a, -per_a);
@@ -60,8 +59,6 @@ std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(const Tensor& predictio
                                                          const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   check_spearman_loss_forward(predictions, targets, options);
-  check_strided("spearman_loss", "predictions", predictions);
-  check_strided("spearman_loss", "targets", targets);
   const auto batch_shape = predictions.sym_sizes().slice(0, predictions.dim() - 1);
   if (TORCH_GUARD_OR_FALSE(predictions.sym_numel().sym_eq(0))) {
     const auto statistics = predictions.options().dtype(statistics_dtype(predictions));
@@ -90,7 +87,6 @@ Tensor spearman_loss_backward(const Tensor& grad_output, const Tensor& predictio
                               const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient, options);
-  check_strided("_spearman_loss_backward", "predictions", predictions);
   if (TORCH_GUARD_OR_FALSE(predictions.sym_numel().sym_eq(0))) {
     return at::empty_symint(predictions.sym_sizes(), predictions.options());
   }

@@ -1,0 +1,138 @@
+"""Soft ranks and the loss in terms of standard operators, for ``torch.onnx.export``.
+
+Nothing imports this module but you, and it needs neither onnx nor onnxscript, which torch's
+exporter does. The operators with a smooth CDF become sums over all pairs, with O(n²) memory for a
+list of n items whose length is dynamic.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rank_relax import _vmap, torchsort
+
+# A backend that has only what the library has for every backend: the form by tensor operators.
+_ANY_BACKEND = "Lazy"
+
+
+def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
+    """The table for ``ExportedProgram.run_decompositions`` after which ONNX knows every operator.
+
+    It is torch's own with the operators of this package added.
+
+    Returns:
+        A new table, from operators to functions that compute the same by operators of torch.
+
+    Raises:
+        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``:
+            projections are found by a sequential algorithm.
+
+    References:
+        https://docs.pytorch.org/docs/stable/export.html, "run_decompositions".
+
+    Example:
+        >>> import torch, rank_relax, rank_relax.onnx
+        >>> program = torch.export.export(rank_relax.SoftRank(2.0), (torch.randn(4, 10),))
+        >>> program = program.run_decompositions(rank_relax.onnx.decompositions())
+        >>> any("rank_relax" in str(node.target) for node in program.graph.nodes)
+        False
+    """
+    table: dict[torch._ops.OperatorBase, Callable[..., Any]] = {
+        **torch.export.default_decompositions()
+    }
+    for name in _vmap.OPERATORS:
+        if torch._C._dispatch_has_kernel_for_dispatch_key(
+            f"rank_relax::{name}", "CompositeExplicitAutograd"
+        ):
+            operator = getattr(torch.ops.rank_relax, name).default
+            table[operator] = _by_standard_operators(operator)
+    table[torch.ops.aten.erf.default] = _erf
+    return table
+
+
+def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """The ``custom_translation_table`` for ``torch.onnx.export`` that keeps float64 exact.
+
+    The exporter takes a Python number through float32 on its way into a float64 model, which leaves
+    seven digits of a strength. Models of lower precision don't need this.
+
+    Returns:
+        A new table, from operators of torch to functions of onnxscript.
+
+    Raises:
+        ImportError: if onnxscript is not installed.
+
+    References:
+        https://docs.pytorch.org/docs/stable/onnx_export.html, "custom_translation_table".
+
+    Example:
+        >>> import torch, rank_relax.onnx
+        >>> rank_relax.onnx.translations().keys() == {torch.ops.aten.scalar_tensor.default}
+        True
+    """
+    try:
+        import onnx_ir
+        from onnxscript import opset18
+    except ImportError as error:
+        raise ImportError(
+            "rank_relax.onnx.translations: onnxscript, with which torch exports to ONNX, is not "
+            "installed: run `pip install onnxscript`"
+        ) from error
+
+    def scalar_tensor(
+        s: float,
+        dtype: int = 1,  # FLOAT
+        layout: str = "",
+        device: str = "",
+        pin_memory: bool = False,
+    ) -> Any:
+        if isinstance(s, int | float):
+            exact: Any = onnx_ir.tensor(s, dtype=onnx_ir.DataType(dtype))
+            return opset18.Constant(value=exact)
+        return opset18.Cast(s, to=dtype)
+
+    return {torch.ops.aten.scalar_tensor.default: scalar_tensor}
+
+
+def _erf(x: Tensor) -> Any:
+    """Of float64 by sines, to a rounding or two: onnxruntime has no Erf for it on the CPU.
+
+    The periodic sum of erf with period 2π/h is a Fourier series in which each term is of one sign
+    at 0, so that nothing cancels there, and whose next period is erfc(π/h - 6) < 1e-16 away:
+    erf(x) = (2/π) (h x + Σ_k e^(-k²h²) sin(2khx)/k) for |x| <= 6.
+    """
+    if x.dtype != torch.float64:
+        return NotImplemented
+    h = math.pi / 12
+    near = x.clamp(-6, 6)
+    terms = h * near
+    for k in range(1, 24):
+        terms = terms + torch.sin(near * (2 * k * h)) * (math.exp(-((k * h) ** 2)) / k)
+    return terms * (2 / math.pi)
+
+
+def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any]:
+    """The operator's kernel for every backend as a function that tracing sees through."""
+    kernel = torch.library.get_kernel(operator, _ANY_BACKEND)
+    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+    parameters = operator._schema.arguments
+    positions = {parameter.name: place for place, parameter in enumerate(parameters)}
+
+    def decomposed(*given: Any, **named: Any) -> Any:
+        arguments = [
+            given[place] if place < len(given) else named.get(name, parameters[place].default_value)
+            for name, place in positions.items()
+        ]
+        method = arguments[positions["method"]]
+        if method in torchsort.REGULARIZATIONS:
+            raise NotImplementedError(
+                f"{operator._opname}: method {method!r} has no form in "
+                "standard operators, since a projection is found by a sequential algorithm; use "
+                "'sigmoid' or 'gaussian'"
+            )
+        return kernel.call_boxed(keys, *arguments)
+
+    return decomposed

@@ -4,6 +4,8 @@ Importing the package registers the operators ``torch.ops.rank_relax.*``; the fu
 here are thin fronts for them.
 """
 
+from pathlib import Path
+
 from rank_relax import _library, _vmap, distributed, torchsort
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
@@ -14,12 +16,16 @@ from rank_relax.topk import SoftTopK, soft_topk
 _library.load()
 _vmap.register()
 
+# For CMAKE_PREFIX_PATH, so that find_package(rank_relax) finds this package.
+cmake_prefix_path = str(Path(__file__).parent / "share" / "cmake")
+
 __all__ = [
     "SoftQuantile",
     "SoftRank",
     "SoftSort",
     "SoftTopK",
     "SpearmanLoss",
+    "cmake_prefix_path",
     "distributed",
     "soft_quantile",
     "soft_rank",

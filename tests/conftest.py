@@ -1,13 +1,18 @@
 """What every test starts from: a seed, a clean Dynamo, a device, and the threads it found."""
 
+import os
+import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from operators import OPERATORS, Operator
 
-import rank_relax  # noqa: F401  (loads the operators)
+import rank_relax
 
 with warnings.catch_warnings():
     # What torch loads at the first forward-mode derivative, and deprecates itself.
@@ -66,3 +71,21 @@ def keep_threads() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def cpp_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the C++ example and the tests' own program are, built by CMake as a user's would be."""
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for tool in ("cmake", "ninja"):
+        if shutil.which(tool, path=tools) is None:
+            pytest.skip(reason=f"{tool}, of the extra `test`, is not installed")
+    build = tmp_path_factory.mktemp("cpp")
+    prefixes = f"{torch.utils.cmake_prefix_path};{rank_relax.cmake_prefix_path}"
+    configure = ["cmake", "-G", "Ninja", "-S", str(Path(__file__).parent / "cpp"), "-B", str(build)]
+    for command in ([*configure, f"-DCMAKE_PREFIX_PATH={prefixes}"], ["cmake", "--build", build]):
+        run = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "PATH": tools}
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+    return build

@@ -283,10 +283,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
         "rank_relax/__init__.py",
         "rank_relax/_C.abi3.so",
         "rank_relax/_build_info.py",
+        "rank_relax/include/rank_relax/rank_relax.h",
         "rank_relax/py.typed",
+        "rank_relax/share/cmake/rank_relax/rank_relaxConfig.cmake",
     } <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"rank_relax"}
-    assert not [name for name in names if name.endswith((".h", ".cpp"))]
+    sources = {name for name in names if name.endswith((".h", ".cpp"))}
+    assert sources == {"rank_relax/include/rank_relax/rank_relax.h"}
 
 
 def test_one_wheel_serves_every_python(wheel: zipfile.ZipFile) -> None:

@@ -1,0 +1,63 @@
+#pragma once
+
+// The operators of rank_relax as C++ functions. They rank along the last dimension, have
+// derivatives of every order, and throw c10::ValueError or c10::TypeError for arguments that make
+// no sense. docs/cpp.md says how to link with them, docs/semantics.md what they return.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <optional>
+#include <string_view>
+
+namespace rank_relax {
+namespace detail {
+
+/// An operator with one tensor or more, the strength, the method and the mask.
+template <class... Tensors>
+auto find(const char* name) {
+  using Schema = at::Tensor(Tensors..., double, std::string_view, const std::optional<at::Tensor>&);
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").template typed<Schema>();
+}
+
+}  // namespace detail
+
+/// Soft ranks in [0, 1], nearest 0 for the smallest item of a list: `input` and result are [...,
+/// n]. `mask`, bool, is true where an item counts.
+inline at::Tensor soft_rank(const at::Tensor& input, double regularization_strength = 1.0,
+                            std::string_view method = "sigmoid",
+                            const std::optional<at::Tensor>& mask = std::nullopt) {
+  static const auto op = detail::find<const at::Tensor&>("rank_relax::soft_rank");
+  return op.call(input, regularization_strength, method, mask);
+}
+
+/// The Jacobian of soft_rank, which is symmetric, times `grad_output`.
+inline at::Tensor soft_rank_backward(const at::Tensor& grad_output, const at::Tensor& input,
+                                     double regularization_strength = 1.0,
+                                     std::string_view method = "sigmoid",
+                                     const std::optional<at::Tensor>& mask = std::nullopt) {
+  static const auto op =
+      detail::find<const at::Tensor&, const at::Tensor&>("rank_relax::soft_rank_backward");
+  return op.call(grad_output, input, regularization_strength, method, mask);
+}
+
+/// One minus Spearman's correlation of soft ranks: [..., n] and [..., n] give one loss a list,
+/// [...].
+inline at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& targets,
+                                double regularization_strength = 1.0,
+                                std::string_view method = "sigmoid",
+                                const std::optional<at::Tensor>& mask = std::nullopt) {
+  static const auto op =
+      detail::find<const at::Tensor&, const at::Tensor&>("rank_relax::spearman_loss");
+  return op.call(predictions, targets, regularization_strength, method, mask);
+}
+
+/// Softly sorted values, ascending: [..., n] gives [..., n].
+inline at::Tensor soft_sort(const at::Tensor& input, double regularization_strength,
+                            std::string_view method,
+                            const std::optional<at::Tensor>& mask = std::nullopt) {
+  static const auto op = detail::find<const at::Tensor&>("rank_relax::soft_sort");
+  return op.call(input, regularization_strength, method, mask);
+}
+
+}  // namespace rank_relax

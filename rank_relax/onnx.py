@@ -14,6 +14,14 @@ from torch import Tensor
 
 from rank_relax import _vmap, torchsort
 
+# Those with a form by pairs of items, csrc/torch/any_device; the others need the host.
+_BY_PAIRS = {
+    "soft_rank",
+    "soft_rank_backward",
+    "_soft_rank_derivative",
+    "_spearman_loss_forward",
+    "_spearman_loss_backward",
+}
 # A backend that has only what the library has for every backend: the form by tensor operators.
 _ANY_BACKEND = "Lazy"
 
@@ -27,8 +35,8 @@ def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
         A new table, from operators to functions that compute the same by operators of torch.
 
     Raises:
-        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``:
-            projections are found by a sequential algorithm.
+        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``, or that
+            sorts: what they return is searched for.
 
     References:
         https://docs.pytorch.org/docs/stable/export.html, "run_decompositions".
@@ -116,6 +124,7 @@ def _erf(x: Tensor) -> Any:
 
 def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any]:
     """The operator's kernel for every backend as a function that tracing sees through."""
+    by_pairs = operator._opname in _BY_PAIRS
     kernel = torch.library.get_kernel(operator, _ANY_BACKEND)
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
     parameters = operator._schema.arguments
@@ -127,11 +136,11 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
             for name, place in positions.items()
         ]
         method = arguments[positions["method"]]
-        if method in torchsort.REGULARIZATIONS:
+        if not by_pairs or method in torchsort.REGULARIZATIONS:
             raise NotImplementedError(
-                f"{operator._opname}: method {method!r} has no form in "
-                "standard operators, since a projection is found by a sequential algorithm; use "
-                "'sigmoid' or 'gaussian'"
+                f"{operator._opname}: method {method!r} has no form in standard operators, since "
+                "its result is searched for; soft_rank and spearman_loss with 'sigmoid' or "
+                "'gaussian' have one"
             )
         return kernel.call_boxed(keys, *arguments)
 

@@ -175,8 +175,9 @@ def test_a_model_with_weights_is_exported_to_a_file(tmp_path: Path) -> None:
         lambda x, method: rank_relax.spearman_loss(x, x.flip(-1), method=method),
         lambda x, method: rank_relax.torchsort.soft_rank(x, method),
         lambda x, method: rank_relax.torchsort.soft_sort(x, method),
+        lambda x, method: torch.ops.rank_relax.soft_sort(x, 1.0, method),
     ],
-    ids=["soft_rank", "spearman_loss", "torchsort.soft_rank", "torchsort.soft_sort"],
+    ids=["soft_rank", "spearman_loss", "torchsort.soft_rank", "torchsort.soft_sort", "soft_sort"],
 )
 def test_a_projection_is_refused_in_a_sentence(
     call: Callable[[Tensor, str], Tensor], method: str

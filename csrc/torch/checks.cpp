@@ -121,6 +121,7 @@ bool is_real(at::ScalarType dtype) {
 }  // namespace
 
 void check_values(const char* op, const char* name, const at::Tensor& values) {
+  TORCH_CHECK_TYPE(values.defined(), op, ": ", name, " must be a tensor, got None");
   TORCH_CHECK_TYPE(is_supported(values.scalar_type()), op, ": ", name,
                    " must be float64, float32, bfloat16 or float16, got ",
                    name_of(values.scalar_type()), "; convert it, with ", name,

@@ -16,8 +16,9 @@ namespace {
 std::vector<at::Tensor> read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+  const c10::IValue list = torch::jit::pickle_load(bytes);
   std::vector<at::Tensor> tensors;
-  for (const c10::IValue& value : torch::jit::pickle_load(bytes).toListRef()) {
+  for (const c10::IValue& value : list.toListRef()) {
     tensors.push_back(value.toTensor());
   }
   return tensors;

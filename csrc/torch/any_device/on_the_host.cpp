@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-// Projections are found by a sequential algorithm, after a sort. Where we have no kernel for a
-// device the CPU's is used: two copies, and a wait for the device.
+// Projections are found by a sequential algorithm, after a sort, and quantiles by search. Where we
+// have no kernel for a device the CPU's is used: two copies, and a wait for the device.
 
 namespace rank_relax::any_device {
 namespace {
@@ -32,6 +32,7 @@ class ToHost {
 
  private:
   Tensor copied(const Tensor& tensor) {
+    if (!tensor.defined()) return tensor;
     TORCH_CHECK_VALUE(tensor.device() == device_.value_or(tensor.device()), op_.schema().name(),
                       ": tensors are on ", *device_, " and on ", tensor.device(),
                       "; move them to one device");
@@ -71,8 +72,10 @@ const c10::IValue& argument(const c10::OperatorHandle& op, const torch::jit::Sta
 }
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
-  for (const char* name : {"_permutahedron_rank_forward", "_permutahedron_rank_derivative",
-                           "_soft_sort_forward", "_soft_sort_backward", "_soft_sort_tangent"}) {
+  for (const char* name :
+       {"soft_sort", "_permutahedron_rank_forward", "_permutahedron_rank_derivative",
+        "_permutahedron_sort_forward", "_permutahedron_sort_backward",
+        "_permutahedron_sort_tangent", "_quantile_sort_forward", "_quantile_at_levels"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&on_the_host>());
   }
 }

@@ -53,11 +53,32 @@ inline at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor&
 }
 
 /// Softly sorted values, ascending: [..., n] gives [..., n].
-inline at::Tensor soft_sort(const at::Tensor& input, double regularization_strength,
-                            std::string_view method,
+inline at::Tensor soft_sort(const at::Tensor& input, double regularization_strength = 1.0,
+                            std::string_view method = "sigmoid",
                             const std::optional<at::Tensor>& mask = std::nullopt) {
   static const auto op = detail::find<const at::Tensor&>("rank_relax::soft_sort");
   return op.call(input, regularization_strength, method, mask);
+}
+
+/// Soft quantiles: `input` [..., n] and `q` in [0, 1], [L] or [..., L], give [..., L].
+inline at::Tensor soft_quantile(const at::Tensor& input, const at::Tensor& q,
+                                double regularization_strength = 1.0,
+                                std::string_view method = "sigmoid",
+                                const std::optional<at::Tensor>& mask = std::nullopt) {
+  static const auto op =
+      detail::find<const at::Tensor&, const at::Tensor&>("rank_relax::soft_quantile");
+  return op.call(input, q, regularization_strength, method, mask);
+}
+
+/// A soft mask of the k largest items, which adds up to k: `input` [..., n] and `k`, one number or
+/// [...], give [..., n].
+inline at::Tensor soft_topk(const at::Tensor& input, const at::Tensor& k,
+                            double regularization_strength = 1.0,
+                            std::string_view method = "sigmoid",
+                            const std::optional<at::Tensor>& mask = std::nullopt) {
+  static const auto op =
+      detail::find<const at::Tensor&, const at::Tensor&>("rank_relax::soft_topk");
+  return op.call(input, k, regularization_strength, method, mask);
 }
 
 }  // namespace rank_relax

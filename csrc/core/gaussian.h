@@ -40,20 +40,24 @@ struct Gaussian {
   }
 
   /// F(-d) for d >= 0, to full relative precision, and its logarithm beyond where it underflows.
-  static double upper_tail(double d) { return std::erfc(d * kInverseSqrt2) / 2; }
-  static double log_upper_tail(double d) {
+  RANK_RELAX_HOST_DEVICE static double upper_tail(double d) {
+    return std::erfc(d * kInverseSqrt2) / 2;
+  }
+  RANK_RELAX_HOST_DEVICE static double log_upper_tail(double d) {
     if (d < kFar) return std::log(upper_tail(d));
     const double per_square = 1 / (d * d);
     return std::log(kInverseSqrt2Pi / d) - d * d / 2 + std::log1p(-per_square * mills(per_square));
   }
   /// F(-d) and F'(d), together.
-  static UpperTail tail(double d) { return {upper_tail(d), first_derivative(d)}; }
+  RANK_RELAX_HOST_DEVICE static UpperTail tail(double d) {
+    return {upper_tail(d), first_derivative(d)};
+  }
   /// Where the tails of so many items have fallen to what that of one is at `reach`.
-  static double reach_of(double count, double reach) {
+  RANK_RELAX_HOST_DEVICE static double reach_of(double count, double reach) {
     return std::sqrt(reach * reach + 2 * std::log(count));
   }
   /// F'(d) / F(-d): how fast the tail falls.
-  static double hazard(double d) {
+  RANK_RELAX_HOST_DEVICE static double hazard(double d) {
     if (d < kFar) return first_derivative(d) / upper_tail(d);
     const double per_square = 1 / (d * d);
     return d / (1 - per_square * mills(per_square));
@@ -86,7 +90,7 @@ struct Gaussian {
  private:
   /// F(-d) = φ(d)/d · (1 - q (1 - 3q (1 - 5q (...)))) with q = 1/d²; from kFar on these terms do.
   static constexpr double kFar = 25;
-  static double mills(double q) {
+  RANK_RELAX_HOST_DEVICE static double mills(double q) {
     return 1 - 3 * q * (1 - 5 * q * (1 - 7 * q * (1 - 9 * q * (1 - 11 * q))));
   }
 

@@ -54,17 +54,21 @@ struct Sigmoid {
   }
 
   /// F(-d) for d >= 0, to full relative precision, and its logarithm beyond where it underflows.
-  static double upper_tail(double d) { return tail(d).mass; }
-  static double log_upper_tail(double d) { return -d - std::log1p(std::exp(-d)); }
+  RANK_RELAX_HOST_DEVICE static double upper_tail(double d) { return tail(d).mass; }
+  RANK_RELAX_HOST_DEVICE static double log_upper_tail(double d) {
+    return -d - std::log1p(std::exp(-d));
+  }
   /// F(-d) and F'(d), together.
-  static UpperTail tail(double d) {
+  RANK_RELAX_HOST_DEVICE static UpperTail tail(double d) {
     const double decay = std::exp(-d), mass = decay / (1 + decay);
     return {mass, mass / (1 + decay)};
   }
   /// Where the tails of so many items have fallen to what that of one is at `reach`.
-  static double reach_of(double count, double reach) { return reach + std::log(count); }
+  RANK_RELAX_HOST_DEVICE static double reach_of(double count, double reach) {
+    return reach + std::log(count);
+  }
   /// F'(d) / F(-d): how fast the tail falls.
-  static double hazard(double d) { return 1 / (1 + std::exp(-d)); }
+  RANK_RELAX_HOST_DEVICE static double hazard(double d) { return 1 / (1 + std::exp(-d)); }
 
   /// F^(order) for any order from 1 to kMaxOrder: the coefficients of Q_order, lowest first.
   class Derivative {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/box_series.h"
+#include "core/quantile_series.h"
 #include "core/smooth_cdf.h"
 #include "cuda/series_tables.h"
 
@@ -62,6 +63,19 @@ SeriesTables* make_tables(Precision precision, int order, cudaError_t& error) {
   return static_cast<SeriesTables*>(copy_to_device(&tables, sizeof tables, error));
 }
 
+template <class Cdf>
+QuantileTables* make_quantile_tables(cudaError_t& error) {
+  const QuantileSeries& series = quantile_series<Cdf>(kDouble);
+  std::vector<double> coefficients = series.own;
+  coefficients.insert(coefficients.end(), series.tails.begin(), series.tails.end());
+  const auto* on_device = static_cast<const double*>(
+      copy_to_device(coefficients.data(), coefficients.size() * sizeof(double), error));
+  if (on_device == nullptr) return nullptr;
+  const QuantileTables tables = {series.width, series.reach, on_device,
+                                 on_device + series.own.size()};
+  return static_cast<QuantileTables*>(copy_to_device(&tables, sizeof tables, error));
+}
+
 }  // namespace
 
 template <class Cdf>
@@ -79,7 +93,24 @@ const SeriesTables* series_tables(Precision precision, int order, cudaError_t& e
   return tables;
 }
 
+template <class Cdf>
+const QuantileTables* quantile_tables(cudaError_t& error) {
+  static std::mutex mutex;
+  static std::map<int, QuantileTables*> kept;  // by device
+  int device = 0;
+  if ((error = cudaGetDevice(&device)) != cudaSuccess) return nullptr;
+  const std::lock_guard<std::mutex> lock(mutex);
+  QuantileTables*& tables = kept[device];
+  if (tables == nullptr) {
+    const OutsideOfCapture outside;
+    tables = make_quantile_tables<Cdf>(error);
+  }
+  return tables;
+}
+
 template const SeriesTables* series_tables<Sigmoid>(Precision, int, cudaError_t&);
 template const SeriesTables* series_tables<Gaussian>(Precision, int, cudaError_t&);
+template const QuantileTables* quantile_tables<Sigmoid>(cudaError_t&);
+template const QuantileTables* quantile_tables<Gaussian>(cudaError_t&);
 
 }  // namespace rank_relax::cuda

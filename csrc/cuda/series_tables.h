@@ -23,4 +23,16 @@ struct SeriesTables {
 template <class Cdf>
 const SeriesTables* series_tables(Precision precision, int order, cudaError_t& error);
 
+/// The series of core/quantile_series.h in double precision, in device memory.
+struct QuantileTables {
+  double box_width;
+  int box_reach;
+  const double* own;    // [l][k]
+  const double* tails;  // [distance - 1][l][k]
+};
+
+/// As above.
+template <class Cdf>
+const QuantileTables* quantile_tables(cudaError_t& error);
+
 }  // namespace rank_relax::cuda

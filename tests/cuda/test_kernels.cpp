@@ -14,56 +14,15 @@
 #include "core/smooth_cdf.h"
 #include "cuda/kernel_sum.h"
 #include "cuda/spearman_loss.h"
+#include "tensor.h"
 
 namespace {
 
 using namespace rank_relax;
-using cuda::Items;
 using cuda::KernelSum;
-using cuda::Storage;
-using Row = std::vector<double>;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 int failures = 0;
 double worst_of[2][3] = {};  // [double][order], in units of the bound
-
-size_t bytes_of(Storage storage) {
-  if (storage == Storage::kFloat64) return 8;
-  if (storage == Storage::kByte) return 1;
-  return storage == Storage::kFloat32 ? 4 : 2;
-}
-
-/// Values in one of the dtypes, as a kernel sees them.
-struct Tensor {
-  Storage storage;
-  std::vector<uint64_t> words;
-  int64_t size;
-
-  Tensor(Storage storage, const Row& values)
-      : storage(storage), words(values.size() + 1), size(static_cast<int64_t>(values.size())) {
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (storage == Storage::kByte) {
-        reinterpret_cast<uint8_t*>(words.data())[i] = values[i] != 0 ? 2 : 0;
-      } else {
-        cuda::store({words.data(), storage}, static_cast<int64_t>(i), values[i]);
-      }
-    }
-  }
-
-  void* data() { return words.data(); }
-  Items items(int64_t row_size) { return {words.data(), storage, row_size, 1}; }
-
-  Row values() {
-    Row result(size);
-    for (int64_t i = 0; i < size; ++i) {
-      result[i] = storage == Storage::kFloat64 ? cuda::load<double>(items(0), 0, i)
-                                               : cuda::load<float>(items(0), 0, i);
-    }
-    return result;
-  }
-};
 
 Row run(const KernelSum& problem, const char* method, Tensor& output) {
   std::vector<char> workspace(cuda::kernel_sum_workspace(problem) + 1, '\x5a');

@@ -1,0 +1,500 @@
+// The CUDA kernels of the smoothed count's inverse, as they stand, run on the host
+// (emulator/cuda_runtime.h) and compared with long double sums, in the bounds of
+// tests/core/test_core.cpp. They compute in double whatever the dtype, so the bounds are the same.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/smooth_cdf.h"
+#include "cuda/quantile.h"
+#include "tensor.h"
+
+namespace {
+
+using namespace rank_relax;
+using cuda::Quantile;
+
+int failures = 0;
+double worst_sort = 0, worst_density = 0, worst_level = 0;  // in units of their bounds
+
+/// A row, and what it is sorted with.
+struct Case {
+  std::string name;
+  Row values;
+  double strength = 1;
+  Row mask = {};  // 0 where an item is masked
+};
+
+void report(const std::string& what, const Case& c, int64_t place, double got, double expected) {
+  if (++failures > 30) return;
+  std::printf("FAILED %s: %s, n = %zu, α = %g, place %lld: got %.17g, expected %.17g\n",
+              what.c_str(), c.name.c_str(), c.values.size(), c.strength,
+              static_cast<long long>(place), got, expected);
+}
+
+/// F(-d) for d >= 0, its logarithm, and F'.
+long double tail(const std::string& method, long double d) {
+  if (method == "sigmoid") return std::exp(-d) / (1 + std::exp(-d));
+  return std::erfc(d / std::sqrt(2.0L)) / 2;
+}
+
+long double log_tail(const std::string& method, long double d) {
+  if (method == "sigmoid") return -d - std::log1p(std::exp(-d));
+  if (d < 100) return std::log(tail(method, d));
+  const long double q = 1 / (d * d), log_sqrt_2_pi = 0.918938533204672741780329736406L;
+  return -d * d / 2 - std::log(d) - log_sqrt_2_pi + std::log1p(-q * (1 - 3 * q * (1 - 5 * q)));
+}
+
+long double density(const std::string& method, long double d) {
+  if (method == "sigmoid") return tail(method, std::abs(d)) * (1 - tail(method, std::abs(d)));
+  return std::exp(-d * d / 2) / std::sqrt(2 * std::acos(-1.0L));
+}
+
+/// What counts of a row, as docs/semantics.md says.
+struct Counted {
+  Row finite;  // ascending
+  int64_t below = 0, above = 0, nan = 0;
+
+  explicit Counted(const Case& c) {
+    for (size_t i = 0; i < c.values.size(); ++i) {
+      const double value = c.values[i];
+      if (!c.mask.empty() && c.mask[i] == 0) continue;
+      if (std::isfinite(value)) finite.push_back(value);
+      below += value == -kInfinity;
+      above += value == kInfinity;
+      nan += std::isnan(value);
+    }
+    std::sort(finite.begin(), finite.end());
+  }
+
+  int64_t count() const { return static_cast<int64_t>(finite.size()); }
+  double largest() const {
+    return finite.empty() ? 0 : std::max(std::abs(finite.front()), std::abs(finite.back()));
+  }
+};
+
+/// How far y is from G(y) = level, in units of 1/α: whole items below, and two tails.
+long double distance_to_level(const Row& values, double strength, const std::string& method,
+                              double y, long double level, long double& slope) {
+  long double below = 0, tails = 0;
+  slope = 0;
+  for (const double value : values) {
+    const long double d = strength * (static_cast<long double>(y) - value);
+    below += d > 0 ? 1 : 0;
+    tails += d > 0 ? -tail(method, d) : tail(method, -d);
+    slope += density(method, d);
+  }
+  return std::abs(below - level + tails) / slope;
+}
+
+/// The same for a whole level in a gap, by the tails' logarithms.
+long double distance_to_balance(const Row& sorted, double strength, const std::string& method,
+                                double y, int64_t level) {
+  long double sum[2] = {0, 0}, slope[2] = {0, 0};
+  const auto distance = [&](int64_t i) {
+    return strength * std::abs(static_cast<long double>(y) - sorted[i]);
+  };
+  const long double nearest[] = {distance(level - 1), distance(level)};
+  for (int64_t i = 0; i < static_cast<int64_t>(sorted.size()); ++i) {
+    const int side = i < level ? 0 : 1;
+    const long double d = distance(i), step = 1e-6L * (1 + d);
+    const long double weight = std::exp(log_tail(method, d) - log_tail(method, nearest[side]));
+    sum[side] += weight;
+    slope[side] += weight * (log_tail(method, d) - log_tail(method, d + step)) / step;
+  }
+  const long double value = log_tail(method, nearest[1]) - log_tail(method, nearest[0]) +
+                            std::log(sum[1]) - std::log(sum[0]);
+  return std::abs(value) / (slope[0] / sum[0] + slope[1] / sum[1]);
+}
+
+void run(const Quantile& problem, const char* method) {
+  std::vector<char> workspace(cuda::quantile_workspace(problem) + 1, '\x5a');
+  emulator::seed += 12345;  // other turns
+  if (cuda::quantile(problem, method, workspace.data(), nullptr) != cudaSuccess) {
+    std::printf("FAILED: a launch\n");
+    ++failures;
+  }
+}
+
+/// A case as a kernel sees it; the case takes the values that its dtype holds.
+struct Input {
+  Tensor values, mask;
+  Quantile problem;
+
+  Input(Case& c, Storage storage) : values(storage, c.values), mask(Storage::kByte, c.mask) {
+    c.values = values.values();
+    const auto size = static_cast<int64_t>(c.values.size());
+    problem.source.rows = 1;
+    problem.source.size = size;
+    problem.source.input = values.items(size);
+    if (!c.mask.empty()) problem.source.mask = mask.items(size);
+    problem.source.regularization_strength = c.strength;
+  }
+};
+
+struct Sorted {
+  Row values, points, densities;
+};
+
+/// Sorts twice, in other turns, the second time for the values alone: both must have the same bits.
+template <class Cdf>
+Sorted sort(const Case& c, Input& input, Storage storage) {
+  const size_t size = c.values.size();
+  Tensor values(storage, Row(size, 7.0)), alone(storage, Row(size, 3.0));
+  Row points(size, 7.0), densities(size, 7.0);
+  input.problem.values = {alone.data(), storage};
+  run(input.problem, Cdf::name);
+  input.problem.values = {values.data(), storage};
+  input.problem.points = points.data();
+  input.problem.densities = densities.data();
+  run(input.problem, Cdf::name);
+  if (std::memcmp(alone.data(), values.data(), size * bytes_of(storage)) != 0) {
+    report("other bits for other turns", c, 0, 0, 0);
+  }
+  return {values.values(), points, densities};
+}
+
+bool same_number(double a, double b) { return std::isnan(a) ? std::isnan(b) : a == b; }
+
+template <class Cdf>
+void check_sort(Case c, Storage storage) {
+  Input input(c, storage);
+  const Sorted got = sort<Cdf>(c, input, storage);
+  const Counted counted(c);
+  const auto size = static_cast<int64_t>(c.values.size());
+  const int64_t end = counted.below + counted.count();
+  const double rounding = c.strength * counted.largest() * 4e-16;
+  const double bound = 4e-14 + rounding, relative = 1e-11 + 8 * rounding;
+  for (int64_t place = 0; place < size; ++place) {
+    const std::string what = std::string(Cdf::name) + " sort";
+    if (place < counted.below || place >= end) {
+      const double expected = place < counted.below                       ? -kInfinity
+                              : place < end + counted.above               ? kInfinity
+                              : place < end + counted.above + counted.nan ? kNan
+                                                                          : 0;
+      if (!same_number(got.values[place], expected) || !same_number(got.points[place], expected) ||
+          got.densities[place] != 0) {
+        report(what + ", not finite", c, place, got.points[place], expected);
+      }
+      continue;
+    }
+    const double point = got.points[place];
+    const bool ascends = place == counted.below || got.points[place - 1] <= point;
+    if (!ascends) report(what + " ascends", c, place, point, got.points[place - 1]);
+    if (!same_number(got.values[place], Tensor(storage, {point}).values()[0])) {
+      report(what + ", a value", c, place, got.values[place], point);
+    }
+    // m F(T) = m - 1/2 brings the bracket.
+    const double item = counted.finite[place - counted.below];
+    const double farthest = (std::log(2.0 * static_cast<double>(size)) + 0.1) / c.strength;
+    if (!(std::abs(point - item) <= farthest + 4e-16 * std::abs(item))) {
+      report(what + ", beside its item", c, place, point, item);
+    }
+    if (place % (1 + size / 40) != 0) continue;
+    long double slope;
+    const long double distance =
+        distance_to_level(counted.finite, c.strength, Cdf::name, point,
+                          static_cast<long double>(place - counted.below) + 0.5L, slope);
+    if (!(distance <= bound))
+      report(what + ", a level", c, place, static_cast<double>(distance), bound);
+    const auto error = static_cast<double>(std::abs(got.densities[place] / slope - 1));
+    if (!(error <= relative)) report(what + ", a density", c, place, error, relative);
+    worst_sort = std::max(worst_sort, static_cast<double>(distance) / bound);
+    worst_density = std::max(worst_density, error / relative);
+  }
+}
+
+/// Levels of every kind among those of a row.
+Row some_levels(const Counted& counted, int64_t number, std::mt19937& random) {
+  const auto count = static_cast<double>(counted.count());
+  const auto below = static_cast<double>(counted.below);
+  std::uniform_real_distribution<double> uniform(0, std::max(count, 1.0));
+  Row levels = {kNan, -1, below, below + count, below + count + 1, 0, kInfinity, below + count / 2};
+  while (static_cast<int64_t>(levels.size()) < number) {
+    const double level = uniform(random);
+    const int kind = static_cast<int>(random() % 3);
+    levels.push_back(below + (kind == 0 ? level : (kind == 1 ? std::floor(level) : 1e-3 * level)));
+  }
+  return levels;
+}
+
+double point_beyond(const Counted& counted, double level) {
+  const auto count = static_cast<double>(counted.count());
+  if (std::isnan(level) || (counted.finite.empty() && counted.below + counted.above == 0)) {
+    return kNan;
+  }
+  const double above = level - static_cast<double>(counted.below);
+  if (count == 0 && above == 0) return kNan;
+  return above <= 0 ? -kInfinity : kInfinity;
+}
+
+template <class Cdf>
+void check_point(const Case& c, const Counted& counted, double level, double got) {
+  const std::string what = std::string(Cdf::name) + " level " + std::to_string(level);
+  const double above = level - static_cast<double>(counted.below);
+  if (!(0 < above && above < static_cast<double>(counted.count()))) {
+    const double expected = point_beyond(counted, level);
+    if (!same_number(got, expected)) report(what, c, 0, got, expected);
+    return;
+  }
+  const Row& sorted = counted.finite;
+  const auto whole = static_cast<int64_t>(above);
+  const bool in_gap =
+      above == std::floor(above) && c.strength * (sorted[whole] / 2 - sorted[whole - 1] / 2) > 4;
+  long double slope;
+  const long double distance =
+      in_gap ? distance_to_balance(sorted, c.strength, Cdf::name, got, whole)
+             : distance_to_level(sorted, c.strength, Cdf::name, got, above, slope);
+  const double bound = 2e-13 + 4e-16 * c.strength * std::max(counted.largest(), std::abs(got));
+  if (!(distance <= bound)) report(what, c, 0, static_cast<double>(distance), bound);
+  worst_level = std::max(worst_level, static_cast<double>(distance) / bound);
+}
+
+template <class Cdf>
+void check_levels(Case c, Storage storage, int64_t number, std::mt19937& random) {
+  Input input(c, storage);
+  const Counted counted(c);
+  const Row wanted = some_levels(counted, number, random);
+  const auto count = static_cast<int64_t>(wanted.size());
+  Tensor levels(Storage::kFloat64, wanted);
+  Row points(count, 7.0), again(count, 7.0);
+  input.problem.levels = levels.items(count);
+  input.problem.level_count = count;
+  for (Row* here : {&points, &again}) {
+    input.problem.points = here->data();
+    run(input.problem, Cdf::name);
+  }
+  if (std::memcmp(points.data(), again.data(), 8 * count) != 0) {
+    report("other bits for other turns, at levels", c, 0, 0, 0);
+  }
+  for (int64_t l = 0; l < count; ++l) check_point<Cdf>(c, counted, wanted[l], points[l]);
+}
+
+Row random_row(int64_t size, std::mt19937& random, double scale = 1) {
+  std::normal_distribution<double> normal(0, scale);
+  Row values(size);
+  for (double& value : values) value = normal(random);
+  return values;
+}
+
+std::vector<Case> cases(int64_t size, std::mt19937& random) {
+  std::vector<Case> all;
+  const auto add = [&](const char* name, double strength, auto change, Row mask = {}) {
+    Row values = random_row(size, random);
+    for (int64_t i = 0; i < size; ++i) values[i] = change(values[i], i);
+    all.push_back({name, values, strength, std::move(mask)});
+  };
+  const auto same = [](double x, int64_t) { return x; };
+  for (const double strength : {1e-3, 1.0, 30.0, 1e4}) add("normal", strength, same);
+  add("shifted", 1, [](double x, int64_t) { return 1e4 + x; });
+  add("constant", 3, [](double, int64_t) { return 2.5; });
+  add("ties", 5, [](double x, int64_t) { return std::round(x); });
+  add("outlier", 2, [](double x, int64_t i) { return i == 0 ? 1e5 : x; });
+  add("two clusters", 1, [](double x, int64_t i) { return x + (i % 2 == 0 ? 1e4 : 0); });
+  add("near clusters", 1, [](double x, int64_t i) { return x / 8 + (i % 2 == 0 ? 150 : 0); });
+  add("a heap and a chain", 1, [&](double, int64_t i) {
+    return i < size / 2 ? 0 : 30.0 * static_cast<double>(i - size / 2);
+  });
+  add("infinities", 1,
+      [](double x, int64_t i) { return i % 3 == 0 ? std::copysign(kInfinity, x) : x; });
+  add("infinities alone", 1, [](double x, int64_t) { return std::copysign(kInfinity, x); });
+  add("largest", 1e-37, [](double x, int64_t) { return std::copysign(3e38, x) / (1 + x * x); });
+  add("largest and sharp", 1e300, [](double x, int64_t) { return std::copysign(3e38, x); });
+  Row mask(size), none(size, 0.0);
+  for (int64_t i = 0; i < size; ++i) mask[i] = i % 3 != 1;
+  const auto some = [](double x, int64_t i) {
+    return i % 7 == 0 ? kNan : (i % 11 == 0 ? kInfinity : x);
+  };
+  add("mask", 1, some, mask);
+  add("mask and sharp", 300, some, mask);
+  add("all masked", 1, some, none);
+  return all;
+}
+
+/// In a dtype in turn; short rows in two.
+template <class Cdf>
+void check_everything(std::mt19937& random) {
+  unsigned turn = random();
+  for (const int64_t size : {0, 1, 2, 7, 40, 130, 300, 1100}) {
+    for (const Case& c : cases(size, random)) {
+      for (int i = 0; i < (size < 130 ? 2 : 1); ++i) {
+        const auto storage = static_cast<Storage>(turn++ % 4);
+        check_sort<Cdf>(c, storage);
+        check_levels<Cdf>(c, storage, 20, random);
+      }
+    }
+  }
+}
+
+/// Rows in which many items share a box.
+template <class Cdf>
+void check_long_rows(std::mt19937& random) {
+  for (const Case& c : cases(2500, random)) {
+    const bool on_a_grid = c.name == "normal" && c.strength == 30;
+    if (on_a_grid || c.name == "outlier" || c.name == "two clusters" || c.name == "mask") {
+      check_sort<Cdf>(c, Storage::kFloat32);
+      check_levels<Cdf>(c, Storage::kFloat64, 20, random);
+    }
+  }
+}
+
+/// The middle of a gap, by the limit ½ (LSE(α x_left) - LSE(-α x_right))/α of the sigmoid.
+void points_at_whole_levels_balance_a_gap() {
+  for (const double gap : {60.0, 200.0, 1e6, 1e20}) {
+    for (const int64_t copies : {1, 50, 300}) {  // short, and long on a grid or sorted
+      Row row;
+      for (int64_t i = 0; i < copies; ++i) {
+        row.insert(row.end(), {0.0, -1.0, gap, gap, gap + 3});
+      }
+      Case c{"a gap", row};
+      Input input(c, Storage::kFloat64);
+      double level = static_cast<double>(2 * copies), point = 7;
+      input.problem.levels = {&level, Storage::kFloat64, 1, 1};
+      input.problem.level_count = 1;
+      input.problem.points = &point;
+      run(input.problem, "sigmoid");
+      // An ulp of 1e20 swallows the 3.
+      const double left = std::log1p(std::exp(-1)),
+                   right = gap < 1e19 ? std::log(2 + std::exp(-3)) : std::log(3);
+      const double expected = gap / 2 + (left - right) / 2;
+      if (!(std::abs(point - expected) <= 1e-15 * gap + 1e-12)) {
+        report("the middle of a gap", c, 0, point, expected);
+      }
+    }
+  }
+}
+
+/// Where values or strengths overflow, points still ascend with their levels, short and long.
+template <class Cdf>
+void nasty_rows_stay_in_order() {
+  constexpr double kHuge = std::numeric_limits<double>::max(), kTiny = 5e-324;
+  const Row rows[] = {{kNan, 1, kInfinity, -2, 5, -kInfinity, 0, 0},
+                      {kHuge, -kHuge, 0, 1, -1, kTiny, -kTiny, 1e-300},
+                      {kInfinity, kInfinity, -kInfinity, kInfinity, kInfinity, 1e300, -1e300, 0}};
+  for (const Row& row : rows) {
+    for (const int copies : {1, 40}) {
+      for (const double strength : {1e-300, 1.0, 1e300, kHuge}) {
+        Case c{"nasty", {}, strength};
+        for (int i = 0; i < copies; ++i) c.values.insert(c.values.end(), row.begin(), row.end());
+        Input input(c, Storage::kFloat64);
+        const Sorted sorted = sort<Cdf>(c, input, Storage::kFloat64);
+        Row levels(2 * c.values.size()), points(levels.size());
+        for (size_t l = 0; l < levels.size(); ++l) levels[l] = static_cast<double>(l) / 2;
+        Tensor wanted(Storage::kFloat64, levels);
+        Input at_levels(c, Storage::kFloat64);
+        at_levels.problem.levels = wanted.items(wanted.size);
+        at_levels.problem.level_count = wanted.size;
+        at_levels.problem.points = points.data();
+        run(at_levels.problem, Cdf::name);
+        for (size_t i = 1; i < points.size(); ++i) {
+          if (points[i] < points[i - 1]) report("levels ascend", c, i, points[i], points[i - 1]);
+        }
+        for (size_t i = 1; i < c.values.size(); ++i) {
+          const double before = sorted.values[i - 1], here = sorted.values[i];
+          if (here < before) report("sorted values ascend", c, i, here, before);
+          if (std::isnan(here) && c.values.size() - i > static_cast<size_t>(copies)) {
+            report("only NaN makes NaN", c, i, here, before);
+          }
+          if (!(sorted.densities[i] >= 0)) report("a density", c, i, sorted.densities[i], 0);
+        }
+      }
+    }
+  }
+}
+
+/// What a call writes.
+struct Outputs {
+  Tensor values;
+  Row points, densities, at_levels;
+
+  Outputs(int64_t places, int64_t levels)
+      : values(Storage::kFloat32, Row(places)),
+        points(places),
+        densities(places),
+        at_levels(levels) {}
+
+  /// Sorts, then finds the points at levels.
+  void fill(Quantile problem, Items levels, int64_t level_count) {
+    problem.values = {values.data(), Storage::kFloat32};
+    problem.points = points.data();
+    problem.densities = densities.data();
+    run(problem, "sigmoid");
+    problem.values = {};
+    problem.densities = nullptr;
+    problem.levels = levels;
+    problem.level_count = level_count;
+    problem.points = at_levels.data();
+    run(problem, "sigmoid");
+  }
+};
+
+/// Rows of one call, at strides, are what each is alone, whatever form the others take, and however
+/// many are worked on at a time.
+void check_batch(std::mt19937& random) {
+  for (const int64_t size : {37, 700}) {
+    const int64_t rows = size == 37 ? 90 : 5, apart = 3, level_count = 3;
+    Row values = random_row(rows * size * apart, random, 20), counts(values.size());
+    for (int64_t i = 0; i < static_cast<int64_t>(values.size()); ++i) {
+      const int64_t row = i / apart % rows;
+      values[i] *= row % 3 == 0 ? 0.01 : 20;
+      if (row % 4 == 1 && i % 5 == 0) values[i] = kNan;
+      counts[i] = static_cast<double>(i % 9);
+    }
+    Tensor input(Storage::kFloat32, values), mask(Storage::kByte, counts);
+    Tensor levels(Storage::kFloat64, random_row(rows * level_count, random, 20));
+    Quantile problem;
+    problem.source.rows = rows;
+    problem.source.size = size;
+    problem.source.input = {input.data(), Storage::kFloat32, apart, apart * rows};
+    problem.source.mask = {mask.data(), Storage::kByte, apart, apart * rows};
+    for (const size_t most_bytes : {size_t{1}, size_t{200'000}, problem.most_bytes}) {
+      Outputs got(rows * size, rows * level_count), one(size, level_count);
+      problem.most_bytes = most_bytes;
+      got.fill(problem, levels.items(level_count), level_count);
+      for (int64_t row = 0; row < rows; row += size == 37 ? 7 : 1) {
+        Quantile alone = problem;
+        alone.source.rows = 1;
+        alone.source.input.data = static_cast<const float*>(input.data()) + row * apart;
+        alone.source.mask.data = static_cast<const uint8_t*>(mask.data()) + row * apart;
+        Items own_levels = levels.items(level_count);
+        own_levels.data = static_cast<const double*>(own_levels.data) + row * level_count;
+        one.fill(alone, own_levels, level_count);
+        const auto same = [row](const void* all, const void* alone, int64_t bytes) {
+          return std::memcmp(static_cast<const char*>(all) + row * bytes, alone, bytes) == 0;
+        };
+        if (!same(got.values.data(), one.values.data(), size * 4) ||
+            !same(got.points.data(), one.points.data(), size * 8) ||
+            !same(got.densities.data(), one.densities.data(), size * 8) ||
+            !same(got.at_levels.data(), one.at_levels.data(), level_count * 8)) {
+          report("a row of a batch", {"batch", Row(size)}, row, 0, 0);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
+  check_batch(random);
+  points_at_whole_levels_balance_a_gap();
+  nasty_rows_stay_in_order<Sigmoid>();
+  nasty_rows_stay_in_order<Gaussian>();
+  check_everything<Sigmoid>(random);
+  check_everything<Gaussian>(random);
+  check_long_rows<Sigmoid>(random);
+  check_long_rows<Gaussian>(random);
+  std::printf(
+      "largest errors beside their bounds: sorted points %.2f, densities %.2f, points at levels "
+      "%.2f\n",
+      worst_sort, worst_density, worst_level);
+  if (failures > 0) std::printf("%d failures\n", failures);
+  return failures > 0 ? 1 : 0;
+}

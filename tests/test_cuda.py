@@ -21,9 +21,13 @@ pytestmark = pytest.mark.skipif(
     "cuda" not in devices(), reason="needs a GPU, and rank_relax compiled with its CUDA kernels"
 )
 
+soft_sort = torch.ops.rank_relax.soft_sort
+soft_topk = torch.ops.rank_relax.soft_topk
+
 SANITIZED = """
 import torch
 from rank_relax import soft_rank, spearman_loss
+soft_sort, soft_quantile = torch.ops.rank_relax.soft_sort, torch.ops.rank_relax.soft_quantile
 for size, strength in ((7, 1.0), (200, 1.0), (200, 1e3), (20000, 1.0), (20000, 50.0), (20000, 1e6)):
     x = torch.randn(2, size, device="cuda", requires_grad=True)
     y = torch.randn(2, size, device="cuda", requires_grad=True)
@@ -31,6 +35,8 @@ for size, strength in ((7, 1.0), (200, 1.0), (200, 1e3), (20000, 1.0), (20000, 5
     (gradient,) = torch.autograd.grad(soft_rank(x, strength, mask=mask), x, y, create_graph=True)
     torch.autograd.grad(gradient, x, y)
     spearman_loss(x, y, strength).backward()
+    soft_sort(x, strength, mask=mask).sum().backward()
+    soft_quantile(x, torch.tensor([0.1, 0.5], device="cuda"), strength).sum().backward()
 torch.cuda.synchronize()
 """
 
@@ -47,6 +53,26 @@ def test_rows_of_every_length_and_width_are_ranked_as_on_the_cpu(
     input = torch.randn(size, device="cuda")
     error = soft_rank(input, strength).cpu() - on_cpu_in_double(input, strength)
     assert error.abs().max() <= 5e-7
+
+
+@pytest.mark.parametrize("size", [1, 200, 1000, 20_000, 1_000_000])
+@pytest.mark.parametrize("strength", [1.0, 100.0, 1e6])
+def test_rows_of_every_length_and_width_are_sorted_as_on_the_cpu(
+    size: int, strength: float
+) -> None:
+    input = torch.randn(size, device="cuda", dtype=torch.float64)
+    q = torch.linspace(0, 1, 9, device="cuda", dtype=torch.float64)
+    levels = torch.arange(0.0, size + 1, size / 8, device="cuda", dtype=torch.float64)
+    for name, rest in (
+        ("soft_sort", ()),
+        ("soft_quantile", (q,)),
+        ("_quantile_at_levels", (levels,)),
+    ):
+        operator = getattr(torch.ops.rank_relax, name)
+        arguments = (strength, "sigmoid", None)
+        expected = operator(input.cpu(), *(tensor.cpu() for tensor in rest), *arguments)
+        points = operator(input, *rest, *arguments).cpu()
+        torch.testing.assert_close(points, expected, rtol=1e-14, atol=1e-12 / strength + 1e-15)
 
 
 @pytest.mark.parametrize("strength", [1.0, 30.0, 1e6])
@@ -66,15 +92,17 @@ def test_results_are_the_same_to_the_bit_at_every_call() -> None:
     for shape in ((300, 500), (3, 100_000)):
         for strength in (1.0, 50.0, 1e5):
             input = torch.randn(shape, device="cuda")
-            first = soft_rank(input, strength)
-            assert all(torch.equal(first, soft_rank(input, strength)) for _ in range(5))
+            for function in (soft_rank, soft_sort):
+                first = function(input, strength)
+                assert all(torch.equal(first, function(input, strength)) for _ in range(5))
 
 
 def test_more_rows_than_a_grid_has_in_its_second_dimension() -> None:
     input = torch.randn(200_000, 20, device="cuda")
-    ranks = soft_rank(input)
-    torch.testing.assert_close(ranks[-5:], soft_rank(input[-5:]))
-    torch.testing.assert_close(ranks[70_000:70_005], soft_rank(input[70_000:70_005]))
+    for function in (soft_rank, soft_sort):
+        results = function(input)
+        torch.testing.assert_close(results[-5:], function(input[-5:]))
+        torch.testing.assert_close(results[70_000:70_005], function(input[70_000:70_005]))
 
 
 def test_more_items_than_32_bits_count() -> None:
@@ -109,7 +137,21 @@ def loss_and_gradient(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return loss, gradient
 
 
-@pytest.mark.parametrize("function", [ranks_and_gradient, loss_and_gradient])
+def sorted_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+    values = soft_sort(input, 2.0)
+    (gradient,) = torch.autograd.grad(values, input, cotangent)
+    return values, gradient
+
+
+def mask_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+    chosen = soft_topk(input, torch.full((), 5, device="cuda"), 2.0)
+    (gradient,) = torch.autograd.grad(chosen, input, cotangent)
+    return chosen, gradient
+
+
+@pytest.mark.parametrize(
+    "function", [ranks_and_gradient, loss_and_gradient, sorted_and_gradient, mask_and_gradient]
+)
 @pytest.mark.parametrize("shape", [(6, 20), (6, 300), (2, 50_000)])
 def test_a_captured_graph_computes_anew_from_changed_inputs(
     function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], shape: tuple[int, int]

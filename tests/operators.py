@@ -482,7 +482,6 @@ SOFT_SORT = Operator(
     vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
         sort_derivative_bound(tensors[0], setting, dtype, cotangent)
     ],
-    has_cuda=False,
 )
 QUANTILE_SORT_PRODUCTS = tuple(
     Operator(
@@ -502,7 +501,6 @@ QUANTILE_SORT_PRODUCTS = tuple(
             sort_derivative_bound(tensors[1], setting, dtype, tensors[0], cotangent),
         ],
         kernels=2,
-        has_cuda=False,
     )
     for name, vector, product in (
         ("_quantile_sort_backward", "grad_output", oracle.soft_sort_backward),
@@ -586,7 +584,6 @@ QUANTILE_AT_LEVELS = Operator(
     ],
     is_nan_of_nothing=True,
     gives_double=True,
-    has_cuda=False,
 )
 QUANTILE_AT_LEVELS_BACKWARD = Operator(
     name="_quantile_at_levels_backward",
@@ -611,7 +608,6 @@ QUANTILE_AT_LEVELS_BACKWARD = Operator(
     kernels=2,
     is_nan_of_nothing=True,
     is_rounded_double=True,
-    has_cuda=False,
 )
 QUANTILE_AT_LEVELS_TANGENT = Operator(
     name="_quantile_at_levels_tangent",
@@ -631,7 +627,6 @@ QUANTILE_AT_LEVELS_TANGENT = Operator(
     kernels=2,
     is_nan_of_nothing=True,
     gives_double=True,
-    has_cuda=False,
 )
 
 
@@ -665,7 +660,6 @@ SOFT_QUANTILE = Operator(
     fewest_items=1,
     is_nan_of_nothing=True,
     is_rounded_double=True,
-    has_cuda=False,
 )
 
 
@@ -723,7 +717,6 @@ def topk_operator(k: float) -> Operator:
         vjp_error_bound=topk_vjp_bound(k),
         same_bits_in_a_batch=False,
         is_rounded_double=True,
-        has_cuda=False,
     )
 
 

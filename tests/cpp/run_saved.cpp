@@ -25,7 +25,9 @@ std::vector<at::Tensor> read(const std::string& path) {
 }
 
 void write(const std::string& path, const std::vector<at::Tensor>& tensors) {
-  const std::vector<char> bytes = torch::jit::pickle_save(tensors);
+  // Of IValues: Python takes a list that is known to be of tensors for a class of its own.
+  const std::vector<c10::IValue> values(tensors.begin(), tensors.end());
+  const std::vector<char> bytes = torch::jit::pickle_save(c10::ivalue::Tuple::create(values));
   std::ofstream(path, std::ios::binary).write(bytes.data(), bytes.size());
 }
 

@@ -193,9 +193,9 @@ WRONG: dict[str, Callable[[Tensor], Tensor]] = {
 def accepted(operator: Operator, name: str, wrong: str) -> bool:
     """What is odd, but no mistake: the public loss casts its targets, and one list is no batch."""
     casts = operator.name.startswith("spearman_loss") and wrong in ("half", "integer", "bool")
-    # A vector of float64 beside lists of any dtype.
-    if "grad_points" in operator.tensors and name == "input" and wrong == "half":
-        return True
+    # Points are float64 and as many as there are levels, whatever the dtype and size of the lists.
+    if "grad_points" in operator.tensors and name == "input":
+        return wrong in ("half", "shorter rows", "no items")
     alone = len(operator.tensors) == 1 and wrong in (
         *("one dimension less", "one dimension more", "shorter rows", "fewer rows", "no items"),
         *("half", "on meta"),

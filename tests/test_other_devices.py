@@ -51,6 +51,12 @@ def moved(tensors: Tensors, setting: Setting, device: str) -> tuple[Tensors, Set
     return leaves, setting._replace(mask=mask)
 
 
+def distance(actual: Tensor, exact: Tensor) -> Tensor:
+    """0 where both are NaN."""
+    actual, exact = actual.detach().cpu().double(), exact.detach()
+    return torch.where(actual.isnan() & exact.isnan(), 0.0, (actual - exact).abs())
+
+
 def gradients_of(output: Tensor, inputs: Tensors, cotangent: Tensor) -> Tensors:
     return torch.autograd.grad(
         output, inputs, cotangent, allow_unused=True, materialize_grads=True, create_graph=True
@@ -62,22 +68,24 @@ def test_results_and_gradients_are_those_of_the_oracle(
     operator: Operator, dtype: torch.dtype, elsewhere: str
 ) -> None:
     for shape in ((5,), (2, 3, 9), (3, 1), (2, 0), (0, 4)):
+        if shape[-1] < operator.fewest_items:
+            continue
         for setting in settings(shape):
             tensors = operator.example(shape, dtype)
             inputs, there = moved(tensors, setting, elsewhere)
             output = operator(inputs, there)
             assert output.device.type == elsewhere
-            assert output.dtype == dtype
+            assert output.dtype == operator(tensors, setting).dtype
             doubles, _ = moved(tuple(tensor.double() for tensor in tensors), setting, "cpu")
             exact = operator.expected(doubles, setting)
-            error = (output.detach().cpu().double() - exact.detach()).abs()
+            error = distance(output, exact)
             assert (error <= operator.error_bound(tensors, setting, dtype)).all()
-            cotangent = torch.randn(exact.shape, dtype=dtype)
+            cotangent = torch.randn(exact.shape, dtype=output.dtype)
             gradients = gradients_of(output, inputs, cotangent.to(elsewhere))
             expected = gradients_of(exact, doubles, cotangent.double())
             bounds = operator.vjp_error_bound(cotangent, tensors, setting, dtype)
             for one, other, bound in zip(gradients, expected, bounds, strict=True):
-                assert ((one.detach().cpu().double() - other.detach()).abs() <= bound).all()
+                assert (distance(one, other) <= bound).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)

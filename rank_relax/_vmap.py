@@ -75,6 +75,8 @@ def _rule(operator: Callable[..., Any], ranked: int, shared: int | None) -> Call
 
 def _for_each_list(level: Tensor, shared: int, lists: torch.Size) -> Tensor:
     """Samples' q or k, repeated where one serves all the lists of a sample."""
+    if level.dim() < 1 + shared:
+        return level.new_empty(())  # too few dimensions: let the operator say so
     if level.dim() != 1 + shared:
         return level
     samples, own = level.shape[:1], level.shape[1:]

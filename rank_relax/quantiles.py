@@ -82,7 +82,7 @@ def soft_quantile(
         check_same_shape("soft_quantile", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
     if not isinstance(q, Tensor):
-        q = torch.full((), q, dtype=torch.float64, device=input.device)
+        q = torch.full((), q + 0.0, dtype=torch.float64, device=input.device)
     several = q.dim() == 1
     values, strength = scaled(scores, regularization_strength, None, mask)
     quantiles: Tensor = torch.ops.rank_relax.soft_quantile.default(

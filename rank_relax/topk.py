@@ -87,7 +87,7 @@ def soft_topk(
                 f"soft_topk: k must not exceed the size of input's dimension {dim}, "
                 f"{scores.shape[-1]}, got {k}"
             )
-        k = torch.full((), k, dtype=torch.float64, device=input.device)
+        k = torch.full((), k + 0.0, dtype=torch.float64, device=input.device)
     values, strength = scaled(scores, regularization_strength, None, mask)
     if not largest and values.dtype in DTYPES:  # the operator refuses the others
         values = -values

@@ -30,6 +30,8 @@ class QuantileSearch {
     const auto [lowest, highest] = std::minmax_element(values, values + count);
     minimum_ = *lowest;
     maximum_ = *highest;
+    const double half_spread = maximum_ / 2 - minimum_ / 2;
+    balance_strength_ = half_spread > 0 ? std::min(strength_, 1e150 / half_spread) : strength_;
   }
 
   /// y with G(y) = level, 0 < level < count.
@@ -58,7 +60,9 @@ class QuantileSearch {
   };
 
   /// α |a - b| where the difference may overflow.
-  double distance(double a, double b) const { return 2 * (strength_ * std::abs(a / 2 - b / 2)); }
+  static double distance(double a, double b, double strength) {
+    return 2 * (strength * std::abs(a / 2 - b / 2));
+  }
 
   /// G is half the count at most below all values, and at least above them: so one bound is theirs,
   /// and the other is looked for from there.
@@ -88,7 +92,7 @@ class QuantileSearch {
     for (int64_t begin = 0; begin < count_; begin += kChunk) {
       double chunk_tails = 0, chunk_density = 0;
       for (int64_t i = begin; i < std::min(begin + kChunk, count_); ++i) {
-        const double x = values_[i], d = distance(y, x);
+        const double x = values_[i], d = distance(y, x, strength_);
         below += x < y ? 1 : 0;
         equal += x == y ? 1 : 0;
         if (d > kFarthest) continue;
@@ -106,26 +110,28 @@ class QuantileSearch {
   /// log upper(y) - log lower(y), for y between neighbours `lower` and `upper` of the row. Of each
   /// tail, the sum of exp(log F(-d) - log F(-d_nearest)) is at least 1.
   Step balance(double y, double lower, double upper) const {
-    const double to_nearest[] = {distance(y, lower), distance(y, upper)};
+    const double to_nearest[] = {distance(y, lower, balance_strength_),
+                                 distance(y, upper, balance_strength_)};
     const double nearest[] = {Cdf::log_upper_tail(to_nearest[0]),
                               Cdf::log_upper_tail(to_nearest[1])};
     double sum[2] = {0, 0}, slope[2] = {0, 0};
     for (int64_t i = 0; i < count_; ++i) {
       const int side = values_[i] >= upper ? 1 : 0;
-      const double d = distance(y, values_[i]);
+      const double d = distance(y, values_[i], balance_strength_);
       if (d > to_nearest[side] + kFarthest) continue;  // the tails fall by e^-d at least
       const double weight = std::exp(Cdf::log_upper_tail(d) - nearest[side]);
       sum[side] += weight;
       slope[side] += weight * Cdf::hazard(d);
     }
+    const double per_strength = balance_strength_ / strength_;
     return {nearest[1] - nearest[0] + std::log(sum[1] / sum[0]),
-            slope[1] / sum[1] + slope[0] / sum[0]};
+            (slope[1] / sum[1] + slope[0] / sum[0]) * per_strength};
   }
 
   /// Newton's method from y on, while its steps halve and stay between the bounds, else bisection.
   template <class Function>
   double root(const Function& f, double lower, double upper, double y) const {
-    constexpr int kMostSteps = 300;
+    constexpr int kMostSteps = 2200;  // halvings of all the range of a double
     double last = kInfinity;
     for (int i = 0; i < kMostSteps; ++i) {
       const Step step = f(y);
@@ -155,6 +161,7 @@ class QuantileSearch {
   const double* values_;
   int64_t count_;
   double strength_, minimum_, maximum_;
+  double balance_strength_;  // with which no logarithm of a tail overflows: its limit is the same
 };
 
 }  // namespace rank_relax

@@ -69,14 +69,16 @@ class QuantileMarch {
   void set_sorted(const Scalar* sorted, int64_t count, double regularization_strength) {
     constexpr double kHuge = std::numeric_limits<double>::max();
     const double per_width = std::min(regularization_strength / series_.width, kHuge);
-    origin_ = sorted[0];
+    const double half_first = static_cast<double>(sorted[0]) / 2;
+    const double half_last = static_cast<double>(sorted[count - 1]) / 2;
+    origin_ = half_first + half_last;  // from which no difference overflows
     first_position_ = 0;
     cells_ = 1;
     width_ = series_.width / regularization_strength;
     width_rest_ = 0;
     index_.clear();
     below_.clear();
-    const double span = (static_cast<double>(sorted[count - 1]) - origin_) * per_width;
+    const double span = 2 * ((half_last - half_first) * per_width);
     moments_.make_room(std::min(count, static_cast<int64_t>(span) + 2) * kTerms);
     for (int64_t i = 0; i < count; ++i) {
       const double position = (static_cast<double>(sorted[i]) - origin_) * per_width;
@@ -98,9 +100,10 @@ class QuantileMarch {
   double widest_gap() const { return 2 * reach_ * series_.width; }
 
   /// store(i, number, points, densities) for all i in [begin, end), some neighbours at a time: y
-  /// with G(y) = level_at(i), and Σ_j F'(α (y - x_j)) there. Levels ascend, and lie between 0 and
-  /// the number of items. The point is NaN where G is flat: a whole level in a very wide gap.
-  template <class LevelAt, class Store>
+  /// with G(y) = level_at(i), and Σ_j F'(α (y - x_j)) at that double if wanted. Levels ascend, and
+  /// lie between 0 and the number of items. The point is NaN where G is flat: a whole level in a
+  /// very wide gap.
+  template <bool with_densities, class LevelAt, class Store>
   void solve(int64_t begin, int64_t end, const LevelAt& level_at, const Store& store) const {
     if (begin == end) return;
     LocalSum here = local_sum(box_of(level_at(begin)));
@@ -114,7 +117,8 @@ class QuantileMarch {
         if (number == kGroup || i + number == end) break;
         above = level_at(i + number) - here.below;
       }
-      solve_in(here, wanted, number, points, densities);
+      solve_in(here, wanted, number, points);
+      if constexpr (with_densities) densities_at(here, number, points, densities);
       store(i, number, points, densities);
       i += number;
     }
@@ -243,27 +247,45 @@ class QuantileMarch {
   }
 
   /// The points of a box where P is `wanted`.
-  void solve_in(const LocalSum& sum, double* wanted, int number, double* points,
-                double* densities) const {
+  void solve_in(const LocalSum& sum, double* wanted, int number, double* points) const {
     if (sum.is_flat && wanted[0] == 0) {
       std::fill_n(points, number, std::numeric_limits<double>::quiet_NaN());
-      std::fill_n(densities, number, 0.0);
       return;
     }
     const int padded = number <= W::kLanes ? W::kLanes : kGroup;
     std::fill(wanted + number, wanted + padded, wanted[number - 1]);
-    double t[kGroup], slopes[kGroup];
-    const bool converged = number <= W::kLanes ? newton<1>(sum, wanted, t, slopes)
-                                               : newton<kMostTogether>(sum, wanted, t, slopes);
+    double t[kGroup];
+    const bool converged =
+        number <= W::kLanes ? newton<1>(sum, wanted, t) : newton<kMostTogether>(sum, wanted, t);
     if (!converged) {
-      for (int i = 0; i < number; ++i) bisect(sum, wanted[i], t + i, slopes + i);
+      for (int i = 0; i < number; ++i) t[i] = bisect(sum, wanted[i], t[i]);
     }
-    const double center = static_cast<double>(cells_ * sum.box) + (cells_ - 1) / 2.0;
+    const double center = center_of(sum);
     for (int i = 0; i < padded; ++i) {
-      const double position = first_position_ + (center + cells_ / 2.0 * t[i]);
+      const double position = center + cells_ / 2.0 * t[i];
       points[i] = origin_ + (position * width_ + position * width_rest_);
-      densities[i] = slopes[i] * (2 / series_.width);
     }
+  }
+
+  /// Σ_j F' where the points lie once they are doubles, which shows where α |y| is large.
+  void densities_at(const LocalSum& sum, int number, const double* points,
+                    double* densities) const {
+    const W center = W::broadcast(center_of(sum));
+    const W per_half_box = W::broadcast(2 / (cells_ * width_));
+    for (int i = 0; i < number; i += W::kLanes) {
+      const W from_origin = W::load(points + i) - W::broadcast(origin_);
+      const W from_center =
+          exact_remainder(center, W::broadcast(width_rest_),
+                          exact_remainder(center, W::broadcast(width_), from_origin));
+      W value, slope;
+      evaluate(sum, from_center * per_half_box, &value, &slope);
+      (slope * W::broadcast(2 / series_.width)).store(densities + i);
+    }
+  }
+
+  /// The middle of a box, in cells.
+  double center_of(const LocalSum& sum) const {
+    return first_position_ + static_cast<double>(cells_ * sum.box) + (cells_ - 1) / 2.0;
   }
 
   /// P and P' at a vector of points.
@@ -279,12 +301,12 @@ class QuantileMarch {
   /// Newton's method from where two straight lines through P at -1, 0 and 1 have the value; false
   /// if it has not converged everywhere.
   template <int together>
-  static bool newton(const LocalSum& sum, const double* wanted, double* points, double* slopes) {
+  static bool newton(const LocalSum& sum, const double* wanted, double* points) {
     const W one = W::broadcast(1), none = W::broadcast(0);
     const auto inverse = [](double x) { return W::broadcast(x > 0 ? 1 / x : 0); };
     const W per_lower = inverse(sum.middle - sum.lower),
             per_upper = inverse(sum.upper - sum.middle);
-    W t[together], slope[together];
+    W t[together];
     unroll<Isa, together>([&](auto v) {
       const W level = W::load(wanted + v * W::kLanes);
       const W in_lower = multiply_subtract(level - W::broadcast(sum.lower), per_lower, one);
@@ -295,42 +317,36 @@ class QuantileMarch {
     for (int step = 0; step < kMostSteps && !converged; ++step) {
       W longest = none;
       unroll<Isa, together>([&](auto v) {
-        W value;
-        evaluate(sum, t[v], &value, &slope[v]);
-        const W next = within_box(t[v] + (W::load(wanted + v * W::kLanes) - value) / slope[v]);
+        W value, slope;
+        evaluate(sum, t[v], &value, &slope);
+        const W next = within_box(t[v] + (W::load(wanted + v * W::kLanes) - value) / slope);
         longest = larger(absolute(next - t[v]), longest);
         t[v] = next;
       });
       converged = highest_lane(longest) < kConverged;
     }
-    unroll<Isa, together>([&](auto v) {
-      W value;
-      evaluate(sum, t[v], &value, &slope[v]);
-      t[v].store(points + v * W::kLanes);
-      slope[v].store(slopes + v * W::kLanes);
-    });
+    unroll<Isa, together>([&](auto v) { t[v].store(points + v * W::kLanes); });
     return converged;
   }
 
   static W within_box(W t) { return smaller(larger(t, W::broadcast(-1)), W::broadcast(1)); }
 
   /// The same for one level, certain to end: where Newton's step leaves the bounds, halves them.
-  static void bisect(const LocalSum& sum, double wanted, double* point, double* slope) {
-    double lower = -1, upper = 1, t = *point;
+  static double bisect(const LocalSum& sum, double wanted, double t) {
+    double lower = -1, upper = 1;
     for (int step = 0; step < 100; ++step) {
-      double value = sum.powers[kTerms - 1];
-      *slope = 0;
+      double value = sum.powers[kTerms - 1], slope = 0;
       for (int k = kTerms - 2; k >= 0; --k) {
-        *slope = *slope * t + value;
+        slope = slope * t + value;
         value = value * t + sum.powers[k];
       }
       (value > wanted ? upper : lower) = t;
-      double next = t + (wanted - value) / *slope;
+      double next = t + (wanted - value) / slope;
       if (!(lower < next && next < upper)) next = (lower + upper) / 2;
       if (std::abs(next - t) < 1e-15) break;
       t = next;
     }
-    *point = t;
+    return t;
   }
 
   const QuantileSeries& series_;

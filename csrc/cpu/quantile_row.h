@@ -115,13 +115,21 @@ class QuantileSortRow {
 
   /// The levels [begin, end) of the march's boxes, whose first item is the row's `offset`-th.
   void solve(int64_t begin, int64_t end, int64_t offset) {
-    march_.solve(
+    if (densities_ != nullptr) {
+      solve<true>(begin, end, offset);
+    } else {
+      solve<false>(begin, end, offset);
+    }
+  }
+  template <bool with_densities>
+  void solve(int64_t begin, int64_t end, int64_t offset) {
+    march_.template solve<with_densities>(
         begin, end, [](int64_t i) { return static_cast<double>(i) + 0.5; },
         [&](int64_t i, int64_t number, const double* points, const double* densities) {
           Scalar* values = values_ + offset + i;
           for (int64_t k = 0; k < number; ++k) values[k] = static_cast<Scalar>(points[k]);
           if (points_ != nullptr) std::copy_n(points, number, points_ + offset + i);
-          if (densities_ != nullptr) std::copy_n(densities, number, densities_ + offset + i);
+          if constexpr (with_densities) std::copy_n(densities, number, densities_ + offset + i);
         });
   }
 
@@ -231,7 +239,7 @@ class QuantileLevelsRow {
   }
 
   void march(int64_t begin, int64_t end, int64_t offset, const QuantileSearch<Cdf>& search) {
-    march_.solve(
+    march_.template solve<false>(
         begin, end, [&](int64_t i) { return levels_[i] - static_cast<double>(offset); },
         [&](int64_t i, int64_t number, const double* points, const double*) {
           for (int64_t k = 0; k < number; ++k) {

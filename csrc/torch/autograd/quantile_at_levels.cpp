@@ -56,11 +56,6 @@ Tensor quantile_at_levels(c10::DispatchKeySet keys, const Tensor& input, const T
   return points;
 }
 
-/// The points as functions of the input.
-Tensor differentiable_points(const Tensor& values, const Tensor& levels, const Options& options) {
-  return operators::quantile_at_levels()(values, levels, options);
-}
-
 Tensor quantile_at_levels_backward(c10::DispatchKeySet keys, const Tensor& grad_points,
                                    const Tensor& input, const Tensor& levels, const Tensor& points,
                                    double regularization_strength, std::string_view method,
@@ -69,7 +64,8 @@ Tensor quantile_at_levels_backward(c10::DispatchKeySet keys, const Tensor& grad_
   if (is_differentiated({grad_points, input})) {
     const Tensor values = input.to(at::kDouble);
     return rank_relax::quantile_at_levels::backward(
-               grad_points, values, differentiable_points(values, levels, options), options)
+               grad_points, values, operators::quantile_at_levels()(values, levels, options),
+               options)
         .to(input.scalar_type());
   }
   return below_autograd([&] {
@@ -86,7 +82,8 @@ Tensor quantile_at_levels_tangent(c10::DispatchKeySet keys, const Tensor& direct
   if (is_differentiated({direction, input})) {
     const Tensor values = input.to(at::kDouble);
     return rank_relax::quantile_at_levels::tangent(
-        direction.to(at::kDouble), values, differentiable_points(values, levels, options), options);
+        direction.to(at::kDouble), values, operators::quantile_at_levels()(values, levels, options),
+        options);
   }
   return below_autograd([&] {
     return operators::quantile_at_levels_tangent().redispatch(

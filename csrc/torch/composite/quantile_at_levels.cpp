@@ -46,9 +46,13 @@ Tensor weights(const Tensor& input, const Tensor& points, const Options& options
   const Tensor values = input.masked_fill(counted.logical_not(), 0).unsqueeze(-2);
   const Tensor at = points.masked_fill(known.logical_not(), 0).unsqueeze(-1);
   const Tensor items = counted.unsqueeze(-2);
-  const Tensor logits =
-      log_density((at - values) * options.regularization_strength, items, options.method)
-          .masked_fill(items.logical_not(), -kInfinity);
+  if (input.sym_size(-1) == 0) return at - values;  // empty
+  // So that no difference, nor its square, overflows: the limit is the same.
+  constexpr double kFarthest = 1e150;
+  const Tensor largest = values.detach().abs().amax(-1, /*keepdim=*/true).clamp_min(1 / kFarthest);
+  const Tensor strength = (kFarthest / largest).clamp_max(options.regularization_strength);
+  const Tensor logits = log_density((at - values) * strength, items, options.method)
+                            .masked_fill(items.logical_not(), -kInfinity);
   return logits.softmax(-1).masked_fill(known.unsqueeze(-1).logical_not(), 0);
 }
 
@@ -59,9 +63,9 @@ Tensor backward(const Tensor& grad_points, const Tensor& input, const Tensor& po
   const Tensor ignored = at::isfinite(points).logical_not();
   const Tensor gradient =
       (weights(input, points, options) * grad_points.masked_fill(ignored, 0).unsqueeze(-1)).sum(-2);
-  const Tensor undefined =
-      at::isnan(points).any(-1, /*keepdim=*/true).logical_and(counted_items(input, options));
-  return gradient.masked_fill(undefined, kNan);
+  const Tensor counted = counted_items(input, options);
+  const Tensor undefined = at::isnan(points).any(-1, /*keepdim=*/true).logical_and(counted);
+  return gradient.masked_fill(undefined, kNan).masked_fill(counted.logical_not(), 0);
 }
 
 Tensor tangent(const Tensor& direction, const Tensor& input, const Tensor& points,

@@ -50,16 +50,17 @@ Tensor density_sum(const Places& targets, const Places& sources, const Tensor& w
 
 }  // namespace
 
-Point known_point(const Tensor& input, const Tensor& points, const Tensor& densities) {
-  return {input.to(at::kDouble), points, densities, densities > 0};
+Point known_point(const Tensor& input, const Tensor& points, const Tensor& densities,
+                  const Options& options) {
+  Point point{input.to(at::kDouble), points, {}, densities > 0};
+  point.densities =
+      density_sum(points_of(point), values_of(point, options), at::ones_like(point.input), options);
+  return point;
 }
 
 Point differentiable_point(const Tensor& input, const Tensor& densities, const Options& options) {
-  Point point = known_point(input, {}, densities);
-  point.points = operators::soft_sort()(point.input, options);
-  const Places values = values_of(point, options);
-  point.densities = density_sum(points_of(point), values, at::ones_like(point.input), options);
-  return point;
+  const Tensor values = input.to(at::kDouble);
+  return known_point(values, operators::soft_sort()(values, options), densities, options);
 }
 
 Tensor backward(const Tensor& grad_output, const Point& point, const Options& options) {
@@ -90,8 +91,8 @@ at::Tensor quantile_sort_backward(const at::Tensor& grad_output, const at::Tenso
   const Options options{regularization_strength, method, mask};
   check_quantile_sort_product("_quantile_sort_backward", "grad_output", grad_output, input, points,
                               densities, options);
-  return quantile_sort::backward(grad_output, quantile_sort::known_point(input, points, densities),
-                                 options)
+  return quantile_sort::backward(
+             grad_output, quantile_sort::known_point(input, points, densities, options), options)
       .to(input.scalar_type());
 }
 
@@ -102,8 +103,8 @@ at::Tensor quantile_sort_tangent(const at::Tensor& direction, const at::Tensor& 
   const Options options{regularization_strength, method, mask};
   check_quantile_sort_product("_quantile_sort_tangent", "direction", direction, input, points,
                               densities, options);
-  return quantile_sort::tangent(direction, quantile_sort::known_point(input, points, densities),
-                                options)
+  return quantile_sort::tangent(
+             direction, quantile_sort::known_point(input, points, densities, options), options)
       .to(input.scalar_type());
 }
 

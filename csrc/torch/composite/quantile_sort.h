@@ -22,8 +22,9 @@ struct Point {
   at::Tensor known;      // bool: where one stands
 };
 
-/// With what the forward returned.
-Point known_point(const at::Tensor& input, const at::Tensor& points, const at::Tensor& densities);
+/// With the points that the forward returned, and the densities where they lie once rounded.
+Point known_point(const at::Tensor& input, const at::Tensor& points, const at::Tensor& densities,
+                  const Options& options);
 
 /// With points and densities that are functions of the input again.
 Point differentiable_point(const at::Tensor& input, const at::Tensor& densities,

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "torch/checks.h"
+#include "torch/composite/centered.h"
 #include "torch/operators.h"
 
 namespace rank_relax {
@@ -29,7 +30,9 @@ at::Tensor soft_quantile(const at::Tensor& input, const at::Tensor& q,
       q.to(at::kDouble).masked_fill((q >= 0).logical_and(q <= 1).logical_not(), kNan);
   const at::Tensor count = counted.sum(-1, /*keepdim=*/true, at::kDouble);
   const at::Tensor levels = q_valid * (count - 1) + 0.5;
-  const at::Tensor points = operators::quantile_at_levels()(input, levels, options);
+  const Centered list = centered(input, mask);
+  const at::Tensor points =
+      operators::quantile_at_levels()(list.values, levels, options) + list.center;
   const at::Tensor nan_or_one =
       at::ones_like(count).masked_fill(undefined.any(-1, /*keepdim=*/true), kNan);
   return (points * nan_or_one).to(input.scalar_type());

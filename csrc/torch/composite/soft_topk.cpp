@@ -1,4 +1,5 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/exp.h>
 #include <ATen/ops/isinf.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/minimum.h>
@@ -12,6 +13,7 @@
 
 #include "core/smooth_cdf.h"
 #include "torch/checks.h"
+#include "torch/composite/centered.h"
 #include "torch/operators.h"
 
 namespace rank_relax {
@@ -23,12 +25,35 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 Tensor number_of(const Tensor& items) { return items.sum(-1, /*keepdim=*/true, at::kDouble); }
 
-/// F(α (x - c)), and its limits for a threshold c that is infinite.
-Tensor above_threshold(const Tensor& values, const Tensor& threshold, const Options& options) {
+Tensor cdf(const Tensor& d, std::string_view method) {
+  return method == Sigmoid::name ? at::sigmoid(d) : at::special_ndtr(d);
+}
+
+/// F', of d that needs no gradient.
+Tensor density(const Tensor& d, std::string_view method) {
+  if (method == Sigmoid::name) return at::sigmoid(d) * at::sigmoid(-d);
+  return at::exp(d * d / -2) * 0.39894228040143267794;  // 1/sqrt(2π)
+}
+
+/// F(α (x_i - c)) of the items that are `ordinary`, which add up to `wanted`; and the limits for a
+/// threshold c that is infinite. c is rounded to a double, which shows where α c is large: one step
+/// of Newton's method takes that out of the sum. It is a constant, since c has the derivatives of
+/// the exact threshold.
+Tensor above_threshold(const Tensor& values, const Tensor& threshold, const Tensor& ordinary,
+                       const Tensor& wanted, const Options& options) {
   const Tensor finite = threshold.masked_fill(at::isinf(threshold), 0);
   const Tensor d = (values - finite) * options.regularization_strength;
-  const Tensor share = options.method == Sigmoid::name ? at::sigmoid(d) : at::special_ndtr(d);
-  return share.masked_fill(threshold == kInfinity, 0).masked_fill(threshold == -kInfinity, 1);
+  const Tensor fixed = d.detach();
+  const auto sum = [&](const Tensor& items) {
+    return items.masked_fill(ordinary.logical_not(), 0).sum(-1, /*keepdim=*/true);
+  };
+  constexpr double kFlat = 1e-6;  // in a gap there is nothing to take out, but rounding
+  const Tensor slope = sum(density(fixed, options.method));
+  const Tensor step = ((sum(cdf(fixed, options.method)) - wanted) / slope)
+                          .masked_fill((slope > kFlat).logical_not(), 0);
+  return cdf(d - step, options.method)
+      .masked_fill(threshold == kInfinity, 0)
+      .masked_fill(threshold == -kInfinity, 1);
 }
 
 /// F(α (x_i - c)) with the threshold c at which it adds up to k: that of level n - k of the
@@ -49,15 +74,16 @@ Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_str
   const Tensor count = number_of(counted), tops = number_of(top), bottoms = number_of(bottom);
   const Tensor wanted = k.to(at::kDouble).unsqueeze(-1);
   const Tensor share = at::minimum(wanted.masked_fill(wanted < 0, kNan), count);
-  const Tensor threshold = operators::quantile_at_levels()(input, count - share, options);
+  const Tensor from_center = centered(input, mask).values;
+  const Tensor threshold = operators::quantile_at_levels()(from_center, count - share, options);
 
   // All in double, rounded once: in float32 the relative errors of Φ far out, alike in many items,
   // would show in their sum.
   const Tensor ordinary = counted.logical_and(infinite.logical_not());
-  const Tensor values = input.to(at::kDouble).masked_fill(ordinary.logical_not(), 0);
+  const Tensor values = from_center.masked_fill(ordinary.logical_not(), 0);
   const Tensor of_tops = (share / tops.clamp_min(1)).clamp(0, 1);
   const Tensor of_bottoms = ((share - (count - bottoms)) / bottoms.clamp_min(1)).clamp(0, 1);
-  Tensor chosen = above_threshold(values, threshold, options);
+  Tensor chosen = above_threshold(values, threshold, ordinary, share - tops, options);
   chosen = at::where(top, of_tops, at::where(bottom, of_bottoms, chosen));
   // A NaN item's own is NaN, with NaN for its gradient, and no other item's.
   const Tensor nan_items = input.to(at::kDouble).masked_fill(undefined.logical_not(), 0) * kNan;

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/correlation.h"
+#include "core/host_device.h"
 #include "core/isotonic.h"
 #include "core/method_list.h"
 
@@ -23,7 +24,7 @@ namespace rank_relax {
 // overflows but the gap of two blocks that stay apart.
 
 /// The mean of the ranks at sorted positions begin, begin + 1, ...; `lower` items come before all.
-inline double mean_rank(const IsotonicBlock& block, double lower) {
+RANK_RELAX_HOST_DEVICE inline double mean_rank(const IsotonicBlock& block, double lower) {
   return lower + static_cast<double>(block.begin) + static_cast<double>(block.size + 1) / 2;
 }
 
@@ -36,7 +37,9 @@ inline double mean_rank(const IsotonicBlock& block, double lower) {
 // and blocks join while values lie farther than α apart: by l2, a gap is closed to α.
 
 /// The common factor of differences and α at which sums of n values stay in range.
-inline double shrinkage(double spread) { return spread > 0x1p900 ? 0x1p-120 : 1; }
+RANK_RELAX_HOST_DEVICE inline double shrinkage(double spread) {
+  return spread > 0x1p900 ? 0x1p-120 : 1;
+}
 
 /// Values in the wrong order are those of s - w: mean(s) - mean(w) must grow from block to block.
 struct L2 {
@@ -45,15 +48,17 @@ struct L2 {
   static constexpr double kLinearSpread = rank_relax::kLinearSpread;
   static constexpr double kSumOfOne = 0;
 
-  static double coordinate(double d) { return d; }
+  RANK_RELAX_HOST_DEVICE static double coordinate(double d) { return d; }
 
   /// rank_i - mean(w).
-  static double deviation(double coordinate, double mean_coordinate, double) {
+  RANK_RELAX_HOST_DEVICE static double deviation(double coordinate, double mean_coordinate,
+                                                 double) {
     return coordinate - mean_coordinate;
   }
 
   /// `gap` is d between the blocks' first items; `lower` doesn't matter.
-  static bool join(IsotonicBlock& below, const IsotonicBlock& above, double gap, double) {
+  RANK_RELAX_HOST_DEVICE static bool join(IsotonicBlock& below, const IsotonicBlock& above,
+                                          double gap, double) {
     const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
     if (m * n * (gap - (m + n) / 2) + (above.sum * m - below.sum * n) > 0) return false;
     below.sum += above.sum + n * gap;
@@ -64,8 +69,8 @@ struct L2 {
   static constexpr double kValueSumOfOne = 0;
 
   /// For sorted values: mean(x) - α mean(k) must not grow. Both arguments are shrunk.
-  static bool join_values(IsotonicBlock& below, const IsotonicBlock& above, double difference,
-                          double strength, double) {
+  RANK_RELAX_HOST_DEVICE static bool join_values(IsotonicBlock& below, const IsotonicBlock& above,
+                                                 double difference, double strength, double) {
     const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
     if (!(m * n * (difference - strength * (m + n) / 2) + (above.sum * m - below.sum * n) >= 0)) {
       return false;
@@ -75,17 +80,20 @@ struct L2 {
     return true;
   }
 
-  static double shrinkage(double spread) { return rank_relax::shrinkage(spread); }
-  static double join_unit(double) { return 1; }
-  static double value_coordinate(double difference) { return difference; }
+  RANK_RELAX_HOST_DEVICE static double shrinkage(double spread) {
+    return rank_relax::shrinkage(spread);
+  }
+  RANK_RELAX_HOST_DEVICE static double join_unit(double) { return 1; }
+  RANK_RELAX_HOST_DEVICE static double value_coordinate(double difference) { return difference; }
 
   /// value_0 less the first of the values.
-  static double first_value(const IsotonicBlock& block, double mean, double strength) {
+  RANK_RELAX_HOST_DEVICE static double first_value(const IsotonicBlock& block, double mean,
+                                                   double strength) {
     return mean - strength * static_cast<double>(block.size - 1) / 2;
   }
 
   /// What the value at every place of the block takes of its item: weight / (sum of weights).
-  static double weight(double) { return 1; }
+  RANK_RELAX_HOST_DEVICE static double weight(double) { return 1; }
 };
 
 /// mean(e^s) / mean(w) must grow from block to block; sums are of e^d.
@@ -95,13 +103,15 @@ struct Kl {
   static constexpr double kLinearSpread = 0x1p-60;
   static constexpr double kSumOfOne = 1;
 
-  static double coordinate(double d) { return std::expm1(d); }
+  RANK_RELAX_HOST_DEVICE static double coordinate(double d) { return std::expm1(d); }
 
-  static double deviation(double coordinate, double mean_coordinate, double mean_rank) {
+  RANK_RELAX_HOST_DEVICE static double deviation(double coordinate, double mean_coordinate,
+                                                 double mean_rank) {
     return mean_rank * (coordinate - mean_coordinate) / (1 + mean_coordinate);
   }
 
-  static bool join(IsotonicBlock& below, const IsotonicBlock& above, double gap, double lower) {
+  RANK_RELAX_HOST_DEVICE static bool join(IsotonicBlock& below, const IsotonicBlock& above,
+                                          double gap, double lower) {
     const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
     const double sum = above.sum * std::exp(gap);
     if (sum * (m * mean_rank(below, lower)) > below.sum * (n * mean_rank(above, lower))) {
@@ -118,8 +128,8 @@ struct Kl {
 
   /// For sorted values: log mean(e^-αk) - log mean(e^-x) must not grow, with k counted from the
   /// row's start. `difference` and `strength` are in a `unit` in which they don't overflow.
-  static bool join_values(IsotonicBlock& below, const IsotonicBlock& above, double difference,
-                          double strength, double unit) {
+  RANK_RELAX_HOST_DEVICE static bool join_values(IsotonicBlock& below, const IsotonicBlock& above,
+                                                 double difference, double strength, double unit) {
     const double m = static_cast<double>(below.size), n = static_cast<double>(above.size);
     const double of_values = std::log1p(below.sum / m) - std::log1p(above.sum / n);
     const double of_places =
@@ -133,7 +143,7 @@ struct Kl {
 
   /// log mean(e^-αk) over k = 0..m-1: log((1 - e^-αm) / (m (1 - e^-α))), of which little is left
   /// if αm is small.
-  static double log_mean_of_places(double m, double strength) {
+  RANK_RELAX_HOST_DEVICE static double log_mean_of_places(double m, double strength) {
     const double width = strength * m;
     if (width > 0.03) return std::log(std::expm1(-width) / std::expm1(-strength) / m);
     const double square = strength * strength, m2 = m * m;
@@ -142,15 +152,20 @@ struct Kl {
     return -strength * (m - 1) / 2 + square * bent;
   }
 
-  static double shrinkage(double) { return 1; }
-  static double join_unit(double spread) { return spread > 0x1p900 ? 0x1p-3 : 1; }
-  static double value_coordinate(double difference) { return std::expm1(-difference); }
+  RANK_RELAX_HOST_DEVICE static double shrinkage(double) { return 1; }
+  RANK_RELAX_HOST_DEVICE static double join_unit(double spread) {
+    return spread > 0x1p900 ? 0x1p-3 : 1;
+  }
+  RANK_RELAX_HOST_DEVICE static double value_coordinate(double difference) {
+    return std::expm1(-difference);
+  }
 
-  static double first_value(const IsotonicBlock& block, double mean, double strength) {
+  RANK_RELAX_HOST_DEVICE static double first_value(const IsotonicBlock& block, double mean,
+                                                   double strength) {
     return log_mean_of_places(static_cast<double>(block.size), strength) - std::log1p(mean);
   }
 
-  static double weight(double difference) { return std::exp(-difference); }
+  RANK_RELAX_HOST_DEVICE static double weight(double difference) { return std::exp(-difference); }
 };
 
 using Projections = MethodList<L2, Kl>;

@@ -3,18 +3,15 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/block_number.h"
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
 
 namespace rank_relax::cpu {
 
 // Soft ranks with the methods of core/permutahedron.h. Outputs are contiguous, [count, size];
-// Scalar is float or double. Rows go in parallel. Cost: an argsort and O(size) a row.
-
-/// What `blocks` says of an item: the number of its block, ascending from 0, or why it is in none.
-enum OutsideBlocks : int32_t { kMasked = -1, kNan = -2, kBelow = -3, kAbove = -4 };
-
-constexpr int64_t kMostBlocks = 0x7fffffff;
+// Scalar is float or double. Rows go in parallel. Cost: an argsort and O(size) a row. `blocks` hold
+// what core/block_number.h says.
 
 /// The ranks R in [0, 1], or R - 1/2 if `centered`; 0 where masked or if n = 1, NaN where the input
 /// is. Infinities rank first and last. `blocks` may be null.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "core/block_number.h"
 #include "core/methods.h"
 
 namespace rank_relax {
@@ -278,6 +279,12 @@ void check_spearman_loss_backward(const at::Tensor& grad_output, const at::Tenso
                     ": grad_output must have the batch shape of predictions, ", batch_shape,
                     ", got ", grad_output.sym_sizes());
   check_options(op, "predictions", predictions, options);
+}
+
+void check_blocks_fit(int64_t size, std::string_view method) {
+  TORCH_CHECK_VALUE(!Projections::contains(method) || size <= kMostBlocks,
+                    "rank_relax: a list can have ", kMostBlocks, " items at most with method '",
+                    method, "', got ", size);
 }
 
 at::ScalarType statistics_dtype(const at::Tensor& values) {

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string_view>
+
 #include "torch/operators.h"
 
 // What every kernel asks of its arguments before any work. ValueError or TypeError, naming the
@@ -45,6 +47,9 @@ void check_spearman_loss_forward(const at::Tensor& predictions, const at::Tensor
 void check_spearman_loss_backward(const at::Tensor& grad_output, const at::Tensor& predictions,
                                   const at::Tensor& targets, const at::Tensor& rank_gradient,
                                   const Options& options);
+
+/// If a list is too long for its blocks, by a method that makes them, to be numbered.
+void check_blocks_fit(int64_t size, std::string_view method);
 
 /// The dtype of what passes between forward and backward: float32 for the half precisions.
 at::ScalarType statistics_dtype(const at::Tensor& values);

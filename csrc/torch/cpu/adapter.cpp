@@ -5,9 +5,7 @@
 
 #include <stdexcept>
 
-#include "core/permutahedron.h"
 #include "cpu/instruction_set.h"
-#include "cpu/permutahedron.h"
 #include "torch/checks.h"
 
 namespace rank_relax {
@@ -22,12 +20,6 @@ void torch_parallel_for(int64_t count, int64_t grain, const cpu::Work& work) {
   const AOTITorchError error =
       ::torch_parallel_for(0, count, grain, call, const_cast<cpu::Work*>(&work));
   TORCH_CHECK(error == AOTI_TORCH_SUCCESS, "rank_relax: a CPU kernel failed; is memory exhausted?");
-}
-
-void check_blocks_fit(const at::Tensor& input, std::string_view method) {
-  TORCH_CHECK_VALUE(!Projections::contains(method) || input.size(-1) <= cpu::kMostBlocks,
-                    "rank_relax: a list can have ", cpu::kMostBlocks,
-                    " items at most with method '", method, "', got ", input.size(-1));
 }
 
 void check_instruction_set() {

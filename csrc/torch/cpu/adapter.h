@@ -25,9 +25,6 @@ inline cpu::Rows<uint8_t> mask_rows(const std::optional<at::Tensor>& mask) {
           mask->strides().data(), mask->dim()};
 }
 
-/// ValueError if a list is too long for its blocks, by a method that makes them, to be numbered.
-void check_blocks_fit(const at::Tensor& input, std::string_view method);
-
 /// ValueError if the environment asks for an instruction set that this machine lacks.
 void check_instruction_set();
 

@@ -19,7 +19,7 @@ std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward_cpu(
   check_permutahedron_rank_forward(input, {regularization_strength, method, mask});
   const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
   if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), blocks};
-  check_blocks_fit(input, method);
+  check_blocks_fit(input.size(-1), method);
   const at::Tensor values = at_least_float32(input);
   const at::Tensor ranks = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_rank", [&] {
@@ -34,10 +34,9 @@ std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward_cpu(
 void check_blocks(const at::Tensor& blocks) {
   const int32_t* data = blocks.const_data_ptr<int32_t>();
   const int64_t size = blocks.size(-1);
-  TORCH_CHECK_VALUE(
-      std::all_of(data, data + blocks.numel(),
-                  [=](int32_t block) { return cpu::kAbove <= block && block < size; }),
-      "_permutahedron_rank_derivative: blocks must be what the forward returned");
+  TORCH_CHECK_VALUE(std::all_of(data, data + blocks.numel(),
+                                [=](int32_t block) { return kAbove <= block && block < size; }),
+                    "_permutahedron_rank_derivative: blocks must be what the forward returned");
 }
 
 at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at::Tensor& input,
@@ -48,7 +47,7 @@ at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at
   check_permutahedron_rank_derivative(directions, input, blocks,
                                       {regularization_strength, method, mask});
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
-  check_blocks_fit(input, method);
+  check_blocks_fit(input.size(-1), method);
   const at::Tensor dense_blocks = blocks.contiguous();
   check_blocks(dense_blocks);
   const at::Tensor values = at_least_float32(input);

@@ -20,7 +20,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> permutahedron_sort_forward_cpu(
   const at::Tensor permutation = at::empty(input.sizes(), input.options().dtype(at::kLong));
   const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
   if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), permutation, blocks};
-  check_blocks_fit(input, method);
+  check_blocks_fit(input.size(-1), method);
   const at::Tensor values = at_least_float32(input);
   const at::Tensor sorted = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_sort", [&] {
@@ -48,7 +48,7 @@ at::Tensor product(const char* op, const at::Tensor& vector, const at::Tensor& i
                    const at::Tensor& permutation, const at::Tensor& blocks, bool transposed,
                    const Options& options) {
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
-  check_blocks_fit(input, options.method);
+  check_blocks_fit(input.size(-1), options.method);
   const at::Tensor dense_permutation = permutation.contiguous();
   check_permutation(op, dense_permutation);
   const at::Tensor values = at_least_float32(input);

@@ -27,7 +27,7 @@ at::Tensor soft_rank_cpu(const at::Tensor& input, double regularization_strength
 
 at::Tensor derivative(at::TensorList directions, const at::Tensor& input, const Options& options) {
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
-  check_blocks_fit(input, options.method);
+  check_blocks_fit(input.size(-1), options.method);
   const at::Tensor values = at_least_float32(input);
   std::vector<at::Tensor> direction_values;
   for (const at::Tensor& direction : directions) {

@@ -39,7 +39,7 @@ at::Tensor spearman_loss_backward_cpu(const at::Tensor& grad_output, const at::T
   check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient,
                                {regularization_strength, method, mask});
   if (predictions.numel() == 0) return at::empty(predictions.sizes(), predictions.options());
-  check_blocks_fit(predictions, method);
+  check_blocks_fit(predictions.size(-1), method);
   const at::Tensor values = at_least_float32(predictions);
   // A row of one item for each row of values, so that both count rows alike.
   const at::Tensor grad_rows = at_least_float32(grad_output).unsqueeze(-1);

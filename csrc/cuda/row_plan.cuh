@@ -18,8 +18,9 @@ constexpr int kSeriesDirections = kSeriesOrders - 1;  // at most, in all forms b
 /// only be counted; the kernel sums run over the finite values alone.
 enum class Kind { kMasked, kNan, kBelow, kAbove, kFinite };
 
-template <class Scalar>
-__device__ Kind load_item(const KernelSum& problem, int64_t row, int64_t i, Scalar& value) {
+/// `problem` has an `input` and a `mask`.
+template <class Scalar, class Problem>
+__device__ Kind load_item(const Problem& problem, int64_t row, int64_t i, Scalar& value) {
   value = 0;
   if (is_masked(problem.mask, row, i)) return Kind::kMasked;
   value = load<Scalar>(problem.input, row, i);

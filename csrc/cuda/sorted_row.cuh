@@ -136,8 +136,8 @@ __device__ void scatter_by_digit(const Key* from, const uint32_t* from_positions
 }
 
 /// Sorts the row into keys[0] and positions[0], finite items first.
-template <class Scalar>
-__device__ void sort_row(const KernelSum& problem, int64_t row,
+template <class Scalar, class Problem>
+__device__ void sort_row(const Problem& problem, int64_t row,
                          const SortedRowMemory<Scalar>& memory) {
   using Key = SortKey<Scalar>;
   __shared__ int64_t begins[kDigits];

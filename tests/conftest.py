@@ -38,14 +38,6 @@ def operator(request: pytest.FixtureRequest) -> Operator:
 
 
 @pytest.fixture(autouse=True)
-def only_what_the_device_has(request: pytest.FixtureRequest) -> None:
-    if {"device", "operator"} <= set(request.fixturenames):
-        on_cuda = request.getfixturevalue("device") == "cuda"
-        if on_cuda and not request.getfixturevalue("operator").has_cuda:
-            pytest.skip(reason="this operator has no CUDA kernel yet")
-
-
-@pytest.fixture(autouse=True)
 def only_lists_with_enough_items(request: pytest.FixtureRequest) -> None:
     if {"operator", "shape"} <= set(request.fixturenames):
         fewest = request.getfixturevalue("operator").fewest_items

@@ -63,7 +63,6 @@ class Operator:
     gives_double: bool = False  # whatever the dtype of the lists
     is_rounded_double: bool = False  # of which float32's result is the rounded one, too
     same_bits_in_a_batch: bool = True  # else torch's own kernels round the last items otherwise
-    has_cuda: bool = True  # where there is a GPU and the library was compiled for it
 
     @property
     def overload(self) -> Any:
@@ -263,16 +262,11 @@ def derivative_operator(order: int) -> Operator:
     )
 
 
-def methods_on(device: str) -> tuple[str, ...]:
-    return ALL_METHODS if device == "cpu" else METHODS
-
-
 def by_projection(operator: Operator, method: str) -> Operator:
     """The operator with this method, whatever the setting's."""
     return replace(
         operator,
         name=f"{operator.name}[{method}]",
-        has_cuda=False,
         arguments=lambda tensors, setting: operator.arguments(
             tensors, setting._replace(method=method)
         ),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import devices
+from operators import ALL_METHODS
 from torch import Tensor
 
 from rank_relax import SpearmanLoss, soft_rank, spearman_loss
@@ -37,6 +38,11 @@ for size, strength in ((7, 1.0), (200, 1.0), (200, 1e3), (20000, 1.0), (20000, 5
     spearman_loss(x, y, strength).backward()
     soft_sort(x, strength, mask=mask).sum().backward()
     soft_quantile(x, torch.tensor([0.1, 0.5], device="cuda"), strength).sum().backward()
+    for method in ("l2", "kl"):
+        projected = soft_rank(x, strength, method=method, mask=mask)
+        (gradient,) = torch.autograd.grad(projected, x, y, create_graph=True)
+        torch.autograd.grad(gradient, x, y)
+        soft_sort(x, strength, method=method, mask=mask).sum().backward()
 torch.cuda.synchronize()
 """
 
@@ -88,21 +94,42 @@ def test_long_gradients_are_those_of_the_cpu(strength: float) -> None:
     assert (gradients[0] - gradients[1]).abs().max() <= 1e-6 * scale
 
 
-def test_results_are_the_same_to_the_bit_at_every_call() -> None:
+@pytest.mark.parametrize("function", [soft_rank, soft_sort])
+@pytest.mark.parametrize("method", ["l2", "kl"])
+@pytest.mark.parametrize("size", [1000, 20_000, 1_000_000])
+@pytest.mark.parametrize("share", [1e-4, 0.3, 100.0])
+def test_rows_of_every_length_are_projected_as_on_the_cpu(
+    share: float, size: int, method: str, function: Callable[..., Tensor]
+) -> None:
+    input, cotangent = torch.randn(2, size, dtype=torch.float64)
+    results = []
+    for x in (input.clone(), input.cuda()):
+        x.requires_grad_()
+        output = function(x, share * size, method=method)
+        (gradient,) = torch.autograd.grad(output, x, cotangent.to(x))
+        results.append((output.detach().cpu(), gradient.cpu()))
+    for got, expected in zip(results[1], results[0], strict=True):
+        assert (got - expected).abs().max() <= 1e-11 * expected.abs().max()
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_results_are_the_same_to_the_bit_at_every_call(method: str) -> None:
     for shape in ((300, 500), (3, 100_000)):
         for strength in (1.0, 50.0, 1e5):
             input = torch.randn(shape, device="cuda")
             for function in (soft_rank, soft_sort):
-                first = function(input, strength)
-                assert all(torch.equal(first, function(input, strength)) for _ in range(5))
+                first = function(input, strength, method=method)
+                for _ in range(5):
+                    assert torch.equal(first, function(input, strength, method=method))
 
 
-def test_more_rows_than_a_grid_has_in_its_second_dimension() -> None:
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_more_rows_than_a_grid_has_in_its_second_dimension(method: str) -> None:
     input = torch.randn(200_000, 20, device="cuda")
     for function in (soft_rank, soft_sort):
-        results = function(input)
-        torch.testing.assert_close(results[-5:], function(input[-5:]))
-        torch.testing.assert_close(results[70_000:70_005], function(input[70_000:70_005]))
+        results = function(input, method=method)
+        for rows in (slice(70_000, 70_005), slice(-5, None)):
+            torch.testing.assert_close(results[rows], function(input[rows], method=method))
 
 
 def test_more_items_than_32_bits_count() -> None:
@@ -137,8 +164,20 @@ def loss_and_gradient(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return loss, gradient
 
 
+def projected_ranks_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+    ranks = soft_rank(input, 2.0, method="kl")
+    (gradient,) = torch.autograd.grad(ranks, input, cotangent)
+    return ranks, gradient
+
+
 def sorted_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
     values = soft_sort(input, 2.0)
+    (gradient,) = torch.autograd.grad(values, input, cotangent)
+    return values, gradient
+
+
+def projected_sort_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+    values = soft_sort(input, 0.1, method="l2")
     (gradient,) = torch.autograd.grad(values, input, cotangent)
     return values, gradient
 
@@ -150,7 +189,15 @@ def mask_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]
 
 
 @pytest.mark.parametrize(
-    "function", [ranks_and_gradient, loss_and_gradient, sorted_and_gradient, mask_and_gradient]
+    "function",
+    [
+        ranks_and_gradient,
+        loss_and_gradient,
+        projected_ranks_and_gradient,
+        sorted_and_gradient,
+        projected_sort_and_gradient,
+        mask_and_gradient,
+    ],
 )
 @pytest.mark.parametrize("shape", [(6, 20), (6, 300), (2, 50_000)])
 def test_a_captured_graph_computes_anew_from_changed_inputs(

@@ -5,7 +5,8 @@
 #include <c10/cuda/CUDAStream.h>
 #include <c10/util/Exception.h>
 
-#include "core/smooth_cdf.h"
+#include "core/permutahedron.h"
+#include "torch/cuda/permutahedron.h"
 
 namespace rank_relax {
 namespace {
@@ -59,10 +60,8 @@ int64_t rows_of(const at::Tensor& tensor) {
   return rows;
 }
 
-void run_kernel_sum(const cuda::KernelSum& problem, std::string_view method) {
-  TORCH_CHECK_NOT_IMPLEMENTED(SmoothCdfs::contains(method), "rank_relax: method '", method,
-                              "' has no CUDA kernels yet, only ", SmoothCdfs::names(),
-                              " have; use one of these or move the tensors to the CPU");
+void run_rank(const cuda::KernelSum& problem, std::string_view method) {
+  if (Projections::contains(method)) return run_rank_by_projection(problem, method);
   TORCH_CHECK_VALUE(problem.size <= cuda::kLongestRow, "rank_relax: a list can have ",
                     cuda::kLongestRow, " items at most, got ", problem.size);
   const at::DataPtr workspace = device_memory(cuda::kernel_sum_workspace(problem));

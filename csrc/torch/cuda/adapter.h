@@ -21,8 +21,9 @@ cuda::Results results_of(const at::Tensor& tensor);
 
 int64_t rows_of(const at::Tensor& tensor);
 
-/// Enqueues on the current stream, with working memory of the caching allocator.
-void run_kernel_sum(const cuda::KernelSum& problem, std::string_view method);
+/// The ranks, or the derivative of them, that the problem asks for, with any method. Enqueues on
+/// the current stream, with working memory of the caching allocator.
+void run_rank(const cuda::KernelSum& problem, std::string_view method);
 
 /// Memory of the caching allocator on the current stream, which may be given back as soon as what
 /// uses it is enqueued.

@@ -32,7 +32,7 @@ at::Tensor kernel_sum(at::TensorList directions, const at::Tensor& input, double
   problem.regularization_strength = options.regularization_strength;
   problem.shift = shift;
   problem.output = results_of(output);
-  run_kernel_sum(problem, options.method);
+  run_rank(problem, options.method);
   return output;
 }
 

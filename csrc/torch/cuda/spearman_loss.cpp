@@ -48,7 +48,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cuda(
   for (const int side : {0, 1}) {
     cuda::KernelSum problem = side_of(sides[side], kept_mask, regularization_strength);
     problem.output = results_of(ranks[side]);
-    run_kernel_sum(problem, method);
+    run_rank(problem, method);
   }
   // Their gradients take the ranks' place.
   const cuda::Correlation problem{rows_of(predictions),
@@ -84,7 +84,7 @@ at::Tensor spearman_loss_backward_cuda(const at::Tensor& grad_output, const at::
   problem.factor = items_of(factor);
   problem.spread_nan = true;
   problem.output = results_of(gradient);
-  run_kernel_sum(problem, method);
+  run_rank(problem, method);
   return gradient;
 }
 

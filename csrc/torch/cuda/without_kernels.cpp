@@ -14,10 +14,8 @@ void has_no_cuda_kernel(const c10::OperatorHandle& op, torch::jit::Stack*) {
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
-  for (const char* name : {"_permutahedron_rank_forward", "_permutahedron_rank_derivative",
-                           "_permutahedron_sort_forward", "_permutahedron_sort_backward",
-                           "_permutahedron_sort_tangent", "_split_rank_summary",
-                           "_split_rank_sizes", "_split_rank_moments", "_split_rank_derivative"}) {
+  for (const char* name : {"_split_rank_summary", "_split_rank_sizes", "_split_rank_moments",
+                           "_split_rank_derivative"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&has_no_cuda_kernel>());
   }
 }

@@ -59,7 +59,8 @@ def whole_lists(
     group: dist.ProcessGroup | None,
 ) -> list[WholeLists]:
     """One for each input, of one shape: the first reductions, shared by all of them."""
-    host_mask = None if mask is None else mask.cpu()
+    # A copy: the backward needs it as it is now, and the caller's may change until then.
+    host_mask = None if mask is None else mask.to("cpu", copy=True)
     summary = torch.ops.rank_relax._split_rank_summary.default
     parts = [summary([], input.detach().cpu(), host_mask) for input in inputs]
     device = inputs[0].device

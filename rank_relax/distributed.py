@@ -119,8 +119,8 @@ def soft_rank(
     centered = derivative(lists, values)
     others = (lists.counted - 1)[..., None].to(input.device)
     ranks = centered + torch.where(others > 0, 0.5, 0.0)
-    if mask is not None:
-        ranks = torch.where(mask, ranks, 0)
+    if lists.mask is not None:
+        ranks = torch.where(lists.mask.to(input.device), ranks, 0)
     if not normalize:
         ranks = ranks * others.clamp(min=0)
     return ranks.to(result_dtype(input.dtype, input.device))

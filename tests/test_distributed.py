@@ -355,6 +355,34 @@ def test_an_unusual_list_has_the_loss_and_gradients_it_has_in_one_process(
         assert_within(gradient, size * reference, size * 1e-5 * scale)
 
 
+def gradients_with_a_mask_that_changes(
+    rank: int, group: dist.ProcessGroup, parts: list[Tensor], masks: list[Tensor], change: bool
+) -> tuple[Tensor, ...]:
+    """Of the ranks and of the loss, the mask refilled between forward and backward or not."""
+    x = parts[rank].requires_grad_()
+    gradients = []
+    for function in (distributed.soft_rank, distributed.spearman_loss):
+        mask = masks[rank].clone()
+        arguments = (x,) if function is distributed.soft_rank else (x, x.detach() ** 3)
+        output = function(*arguments, mask=mask, group=group)
+        if change:
+            mask.logical_not_()
+        gradients += torch.autograd.grad(output.sin().sum(), x)
+    return tuple(gradients)
+
+
+def test_a_mask_that_changes_after_the_forward_leaves_the_gradient(processes: ProcessGroup) -> None:
+    x, mask = torch.randn(2, 30), torch.rand(2, 30) < 0.6
+    parts = split(x, 2, "unequal"), split(mask, 2, "unequal")
+    kept, changed = (
+        joined(processes.ask(2, gradients_with_a_mask_that_changes, *parts, change))
+        for change in (False, True)
+    )
+    for expected, actual in zip(kept, changed, strict=True):
+        assert torch.count_nonzero(expected) == mask.sum()
+        assert torch.equal(actual, expected)
+
+
 def test_equal_values_get_equal_ranks_wherever_they_are(processes: ProcessGroup) -> None:
     x = torch.randn(50).repeat(4)
     for strength in (1e-3, 1.0, 30.0, 1e4):

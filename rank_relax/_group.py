@@ -11,7 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-MESSAGE_BYTES = 1024
+MESSAGE_BYTES = 1536
+MOST_BYTES_OF_A_VALUE = 100  # of a dozen, with their names
 
 
 def check_group(function: str, group: dist.ProcessGroup | None) -> None:
@@ -32,12 +33,14 @@ def check_group(function: str, group: dist.ProcessGroup | None) -> None:
 def exchange(
     function: str,
     group: dist.ProcessGroup | None,
-    device: torch.device,
-    agreed: Mapping[str, object],
+    device: torch.device | None,
+    agreed: Mapping[str, str],
     length: int,
     error: Exception | None,
 ) -> list[int]:
     """Every process's length, after a check that they agree on everything else.
+
+    `device` is where this process's tensors are, if it has any.
 
     Raises:
         ValueError: on every process, if a value of `agreed` differs between them, or one of them
@@ -45,12 +48,13 @@ def exchange(
     """
     message: dict[str, Any] = {"length": length, "error": None, "agreed": {}}
     if error is None:
-        message["agreed"] = {name: str(value) for name, value in agreed.items()}
+        message["agreed"] = {name: _shortened(value) for name, value in agreed.items()}
     else:
-        message["error"] = f"{type(error).__name__}: {error}"[: MESSAGE_BYTES // 2]
-    messages = [_decoded(part) for part in gather(_encoded(message).to(device), group)]
+        message["error"] = _beginning(f"{type(error).__name__}: {error}", MESSAGE_BYTES - 100)
+    parts = gather(_encoded(message).to(_meeting_device(group, device)), group)
     if error is not None:
         raise error
+    messages = [_decoded(part) for part in parts]
     for rank, other in enumerate(messages):
         if other["error"] is not None:
             raise ValueError(f"{function}: rank {rank} of the group raised {other['error']}")
@@ -64,20 +68,46 @@ def exchange(
     return [int(other["length"]) for other in messages]
 
 
+def _meeting_device(group: dist.ProcessGroup | None, device: torch.device | None) -> torch.device:
+    """Where every process of the group can send from, wherever its tensors are.
+
+    Processes whose tensors are on devices of two types would wait for each other. The choice is
+    that of the collectives of objects in torch.distributed.
+    """
+    # For example "cpu:gloo,cuda:nccl".
+    types = [pair.split(":")[0] for pair in dist.get_backend_config(group).split(",")]
+    chosen = "cpu" if "cpu" in types else types[0]
+    if device is not None and device.type == chosen:
+        return device  # of several accelerators the one in use, which need not be the current one
+    return torch.device(chosen)
+
+
 def _encoded(message: Mapping[str, Any]) -> Tensor:
-    text = json.dumps(message).encode()
-    if len(text) > MESSAGE_BYTES:
-        short = {k: _shortened(v) for k, v in message["agreed"].items()}
-        text = json.dumps({**message, "agreed": short}).encode()
-    text = text[:MESSAGE_BYTES].ljust(MESSAGE_BYTES)
+    text = _json(message).ljust(MESSAGE_BYTES)
+    assert len(text) == MESSAGE_BYTES, "a message of a fixed size"
     return torch.frombuffer(bytearray(text), dtype=torch.uint8)
+
+
+def _json(value: object) -> bytes:
+    # A lone surrogate becomes JSON's escape for it.
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _beginning(text: str, most: int) -> str:
+    """The longest beginning of a text that is no more than `most` bytes of JSON."""
+    text = text[:most]
+    while len(_json(text)) > most:
+        text = text[:-1]
+    return text
 
 
 def _shortened(value: str) -> str:
     """A long value by its beginning and a hash of all of it."""
-    if len(value) <= 60:
+    if len(_json(value)) <= MOST_BYTES_OF_A_VALUE:
         return value
-    return f"{value[:40]}... (SHA-256 {hashlib.sha256(value.encode()).hexdigest()[:12]})"
+    digest = hashlib.sha256(_json(value)).hexdigest()[:12]
+    end = f"... (SHA-256 {digest})"
+    return _beginning(value, MOST_BYTES_OF_A_VALUE - len(end)) + end
 
 
 def _decoded(part: Tensor) -> dict[str, Any]:

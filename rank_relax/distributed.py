@@ -17,6 +17,7 @@ on all of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -299,10 +300,10 @@ class SpearmanLoss(nn.Module):
 
 
 def _on_meta(argument: Any) -> Any:
-    """Shape and dtype alone, for the checks of the function of one process."""
+    """Shape, dtype and layout alone, for the checks of the function of one process."""
     if not isinstance(argument, Tensor):
         return argument
-    return torch.empty(argument.shape, dtype=argument.dtype, device="meta")
+    return torch.empty(argument.shape, dtype=argument.dtype, layout=argument.layout, device="meta")
 
 
 def _agree(
@@ -319,12 +320,12 @@ def _agree(
 
     An error of one process is everybody's, or the others would wait for it.
     """
-    agreed: dict[str, object] = {"the function": function}
+    agreed = {"the function": function}
     error: Exception | None = None
     first = next(iter(tensors.values()))
     length = 0
     try:
-        value = _value(strength)
+        value = _value(function, strength)
         check_choice(function, "method", method, METHODS)
         check(value)
         _check_devices(function, tensors, mask)
@@ -335,22 +336,29 @@ def _agree(
         ]
         agreed |= {
             "method": repr(method),
-            "regularization_strength": repr(value),
-            "the batch shape": list(first.shape[:-1]),
-            **{f"{name}.dtype": tensor.dtype for name, tensor in tensors.items()},
+            # A tensor scales the items, with reductions of its own.
+            "regularization_strength": f"{value!r}{' (a tensor)' * isinstance(strength, Tensor)}",
+            "the batch shape": str(list(first.shape[:-1])),
+            **{f"{name}.dtype": str(tensor.dtype) for name, tensor in tensors.items()},
+            **{f"{name}.device": tensor.device.type for name, tensor in tensors.items()},
             "mask": "none" if mask is None else "a tensor",
-            **options,
+            **{name: str(option) for name, option in options.items()},
             "what requires a gradient": ", ".join(gradients) * torch.is_grad_enabled() or "nothing",
         }
         length = first.shape[-1]
-    except (TypeError, ValueError) as raised:
+    except Exception as raised:
         error = raised
-    device = first.device if isinstance(first, Tensor) else torch.device("cpu")
+    device = first.device if isinstance(first, Tensor) else None
     return exchange(function, group, device, agreed, length, error)
 
 
-def _value(strength: Strength) -> Any:
+def _value(function: str, strength: Strength) -> Any:
     """The number that all processes must share; what is no strength, for the check to refuse."""
+    if isinstance(strength, Tensor) and strength.is_meta:
+        raise ValueError(
+            f"{function}: regularization_strength is on meta and has no value; give it one with "
+            "to_empty or torch.tensor"
+        )
     if isinstance(strength, Tensor) and strength.dim() == 0 and strength.is_floating_point():
         return float(strength.detach())
     return strength if isinstance(strength, Tensor) else _as_float(strength)
@@ -359,7 +367,9 @@ def _value(strength: Strength) -> Any:
 def _as_float(strength: Any) -> Any:
     try:
         return strength if isinstance(strength, bool | str) else float(strength)
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:
+        return math.inf if strength > 0 else -math.inf
+    except (TypeError, ValueError):
         return strength
 
 

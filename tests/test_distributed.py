@@ -597,6 +597,12 @@ DIFFERENT = {
         {"regularization_strength": 2.0},
         "1.0 on ranks 0, 1, 3; 2.0 on rank 2",
     ),
+    "the kind of regularization_strength": (
+        {"regularization_strength": 1.0},
+        {"regularization_strength": torch.tensor(1.0)},
+        r"1.0 on ranks 0, 1, 3; 1.0 \(a tensor\) on rank 2",
+    ),
+    "input.device": ({}, {"input": X.to("meta")}, "cpu on ranks 0, 1, 3; meta on rank 2"),
     "input.dtype": ({}, {"input": X.double()}, "float32 on ranks 0, 1, 3; torch.float64 on rank 2"),
     "the batch shape": ({}, {"input": X[0]}, r"\[1\] on ranks 0, 1, 3; \[\] on rank 2"),
     "mask": ({}, {"mask": X > 1}, "none on ranks 0, 1, 3; a tensor on rank 2"),
@@ -612,12 +618,13 @@ DIFFERENT = {
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_arguments_that_differ_raise_on_every_process(processes: ProcessGroup, name: str) -> None:
     usual, other, message = DIFFERENT[name]
+    argument = name.removeprefix("the kind of ")
     arguments = [{"input": X} | (other if rank == 2 else usual) for rank in range(4)]
     answers = processes.ask(4, call, arguments, "soft_rank")
     assert [type(answer) for answer in answers] == [ValueError] * 4
     for answer in answers:
         with pytest.raises(
-            ValueError, match=f"soft_rank: {name} must be the same on every process.*{message}"
+            ValueError, match=f"soft_rank: {argument} must be the same on every process.*{message}"
         ):
             raise answer
 
@@ -654,7 +661,37 @@ INVALID: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         ValueError,
         "regularization_strength must be positive and finite, got nan",
     ),
+    "integer strength": (
+        {"regularization_strength": 10**400},
+        ValueError,
+        "regularization_strength must be positive and finite, got inf",
+    ),
+    "strength without a value": (
+        {"regularization_strength": torch.tensor(1.0, device="meta")},
+        ValueError,
+        "regularization_strength is on meta and has no value; give it one with to_empty",
+    ),
     "mask": ({"mask": X}, TypeError, "mask must be bool"),
+    "sparse": (
+        {"predictions": X.to_sparse()},
+        TypeError,
+        r"predictions must be a dense tensor, got layout Sparse; convert it with to_dense\(\)",
+    ),
+    "sparse targets": (
+        {"targets": X.long().to_sparse()},
+        TypeError,
+        "targets must be a dense tensor, got layout Sparse",
+    ),
+    "sparse mask": (
+        {"mask": (X > 1).to_sparse()},
+        TypeError,
+        "mask must be a dense tensor, got layout Sparse",
+    ),
+    "many characters": (
+        {"method": "\U0001d70c\N{GREEK SMALL LETTER RHO}\ud800\n" * 1000},
+        ValueError,
+        "method must be one of 'sigmoid', 'gaussian', got '\U0001d70c\N{GREEK SMALL LETTER RHO}",
+    ),
     "method": (
         {"method": "l2"},
         ValueError,
@@ -677,6 +714,18 @@ def test_an_argument_that_makes_no_sense_on_one_process_raises_on_all(
         ValueError, match=f"rank 1 of the group raised {error.__name__}: .*{message}"
     ):
         raise answers[0]
+
+
+class Unreadable:
+    def __float__(self) -> float:
+        raise OSError("the file is gone")
+
+
+def test_an_error_of_any_other_type_on_one_process_raises_on_all(processes: ProcessGroup) -> None:
+    arguments = [{"input": X}, {"input": X, "regularization_strength": Unreadable()}]
+    answers = processes.ask(2, call, arguments, "soft_rank")
+    assert [type(answer) for answer in answers] == [ValueError, OSError]
+    assert "rank 1 of the group raised OSError: the file is gone" in str(answers[0])
 
 
 def test_a_process_outside_of_the_group_is_told(processes: ProcessGroup) -> None:

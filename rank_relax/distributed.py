@@ -460,9 +460,9 @@ def _loss(sides: list[Tensor], lists: list[WholeLists], mask: Tensor | None) -> 
     p, t = ranks
     products = Products.apply(p, t)  # type: ignore[no-untyped-call]
     pp, tt, pt = SumOverGroup.apply(products, lists[0].group)  # type: ignore[no-untyped-call]
-    constant = (pp == 0) | (tt == 0)
+    constant = ((pp == 0) | (tt == 0)) & (nan_items == 0).to(pp.device)
     norms = torch.where(constant, 1, pp * tt).sqrt()
     loss = torch.where(constant, 1, 1 - pt / norms)
     loss = loss - (loss - loss.clamp(0, 2)).detach()  # rounding aside, at the ends
-    unmasked = lists[0].counts.sum(-1).to(loss.device)
-    return torch.where(unmasked > 1, loss, 0)
+    has_pairs = (lists[0].counts.sum(-1) > 1) | (nan_items > 0)
+    return torch.where(has_pairs.to(loss.device), loss, 0)

@@ -46,8 +46,14 @@ class ProcessGroup:
             theirs.close()
             self._connections.append(ours)
             self.processes.append(process)
-        for connection in self._connections:
-            self._receive(connection, START_SECONDS)
+        try:
+            for rank, connection in enumerate(self._connections):
+                answer = self._receive(connection, START_SECONDS)
+                if answer != "ready":
+                    raise RuntimeError(f"process {rank} of the group did not start: {answer!r}")
+        except Exception:
+            self.kill()
+            raise
 
     def ask(self, size: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         connections = self._connections[:size]
@@ -97,14 +103,17 @@ def _serve(
 ) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    timeout = timedelta(seconds=collective_seconds)
+    # The collectives' timeout bounds a group's start too, so it is for groups of processes that
+    # have all come.
     dist.init_process_group(
         "gloo",
         store=dist.FileStore(store, max(sizes)),
         rank=rank,
         world_size=max(sizes),
-        timeout=timeout,
+        timeout=timedelta(seconds=START_SECONDS),
     )
+    dist.barrier()
+    timeout = timedelta(seconds=collective_seconds)
     groups = {size: dist.new_group(list(range(size)), timeout=timeout) for size in sizes}
     connection.send_bytes(pickle.dumps("ready"))
     while True:

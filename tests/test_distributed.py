@@ -1,7 +1,9 @@
 """Lists that are split over processes: what they give is what the whole list gives in one."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -301,6 +303,7 @@ UNUSUAL = {
     "one item beside masked ones": Case(
         torch.tensor([[3.0, 1.0, nan]]), torch.tensor([[False, True, False]])
     ),
+    "one item, which is NaN": Case(torch.tensor([[nan], [3.0]])),
     "constant": Case(torch.full((1, 9), 1e30), None, 1e3),
     "infinities": Case(torch.tensor([[inf, 0.0, -inf, 1.0, inf, -2.0]])),
     "infinities alone": Case(torch.tensor([[inf, -inf, inf, inf]])),
@@ -513,7 +516,19 @@ def run_example(processes: int, *arguments: str) -> subprocess.Popen[str]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
+
+
+def end(run: subprocess.Popen[str]) -> None:
+    """Ends torchrun and the processes that it started, unless they have ended."""
+    if run.poll() is None:
+        run.terminate()  # torchrun ends its workers, which have sessions of their own
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.communicate(timeout=40)  # it gives them 30 seconds
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
 
 
 def test_the_example_reaches_the_same_correlation_on_one_process_and_on_four() -> None:
@@ -522,7 +537,7 @@ def test_the_example_reaches_the_same_correlation_on_one_process_and_on_four() -
         outputs = {processes: run.communicate(timeout=150)[0] for processes, run in runs.items()}
     finally:
         for run in runs.values():
-            run.kill()
+            end(run)
     reached = {}
     for processes, output in outputs.items():
         assert runs[processes].returncode == 0, output

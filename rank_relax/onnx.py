@@ -1,13 +1,14 @@
 """Soft ranks and the loss in terms of standard operators, for ``torch.onnx.export``.
 
 Nothing imports this module but you, and it needs neither onnx nor onnxscript, which torch's
-exporter does. The operators with a smooth CDF become sums over all pairs, with O(n²) memory for a
-list of n items whose length is dynamic.
+exporter does. Soft ranks and Spearman's loss with a smooth CDF become sums over all pairs, with
+O(n²) memory for a list of n items whose length is dynamic. Sorts, quantiles and top-k masks have no
+ONNX form yet.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -27,16 +28,16 @@ _ANY_BACKEND = "Lazy"
 
 
 def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
-    """The table for ``ExportedProgram.run_decompositions`` after which ONNX knows every operator.
+    """The table for ``ExportedProgram.run_decompositions`` after which ONNX knows soft ranks.
 
-    It is torch's own with the operators of this package added.
+    It is torch's own with soft ranks and Spearman's loss of a smooth CDF added.
 
     Returns:
         A new table, from operators to functions that compute the same by operators of torch.
 
     Raises:
-        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``, or that
-            sorts: what they return is searched for.
+        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``, or soft
+            sorts, quantiles or top-k masks, which have no ONNX form yet.
 
     References:
         https://docs.pytorch.org/docs/stable/export.html, "run_decompositions".
@@ -136,12 +137,17 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
             for name, place in positions.items()
         ]
         method = arguments[positions["method"]]
-        if not by_pairs or method in torchsort.REGULARIZATIONS:
-            raise NotImplementedError(
-                f"{operator._opname}: method {method!r} has no form in standard operators, since "
-                "its result is searched for; soft_rank and spearman_loss with 'sigmoid' or "
-                "'gaussian' have one"
-            )
+        if method in torchsort.REGULARIZATIONS:
+            _refuse(f"method {method!r} has")
+        if not by_pairs:
+            _refuse("soft sorts, quantiles and top-k masks have")
         return kernel.call_boxed(keys, *arguments)
 
     return decomposed
+
+
+def _refuse(what_has: str) -> NoReturn:
+    raise NotImplementedError(
+        f"rank_relax.onnx.decompositions: {what_has} no form in standard operators; soft_rank and "
+        "spearman_loss with 'sigmoid' or 'gaussian' have one: leave the rest out of the model"
+    )

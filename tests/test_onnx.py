@@ -189,3 +189,16 @@ def test_a_projection_is_refused_in_a_sentence(
     program = torch.export.export(Model(), (torch.randn(2, 3),))
     with pytest.raises(NotImplementedError, match=f"method '{method}' has no form in standard"):
         program.run_decompositions(rank_relax.onnx.decompositions())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [rank_relax.SoftSort(), rank_relax.SoftQuantile(0.3), rank_relax.SoftTopK(2)],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_is_solved_for_is_refused_in_a_sentence(model: nn.Module) -> None:
+    program = torch.export.export(model, (torch.randn(2, 3),))
+    with pytest.raises(
+        NotImplementedError, match="soft sorts, quantiles and top-k masks have no form in standard"
+    ):
+        program.run_decompositions(rank_relax.onnx.decompositions())

@@ -9,8 +9,10 @@ TORCH_CUDA_ARCH_LIST says for which devices they are.
 """
 
 import os
+import re
 import shlex
 import shutil
+import subprocess
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
@@ -109,10 +111,24 @@ def with_cuda() -> bool:
     elif CUDA_HOME is None or not Path(CUDA_HOME, "bin", "nvcc").exists():
         missing = "the CUDA toolkit was not found: install it, or name it in CUDA_HOME"
     else:
+        check_toolkit(Path(CUDA_HOME, "bin", "nvcc"), cuda_version)
         return True
     if os.environ.get("FORCE_CUDA", "0") == "1":
         raise SystemExit(f"FORCE_CUDA=1 asks for rank_relax's CUDA kernels, but {missing}")
     return False
+
+
+def check_toolkit(nvcc: Path, cuda_version: str) -> None:
+    """Objects of another major version of CUDA don't go together with torch's."""
+    output = subprocess.run([nvcc, "--version"], text=True, capture_output=True, check=False).stdout
+    release = re.search(r"release (\d+)\.\d+", output)
+    major = cuda_version.split(".")[0]
+    if release is not None and release[1] != major:
+        raise SystemExit(
+            f"this torch is built with CUDA {cuda_version}, but {nvcc} is of CUDA {release[1]}: "
+            f"install the CUDA {major} toolkit, name it in CUDA_HOME, or set USE_CUDA=0 to compile "
+            "rank_relax without its CUDA kernels"
+        )
 
 
 def choose_architectures() -> None:

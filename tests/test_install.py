@@ -255,6 +255,29 @@ def test_a_missing_compiler_is_named_in_one_sentence(
     assert "CXX" in failed.stdout.splitlines()[-1]
 
 
+@pytest.mark.parametrize("release", ["12.9", "13.0"])
+def test_a_toolkit_of_another_cuda_than_torchs_is_refused_with_one_sentence(
+    release: str, environment: Environment, source: Path, tmp_path: Path
+) -> None:
+    nvcc = tmp_path / "cuda/bin/nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.write_text(f"#!/bin/sh\necho Cuda compilation tools, release {release}, V{release}.88\n")
+    nvcc.chmod(0o755)
+    a_torch_with_cuda = (
+        "import torch, torch.utils.cpp_extension as extension; "
+        f"torch.version.cuda = '11.8'; extension.CUDA_HOME = {str(tmp_path / 'cuda')!r}; "
+    )
+    failed = environment.run(
+        "-c", a_torch_with_cuda + call_hook("build_wheel", tmp_path), cwd=source, succeeds=False
+    )
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stdout
+    sentence = failed.stdout.splitlines()[-1]
+    assert "built with CUDA 11.8" in sentence
+    assert f"{nvcc} is of CUDA {release.split('.')[0]}" in sentence
+    assert "USE_CUDA=0" in sentence
+
+
 # What is distributed
 
 

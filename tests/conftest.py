@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from operators import OPERATORS, Operator
+from operators import METHODS, OPERATORS, Operator
 
 import rank_relax
 
@@ -43,6 +43,18 @@ def only_lists_with_enough_items(request: pytest.FixtureRequest) -> None:
         fewest = request.getfixturevalue("operator").fewest_items
         if request.getfixturevalue("shape")[-1] < fewest:
             pytest.skip(reason="an error of this operator, which test_sorting.py asks for")
+
+
+@pytest.fixture
+def on_device(request: pytest.FixtureRequest, device: str) -> Iterator[None]:
+    """Tensors that a test makes without saying where are made on the device."""
+    if device == "cpu":
+        yield
+        return
+    if request.node.callspec.params.get("method", METHODS[0]) not in METHODS:
+        pytest.skip(reason="this method has no CUDA kernel yet")
+    with torch.device(device):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from numpy.polynomial import Polynomial
 from numpy.polynomial.hermite_e import HermiteE
+from scipy.stats import rankdata
 from torch import Tensor
 from torch.func import jvp, vjp
 
@@ -20,6 +21,12 @@ FAR = 1000.0
 
 # The methods that project the values instead of comparing them.
 PROJECTIONS = ("l2", "kl")
+
+
+def average_rank(values: Tensor) -> Tensor:
+    """The hard rank along the last dimension, from 1, by scipy: in float64."""
+    ranks = torch.from_numpy(rankdata(values.cpu().numpy(), axis=-1))
+    return ranks.to(values.device)
 
 
 def counted_items(input: Tensor, mask: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 import rank_relax
 
 pytestmark = [
+    pytest.mark.usefixtures("on_device"),
     # torch's tracers look at the .grad of everything, and inductor loads what torch deprecates.
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
     pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
@@ -43,15 +44,15 @@ def assert_equal(actual: list[Tensor], expected: list[Tensor]) -> None:
 @DYNAMIC
 @pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
 def test_every_operator_compiles_forward_and_backward(
-    operator: Operator, masked: bool, dynamic: bool | None
+    operator: Operator, masked: bool, dynamic: bool | None, device: str
 ) -> None:
     def call(mask: Tensor | None, *tensors: Tensor) -> Tensor:
         return operator(tensors, Setting(1.5, "gaussian", mask))
 
     graph = compiled(call, dynamic)
     for shape in ((2, 3, 8), (2, 3, 8), (4, 3, 5), (1, 3, 6)):
-        tensors = operator.example(shape, torch.float32)
-        mask = operator.random_mask(shape) if masked else None
+        tensors = operator.example(shape, torch.float32, device)
+        mask = operator.random_mask(shape, device) if masked else None
         assert_equal(
             value_and_gradients(lambda *inputs, m=mask: graph(m, *inputs), *tensors),
             value_and_gradients(lambda *inputs, m=mask: call(m, *inputs), *tensors),
@@ -276,7 +277,9 @@ def test_second_derivatives_in_one_graph_are_those_of_eager() -> None:
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
-def test_compiled_autograd_gives_the_gradients_of_eager(operator: Operator, masked: bool) -> None:
+def test_compiled_autograd_gives_the_gradients_of_eager(
+    operator: Operator, masked: bool, device: str
+) -> None:
     """With new values, a new strength, a new shape and method: nothing may be baked in."""
 
     def run(tensors: tuple[Tensor, ...], setting: Setting) -> list[Tensor]:
@@ -290,8 +293,8 @@ def test_compiled_autograd_gives_the_gradients_of_eager(operator: Operator, mask
         ((2, 5), 0.5, "sigmoid"),
         ((3, 7), 0.5, "gaussian"),
     ):
-        tensors = operator.example(shape)
-        mask = operator.random_mask(shape) if masked else None
+        tensors = operator.example(shape, device=device)
+        mask = operator.random_mask(shape, device) if masked else None
         setting = Setting(strength, method, mask)
         expected = run(tensors, setting)
         with torch._dynamo.compiled_autograd._enable(compiler):

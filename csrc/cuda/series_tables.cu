@@ -21,17 +21,24 @@ class OutsideOfCapture {
   cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
 };
 
-/// `size` bytes of device memory that hold the same, for the life of the process.
-void* copy_to_device(const void* from, size_t size, cudaError_t& error) {
-  void* to = nullptr;
+cudaError_t copy_and_wait(void* to, const void* from, size_t size) {
   cudaStream_t stream;
-  if ((error = cudaMalloc(&to, size)) != cudaSuccess) return nullptr;
-  error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
-  if (error != cudaSuccess) return nullptr;
+  cudaError_t error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  if (error != cudaSuccess) return error;
   error = cudaMemcpyAsync(to, from, size, cudaMemcpyHostToDevice, stream);
   if (error == cudaSuccess) error = cudaStreamSynchronize(stream);
   cudaStreamDestroy(stream);
-  return error == cudaSuccess ? to : nullptr;
+  return error;
+}
+
+/// `size` bytes of device memory that hold the same, for the life of the process.
+void* copy_to_device(const void* from, size_t size, cudaError_t& error) {
+  void* to = nullptr;
+  if ((error = cudaMalloc(&to, size)) != cudaSuccess) return nullptr;
+  error = copy_and_wait(to, from, size);
+  if (error == cudaSuccess) return to;
+  cudaFree(to);
+  return nullptr;
 }
 
 template <class Cdf>
@@ -60,7 +67,9 @@ SeriesTables* make_tables(Precision precision, int order, cudaError_t& error) {
   for (int which = 0; which < kTermCounts; ++which)
     tables.one_box[which] = on_device + begin[which];
   tables.grid = on_device + grid_begin;
-  return static_cast<SeriesTables*>(copy_to_device(&tables, sizeof tables, error));
+  void* const made = copy_to_device(&tables, sizeof tables, error);
+  if (made == nullptr) cudaFree(const_cast<double*>(on_device));
+  return static_cast<SeriesTables*>(made);
 }
 
 template <class Cdf>

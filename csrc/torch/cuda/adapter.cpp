@@ -2,6 +2,7 @@
 
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAStream.h>
 #include <c10/util/Exception.h>
 
@@ -65,8 +66,16 @@ void run_rank(const cuda::KernelSum& problem, std::string_view method) {
   TORCH_CHECK_VALUE(problem.size <= cuda::kLongestRow, "rank_relax: a list can have ",
                     cuda::kLongestRow, " items at most, got ", problem.size);
   const at::DataPtr workspace = device_memory(cuda::kernel_sum_workspace(problem));
-  C10_CUDA_CHECK(cuda::kernel_sum(problem, method, workspace.get(),
-                                  c10::cuda::getCurrentCUDAStream().stream()));
+  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream().stream();
+  cudaError_t error = cuda::kernel_sum(problem, method, workspace.get(), stream);
+  if (error == cudaErrorMemoryAllocation) {
+    // The tables of a first call found no memory beside what the caching allocator keeps.
+    cudaGetLastError();
+    const c10::cuda::CUDAStreamCaptureModeGuard relaxed(cudaStreamCaptureModeRelaxed);
+    c10::cuda::CUDACachingAllocator::emptyCache();
+    error = cuda::kernel_sum(problem, method, workspace.get(), stream);
+  }
+  C10_CUDA_CHECK(error);
 }
 
 at::DataPtr device_memory(size_t bytes) {

@@ -224,6 +224,10 @@ inline cudaError_t cudaMalloc(void** to, size_t size) {
   *to = std::malloc(size);
   return *to != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
+inline cudaError_t cudaFree(void* memory) {
+  std::free(memory);
+  return cudaSuccess;
+}
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, int) { return cudaSuccess; }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }

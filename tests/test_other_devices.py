@@ -123,18 +123,22 @@ def test_hard_lists_get_what_the_cpu_gives(
             )
 
 
+@pytest.mark.parametrize("method", ["sigmoid", "gaussian"])
 @pytest.mark.parametrize("strength", [1e-300, 1e-42, 1e-10, 1e10, 1e42, 1e300])
-def test_any_strength_is_in_range(strength: float, elsewhere: str) -> None:
-    x = torch.tensor([0.0, 0.5, 0.5, -2.0, 3e38])
-    there = torch.ops.rank_relax.soft_rank(x.to(elsewhere), strength).cpu()
-    torch.testing.assert_close(
-        there, torch.ops.rank_relax.soft_rank(x, strength), rtol=0, atol=5e-7
-    )
-    t = torch.tensor([1.0, 3.0, 2.0, 5.0, 4.0])
-    losses = torch.ops.rank_relax.spearman_loss(x.to(elsewhere), t.to(elsewhere), strength).cpu()
-    torch.testing.assert_close(
-        losses, torch.ops.rank_relax.spearman_loss(x, t, strength), rtol=0, atol=5e-6
-    )
+def test_any_strength_is_in_range(strength: float, method: str, elsewhere: str) -> None:
+    """Gradients too: they grow with the strength where items tie, and are 0 elsewhere."""
+    values, targets = torch.tensor([0.0, 0.5, 0.5, -2.0, 3e38]), torch.tensor([1.0, 3, 2, 5, 4])
+    results = []
+    for device in ("cpu", elsewhere):
+        x, t = (tensor.to(device).requires_grad_() for tensor in (values, targets))
+        ranks = torch.ops.rank_relax.soft_rank(x, strength, method)
+        loss = torch.ops.rank_relax.spearman_loss(x, t, strength, method)
+        weights = torch.linspace(-1, 1, 5, device=device)
+        gradients = [*torch.autograd.grad(ranks, x, weights), *torch.autograd.grad(loss, (x, t))]
+        results.append([result.detach().cpu() for result in (ranks, loss, *gradients)])
+    for here, there in zip(*results, strict=True):
+        assert not here.isnan().any()
+        torch.testing.assert_close(there, here, rtol=5e-6, atol=5e-7)
 
 
 @pytest.mark.parametrize("method", ALL_METHODS)

@@ -165,8 +165,9 @@ struct Problem {
       terms = order == 0 ? Cdf::centered(d) : Cdf::derivative(d, order);
     });
     for (const Tensor& direction : directions) {
-      terms =
-          terms * scaled(items.as_first(direction) - at::unsqueeze_copy(direction, -2), strength);
+      const Tensor factors =
+          scaled(items.as_first(direction) - at::unsqueeze_copy(direction, -2), strength);
+      terms = at::where(terms == 0, 0, terms * factors);  // not 0 · inf
     }
     const Tensor places = at::arange(values.sym_size(-1), values.options().dtype(at::kLong));
     const Tensor another = items.as_first(places) != places;

@@ -278,8 +278,9 @@ class QuantileMarch {
           exact_remainder(center, W::broadcast(width_rest_),
                           exact_remainder(center, W::broadcast(width_), from_origin));
       W value, slope;
-      evaluate(sum, from_center * per_half_box, &value, &slope);
-      (slope * W::broadcast(2 / series_.width)).store(densities + i);
+      evaluate(sum, within_box(from_center * per_half_box), &value, &slope);
+      const W density = slope * W::broadcast(2 / series_.width);
+      larger(density, W::broadcast(0)).store(densities + i);
     }
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -26,7 +27,7 @@ class QuantileSortProductRow {
     const FiniteRow<Scalar>& finite = items_.finite();
     values_.assign(finite.values, finite.values + finite.count);
     points_ = points + items_.below();
-    densities_ = densities + items_.below();
+    densities_.assign(densities + items_.below(), densities + items_.below() + finite.count);
     weights_.resize(finite.count);
     sums_.resize(finite.count);
   }
@@ -35,6 +36,7 @@ class QuantileSortProductRow {
   void to_items(Row<Scalar> places, double regularization_strength, Scalar* output,
                 const ParallelFor& parallel_for) {
     const int64_t count = items_.finite().count;
+    find_densities(regularization_strength, parallel_for);
     for (int64_t k = 0; k < count; ++k) {
       weights_[k] = places[items_.below() + k] / densities_[k];
     }
@@ -52,6 +54,7 @@ class QuantileSortProductRow {
   void to_places(Row<Scalar> items, double regularization_strength, Scalar* output,
                  const ParallelFor& parallel_for) {
     const int64_t count = items_.finite().count;
+    find_densities(regularization_strength, parallel_for);
     double* weight = weights_.data();
     for (int64_t i = 0; i < items_.size(); ++i) {
       if (items_.kind(i) == Kind::kFinite) *weight++ = items[i];
@@ -65,9 +68,22 @@ class QuantileSortProductRow {
   }
 
  private:
+  /// The forward's densities are those at its points while a double shows the place of a point in a
+  /// box. Further out the points have been moved by more, and have others.
+  void find_densities(double regularization_strength, const ParallelFor& parallel_for) {
+    const int64_t count = items_.finite().count;
+    if (count == 0) return;
+    constexpr double kFar = 1e12;
+    const double largest = std::max(std::abs(points_[0]), std::abs(points_[count - 1]));
+    if (largest * regularization_strength < kFar) return;
+    weights_.assign(count, 1);
+    sum_.sum({values_.data(), count}, weights_.data(), {points_, count}, regularization_strength,
+             densities_.data(), parallel_for);
+  }
+
   RowItems<Isa, Scalar> items_;
-  const double *points_, *densities_;  // of the finite values
-  std::vector<double> values_, weights_, sums_;
+  const double* points_;  // of the finite values
+  std::vector<double> values_, densities_, weights_, sums_;
   DensitySum<Isa, Cdf> sum_;
 };
 

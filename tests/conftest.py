@@ -20,12 +20,6 @@ with warnings.catch_warnings():
     import torch._decomp.decompositions_for_jvp
 
 
-def devices() -> list[str]:
-    """The CPU, and CUDA where there is one and the library has kernels for it."""
-    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key("rank_relax::soft_rank", "CUDA")
-    return ["cpu", "cuda"] if has_kernel and torch.cuda.is_available() else ["cpu"]
-
-
 @pytest.fixture(params=devices())
 def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)

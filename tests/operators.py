@@ -34,6 +34,12 @@ SHARE_ERROR = {torch.float64: 1e-14, torch.float32: 6e-8}
 COMPOSITE_ERROR = {torch.float64: 1e-12, torch.float32: 5e-7}
 
 
+def devices() -> list[str]:
+    """The CPU, and CUDA where there is one and the library has kernels for it."""
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key("rank_relax::soft_rank", "CUDA")
+    return ["cpu", "cuda"] if has_kernel and torch.cuda.is_available() else ["cpu"]
+
+
 class Setting(NamedTuple):
     """What an operator is given beside its differentiable tensors."""
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import devices
-from operators import ALL_METHODS
+from operators import ALL_METHODS, devices
 from torch import Tensor
 
 from rank_relax import SpearmanLoss, soft_rank, spearman_loss

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from operators import METHODS, OPERATORS, Operator
+from operators import METHODS, OPERATORS, Operator, devices
 
 import rank_relax
 

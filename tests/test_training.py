@@ -84,6 +84,18 @@ class TestAutocast:
         assert model.weight.grad.abs().max() > 0
 
 
+# Made of other operators, always or where they are differentiated, whose nodes save what they do.
+COMPOSITES = (
+    "_spearman_loss_backward",
+    "_quantile_sort_backward",
+    "_quantile_sort_tangent",
+    "soft_quantile",
+    "soft_topk[2]",
+    "_quantile_at_levels_backward",
+    "_quantile_at_levels_tangent",
+)
+
+
 class TestAutogradsTools:
     @pytest.mark.parametrize("use_reentrant", [False, True], ids=["hooks", "reentrant"])
     def test_checkpointing_gives_the_same_gradients(
@@ -135,18 +147,21 @@ class TestAutogradsTools:
 
         with saved_tensors_hooks(pack, lambda tensor: tensor):
             operator(leaves, Setting())
-        if operator.name != "_spearman_loss_backward":  # a composite where it is differentiated
-            by_projection = "[l2]" in operator.name or "[kl]" in operator.name
-            # Ranks of both sides; a permutation and blocks; blocks.
-            two = "spearman" in operator.name or "soft_sort" in operator.name
-            handed_on = 2 if two else 1 if by_projection else 0
-            assert sum(saved) == sum(leaf.numel() for leaf in leaves) + handed_on * 18
+        if operator.name in COMPOSITES:
+            return  # it saves what its parts do
+        by_projection = "[l2]" in operator.name or "[kl]" in operator.name
+        # Ranks of both sides; a permutation and blocks; points and densities; blocks.
+        two = "spearman" in operator.name or "_sort" in operator.name
+        handed_on = 2 * 18 if two else 18 if by_projection else 0
+        if operator.name == "_quantile_at_levels":
+            handed_on = 2 * operator(leaves, Setting()).numel()  # levels and points
+        assert sum(saved) == sum(leaf.numel() for leaf in leaves) + handed_on
 
     def test_a_gradient_penalty_trains(self, operator: Operator) -> None:
         """create_graph: the gradient's own gradient reaches every leaf."""
         leaves = operator.example((3, 6), requires_grad=True)
         # At a strength that leaves no soft sort a hard one.
-        setting = Setting(0.3 if "soft_sort" in operator.name else 1.3)
+        setting = Setting(0.3 if "_sort" in operator.name else 1.3)
         value = operator(leaves, setting).square().sum()
         first = torch.autograd.grad(value, leaves, create_graph=True)
         sum((gradient.square().sum() for gradient in first), torch.zeros(())).backward()
@@ -186,7 +201,7 @@ class TestAutogradsTools:
         output = operator(copies, Setting()).sum()
         with torch.no_grad():
             copies[-1].add_(1)
-        if operator.name == "_spearman_loss_backward":
+        if operator.name in COMPOSITES:
             # A composite where it is differentiated, which saves what it has computed.
             assert_equal(list(torch.autograd.grad(output, leaves)), list(expected))
         else:
@@ -200,7 +215,7 @@ class TestAutogradsTools:
             inference = operator.example((3, 6))
         # Where nothing requires a gradient nothing is saved, and it works.
         assert not operator(inference, Setting()).requires_grad
-        if len(operator.tensors) == 1 or operator.name == "_spearman_loss_backward":
+        if len(operator.tensors) == 1 or operator.name in COMPOSITES:
             return  # there is no other tensor that could require one; a composite saves its own
         leaf = operator.example((3, 6), requires_grad=True)[0]
         for function in (torch.mul, lambda *pair: operator((*pair, *inference[2:]), Setting())):

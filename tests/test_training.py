@@ -201,7 +201,7 @@ class TestAutogradsTools:
         output = operator(copies, Setting()).sum()
         with torch.no_grad():
             copies[-1].add_(1)
-        if operator.name in COMPOSITES:
+        if operator.name in ("_spearman_loss_backward", "soft_quantile", "soft_topk[2]"):
             # A composite where it is differentiated, which saves what it has computed.
             assert_equal(list(torch.autograd.grad(output, leaves)), list(expected))
         else:

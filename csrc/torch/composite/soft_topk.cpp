@@ -86,8 +86,10 @@ Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_str
   Tensor chosen = above_threshold(values, threshold, ordinary, share - tops, options);
   chosen = at::where(top, of_tops, at::where(bottom, of_bottoms, chosen));
   // A NaN item's own is NaN, with NaN for its gradient, and no other item's.
-  const Tensor nan_items = input.to(at::kDouble).masked_fill(undefined.logical_not(), 0) * kNan;
-  chosen = at::where(undefined, nan_items.masked_fill(undefined.logical_not(), 0), chosen);
+  const Tensor nan_or_one = at::ones_like(values).masked_fill(undefined, kNan);
+  const Tensor nan_items =
+      input.to(at::kDouble).masked_fill(undefined.logical_not(), 0) * nan_or_one;
+  chosen = at::where(undefined, nan_items, chosen);
   return chosen.masked_fill(unmasked.logical_not(), 0).to(input.scalar_type());
 }
 

@@ -14,6 +14,16 @@ constexpr int kMostThreads = 1024;
 constexpr int kMostWarps = kMostThreads / kWarp;
 constexpr unsigned kAllLanes = 0xffffffff;
 
+/// The shared memory that a launch asks for, at a multiple of 16 bytes.
+__device__ inline char* dynamic_shared_memory() {
+#ifdef __CUDACC__
+  extern __shared__ __align__(16) char memory[];
+  return memory;
+#else
+  return emulator::dynamic_shared_memory;  // of tests/cuda
+#endif
+}
+
 __device__ inline int lane() { return static_cast<int>(threadIdx.x) % kWarp; }
 __device__ inline int warp() { return static_cast<int>(threadIdx.x) / kWarp; }
 __device__ inline int warps() { return static_cast<int>(blockDim.x) / kWarp; }

@@ -22,19 +22,20 @@ cudaError_t correlation_of(const Correlation& problem, void* workspace, cudaStre
   constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
   if (parts == 1) {
     const int threads = problem.size <= 128 ? 32 : (problem.size <= 1024 ? 128 : kThreads);
-    return launch(correlate_rows<Scalar>, std::min(blocks, kMostBlocks), threads, stream, problem);
+    return launch(correlate_rows<Scalar>, {std::min(blocks, kMostBlocks), threads}, stream,
+                  problem);
   }
   if (blocks > kMostBlocks) return cudaErrorInvalidValue;
   const int64_t size = (problem.size + parts - 1) / parts;
   auto* norms = static_cast<Norms*>(workspace);
   auto* squares = reinterpret_cast<double*>(norms + blocks);
   cudaError_t error =
-      launch(find_norms<Scalar>, blocks, kThreads, stream, problem, parts, size, norms);
+      launch(find_norms<Scalar>, {blocks, kThreads}, stream, problem, parts, size, norms);
   if (error != cudaSuccess) return error;
-  error = launch(find_differences<Scalar>, blocks, kThreads, stream, problem, parts, size, norms,
+  error = launch(find_differences<Scalar>, {blocks, kThreads}, stream, problem, parts, size, norms,
                  squares);
   if (error != cudaSuccess) return error;
-  return launch(write_correlations<Scalar>, blocks, kThreads, stream, problem, parts, size, norms,
+  return launch(write_correlations<Scalar>, {blocks, kThreads}, stream, problem, parts, size, norms,
                 squares);
 }
 

@@ -14,7 +14,14 @@ constexpr int64_t kFewestItemsOfLong = 16384;  // rows that several blocks share
 constexpr int kLongThreads = 256;
 constexpr int64_t kPartItems = 8 * kLongThreads, kMostParts = 1024;
 constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
-constexpr int64_t kMostSortingBlocks = 528;  // each has working memory for a row
+constexpr int64_t kMostSortingBlocks = 528;        // each has working memory for a row
+constexpr int64_t kMostBlocksInShared = 2112;      // that have a row in shared memory
+constexpr int64_t kMostSortedInShared = 96 << 10;  // bytes: two blocks a multiprocessor, or more
+constexpr int64_t kStaticShared = 4 << 10;         // bytes that those kernels have besides
+// Rows on a grid in shared memory. In shorter or sparser ones a sort and pairs cost less.
+constexpr int64_t kFewestItemsOfSharedGrid = 1024;
+constexpr int64_t kFewestItemsABoxInShared = 2;
+constexpr int kLongBlocksTogether = 3;  // that share a multiprocessor's shared memory
 
 /// Gives out parts of one piece of memory, each at a multiple of 256 bytes.
 class Memory {
@@ -47,26 +54,49 @@ Parts parts_of(int64_t size) {
   return {(size + part - 1) / part, part};
 }
 
+/// Where short rows are summed that have no room in one box, and what long ones are too wide for.
+template <class Scalar>
+struct WideRows {
+  int64_t boxes_in_shared;  // most boxes of a row's grid in shared memory; 0: there is none
+  int64_t sorting_shared;   // bytes of a block that sorts a row there; 0: the row does not fit
+  int sorting_threads;
+
+  explicit WideRows(const KernelSum& problem) {
+    const int64_t most = most_shared_memory() - kStaticShared;
+    sorting_threads = problem.size <= 128 ? 64 : (problem.size <= 512 ? 128 : 256);
+    if (problem.size > 2048) sorting_threads = kMostSummingThreads;
+    sorting_shared = bytes_of_warps<Scalar>(sorting_threads, problem.order) +
+                     SortedSumMemory<Scalar>::bytes(problem.size, problem.order);
+    if (sorting_shared > std::min(most, kMostSortedInShared)) sorting_shared = 0;
+    boxes_in_shared = 0;
+    if (problem.size < kFewestItemsOfSharedGrid || is_long(problem)) return;
+    boxes_in_shared = std::min({problem.size / kFewestItemsABoxInShared, kMostBoxesInShared<Scalar>,
+                                most / GridInShared<Scalar>::bytes_a_box(problem.order)});
+  }
+};
+
 /// The memory of one kernel sum whose rows have series.
 template <class Scalar>
 struct Workspace {
-  uint8_t* sorted;
+  uint8_t* forms;
+  WideRows<Scalar> wide;
   int64_t sorting_blocks;
   char* sorting;
   LongRows<Scalar> rows;
   size_t bytes;
 
-  Workspace(const KernelSum& problem, void* begin) {
+  Workspace(const KernelSum& problem, void* begin) : wide(problem) {
     Memory memory(begin);
-    sorted = memory.take<uint8_t>(problem.rows);
-    sorting_blocks = std::min(problem.rows, kMostSortingBlocks);
-    sorting = memory.take<char>(sorting_blocks * sorting_bytes(problem));
+    forms = memory.take<uint8_t>(problem.rows);
+    const bool in_shared = wide.sorting_shared > 0;
+    sorting_blocks = std::min(problem.rows, in_shared ? kMostBlocksInShared : kMostSortingBlocks);
+    sorting = memory.take<char>(in_shared ? 0 : sorting_blocks * sorting_bytes(problem));
     if (is_long(problem)) take_long_rows(problem, memory);
     bytes = memory.used();
   }
 
   static size_t sorting_bytes(const KernelSum& problem) {
-    return (SortedRowMemory<Scalar>::bytes(problem.size) + 255) / 256 * 256;
+    return (SortedSumMemory<Scalar>::bytes(problem.size, problem.order) + 255) / 256 * 256;
   }
 
  private:
@@ -74,6 +104,9 @@ struct Workspace {
     const auto count = static_cast<size_t>(problem.rows), sets = size_t{1} << problem.order;
     rows.parts = parts_of(problem.size);
     rows.most_boxes = most_boxes(precision_of<Scalar>, problem.order, problem.size);
+    const int64_t besides = (2 << 10) + (kLongThreads / kWarp * kSetTerms * 8 << problem.order);
+    rows.shared = std::clamp<int64_t>(most_shared_memory() / kLongBlocksTogether - besides, 0,
+                                      rows.most_boxes * GridInShared<Scalar>::kBytesOfSet);
     const size_t boxes = count * rows.most_boxes, numbers = sets * kBoxTerms<Scalar>;
     rows.plans = memory.take<RowPlan>(count);
     rows.statistics = memory.take<RowStatistics>(count * rows.parts.count);
@@ -91,10 +124,10 @@ class Launches {
   explicit Launches(cudaStream_t stream) : stream_(stream) {}
 
   template <class... Parameters, class... Arguments>
-  void add(void (*kernel)(Parameters...), int64_t blocks, int threads, Arguments&&... arguments) {
+  void add(void (*kernel)(Parameters...), Shape shape, Arguments&&... arguments) {
     if (error_ != cudaSuccess) return;
-    error_ = launch(kernel, std::min(blocks, kMostBlocks), threads, stream_,
-                    std::forward<Arguments>(arguments)...);
+    shape.blocks = std::min(shape.blocks, kMostBlocks);
+    error_ = launch(kernel, shape, stream_, std::forward<Arguments>(arguments)...);
   }
 
   cudaError_t error() const { return error_; }
@@ -107,13 +140,20 @@ class Launches {
 template <class Scalar, int kOrder>
 void sum_short_rows(const KernelSum& problem, const SeriesTables* tables,
                     const Workspace<Scalar>& workspace, Launches& launches) {
+  const int64_t boxes = workspace.wide.boxes_in_shared;
   if (problem.size <= 256) {
-    launches.add(sum_rows<Scalar, kOrder, 32>, problem.rows, 32, problem, tables, workspace.sorted);
+    launches.add(sum_rows<Scalar, kOrder, 32>, {problem.rows, 32}, problem, tables, boxes,
+                 workspace.forms);
   } else {
     const int threads = problem.size <= 2048 ? 128 : kLongThreads;
-    launches.add(sum_rows<Scalar, kOrder, kLongThreads>, problem.rows, threads, problem, tables,
-                 workspace.sorted);
+    launches.add(sum_rows<Scalar, kOrder, kLongThreads>, {problem.rows, threads}, problem, tables,
+                 boxes, workspace.forms);
   }
+  if (boxes == 0) return;
+  launches.add(sum_on_grids<Scalar, kOrder>,
+               {std::min(problem.rows, kMostBlocksInShared), kGridThreads,
+                boxes * GridInShared<Scalar>::bytes_a_box(kOrder)},
+               problem, tables, boxes, workspace.forms);
 }
 
 template <class Scalar, int kOrder>
@@ -122,17 +162,32 @@ cudaError_t sum_long_rows(const KernelSum& problem, const SeriesTables* tables,
   const LongRows<Scalar>& rows = workspace.rows;
   const int64_t count = problem.rows, blocks = count * rows.parts.count;
   if (blocks > kMostBlocks) return cudaErrorInvalidValue;
-  launches.add(find_statistics<Scalar, kOrder>, blocks, kLongThreads, problem, rows);
-  launches.add(make_plans<Scalar, kOrder>, count, kLongThreads, problem, rows, tables,
-               workspace.sorted);
-  launches.add(clear_grids<Scalar, kOrder>, blocks, kLongThreads, rows);
-  launches.add(add_moments<Scalar, kOrder, kLongThreads>, blocks, kLongThreads, problem, rows,
-               tables);
-  launches.add(gather<Scalar, kOrder>, count, kMostThreads, rows, tables);
-  launches.add(translate_grids<Scalar, kOrder>, blocks, kLongThreads, problem, rows, tables);
-  launches.add(evaluate_parts<Scalar, kOrder, kLongThreads>, blocks, kLongThreads, problem, rows,
-               tables);
+  launches.add(find_statistics<Scalar, kOrder>, {blocks, kLongThreads}, problem, rows);
+  launches.add(make_plans<Scalar, kOrder>, {count, kLongThreads}, problem, rows, tables,
+               workspace.forms);
+  launches.add(clear_grids<Scalar, kOrder>, {blocks, kLongThreads}, rows);
+  launches.add(add_moments<Scalar, kOrder, kLongThreads>, {blocks, kLongThreads, rows.shared},
+               problem, rows);
+  launches.add(gather<Scalar, kOrder>, {count, kMostThreads}, rows, tables);
+  launches.add(translate_grids<Scalar, kOrder>, {blocks, kLongThreads}, problem, rows, tables);
+  launches.add(evaluate_parts<Scalar, kOrder, kLongThreads>, {blocks, kLongThreads}, problem, rows);
   return cudaSuccess;
+}
+
+template <class Cdf, class Scalar>
+void sum_sorted_rows(const KernelSum& problem, const SeriesTables* tables,
+                     const Workspace<Scalar>& workspace, Launches& launches) {
+  const int threads = workspace.wide.sorting_threads;
+  Shape shape = {workspace.sorting_blocks, threads, workspace.wide.sorting_shared};
+  const size_t bytes = Workspace<Scalar>::sorting_bytes(problem);
+  if (shape.shared > 0) {
+    launches.add(sum_sorted<Cdf, Scalar, true>, shape, problem, tables, workspace.forms,
+                 workspace.sorting, bytes);
+  } else {
+    shape.shared = bytes_of_warps<Scalar>(threads, problem.order);
+    launches.add(sum_sorted<Cdf, Scalar, false>, shape, problem, tables, workspace.forms,
+                 workspace.sorting, bytes);
+  }
 }
 
 template <class Cdf, class Scalar, int kOrder>
@@ -148,9 +203,7 @@ cudaError_t sum_in_series(const KernelSum& problem, void* memory, cudaStream_t s
     sum_short_rows<Scalar, kOrder>(problem, tables, workspace, launches);
   }
   if (error != cudaSuccess) return error;
-  const int threads = problem.size <= 256 ? 64 : (problem.size <= 4096 ? 128 : kMostSortingThreads);
-  launches.add(sum_sorted<Cdf, Scalar>, workspace.sorting_blocks, threads, problem, tables,
-               workspace.sorted, workspace.sorting, Workspace<Scalar>::sorting_bytes(problem));
+  sum_sorted_rows<Cdf>(problem, tables, workspace, launches);
   return launches.error();
 }
 
@@ -160,7 +213,7 @@ cudaError_t sum_rows_of(const KernelSum& problem, void* workspace, cudaStream_t 
     const int threads = problem.size <= kWarp ? kWarp : 128;
     const int64_t tiles = (problem.size + threads - 1) / threads;
     Launches launches(stream);
-    launches.add(sum_pairwise<Cdf, Scalar>, problem.rows * tiles, threads, problem, tiles);
+    launches.add(sum_pairwise<Cdf, Scalar>, {problem.rows * tiles, threads}, problem, tiles);
     return launches.error();
   }
   switch (problem.order) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "cuda/grid_in_shared.cuh"
 #include "cuda/many_boxes.cuh"
 #include "cuda/one_box.cuh"
 #include "cuda/row_plan.cuh"
@@ -22,11 +23,14 @@ struct Parts {
   }
 };
 
+constexpr int64_t kPartsTogether = 4;  // whose moments one block adds, where it fills a grid
+
 /// Memory of long rows between the kernels, each array for one row after the other.
 template <class Scalar>
 struct LongRows {
   Parts parts;
   int64_t most_boxes;
+  int64_t shared;  // bytes of shared memory for moments of a grid
   RowPlan* plans;
   RowStatistics* statistics;  // [part]
   double* moments;            // [part][set][l], of one box
@@ -47,34 +51,79 @@ struct LongRows {
   __device__ Fixed* grid_below_of(int64_t row) const { return grid_below + row * (most_boxes + 1); }
 };
 
+/// The plan of a row from what a block has found.
+template <class Scalar, int kOrder>
+__device__ void plan_found(const KernelSum& problem, const SeriesTables& tables, int64_t row,
+                           const RowStatistics& found, int64_t most_boxes, RowPlan& plan) {
+  if (warp() == 0) {
+    if (lane() == 0) {
+      make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
+    }
+    __syncwarp();
+    choose_form<Scalar, kOrder>(tables, most_boxes, plan);
+  }
+  __syncthreads();
+}
+
+template <class Scalar, int kOrder>
+__device__ void plan_row(const KernelSum& problem, const SeriesTables& tables, int64_t row,
+                         int64_t most_boxes, RowPlan& plan) {
+  plan_found<Scalar, kOrder>(problem, tables, row,
+                             statistics_of<Scalar, kOrder>(problem, row, 0, problem.size),
+                             most_boxes, plan);
+}
+
 /// Short rows, a block each, in one pass over the input; the second and third reading of a row come
-/// from the cache. Sets sorted[row] where a row is left to sum_sorted. Cost: O(terms) an item.
+/// from the cache. Sets forms[row]; rows on a grid and sorted rows are left to other kernels. Cost:
+/// O(terms) an item.
 template <class Scalar, int kOrder, int kThreads>
 __global__ void __launch_bounds__(kThreads)
-    sum_rows(KernelSum problem, const SeriesTables* tables, uint8_t* sorted) {
+    sum_rows(KernelSum problem, const SeriesTables* tables, int64_t most_boxes, uint8_t* forms) {
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
   __shared__ double of_warps[kThreads / kWarp * kNumbers], moments[kNumbers];
   __shared__ Scalar local[kNumbers];
   __shared__ RowPlan plan;
   for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
-    const RowStatistics found = statistics_of<Scalar, kOrder>(problem, row, 0, problem.size);
-    if (threadIdx.x == 0) {
-      plan = plan_of(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true);
-      choose_form<Scalar, kOrder>(*tables, problem, /*grid=*/false, plan);
-      sorted[row] = plan.form == Form::kSorted;
-    }
-    __syncthreads();
+    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, plan);
+    if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(plan.form);
     if (plan.form == Form::kOneBox) {
-      const double half_width = tables->half_width[plan.which];
-      one_box_moments<Scalar, kOrder>(problem, plan, half_width, row, 0, problem.size, of_warps,
-                                      moments);
+      one_box_moments<Scalar, kOrder>(problem, plan, row, 0, problem.size, of_warps, moments);
       one_box_translate<Scalar, kOrder>(*tables, plan, moments, local);
-      one_box_evaluate<Scalar, kOrder>(problem, plan, half_width, row, 0, problem.size, local);
+      one_box_evaluate<Scalar, kOrder>(problem, plan, row, 0, problem.size, local);
     } else if (plan.form == Form::kDone) {
       write_without_sums<Scalar>(problem, plan, row, 0, problem.size);
     }
     __syncthreads();
   }
+}
+
+/// Calls sum(row) for the rows of a form, shared out among all blocks. A block looks at as many
+/// rows at a time as it has threads, so that a batch without such rows costs little more than the
+/// launch.
+template <class SumRow>
+__device__ void for_rows_of_form(int64_t rows, const uint8_t* forms, Form form, const SumRow& sum) {
+  const int64_t blocks = gridDim.x;
+  const auto wanted = static_cast<uint8_t>(form);
+  for (int64_t first = blockIdx.x; first < rows; first += blocks * blockDim.x) {
+    const int64_t own = first + threadIdx.x * blocks;
+    const bool marked = own < rows && forms[own] == wanted;
+    if (reduce_in_block(marked ? 1.0 : 0.0, Larger()) == 0) continue;
+    for (int64_t row = first; row < rows && row < first + blocks * blockDim.x; row += blocks) {
+      if (forms[row] == wanted) sum(row);
+    }
+  }
+}
+
+/// The rows that sum_rows leaves to a grid in shared memory, of most_boxes at most.
+template <class Scalar, int kOrder>
+__global__ void __launch_bounds__(kGridThreads, 1)
+    sum_on_grids(KernelSum problem, const SeriesTables* tables, int64_t most_boxes,
+                 const uint8_t* forms) {
+  __shared__ RowPlan plan;
+  for_rows_of_form(problem.rows, forms, Form::kManyBoxes, [&](int64_t row) {
+    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, plan);
+    sum_on_grid_in_shared<Scalar, kOrder>(problem, *tables, plan, row, dynamic_shared_memory());
+  });
 }
 
 /// Long rows, first stage: statistics[part].
@@ -89,7 +138,7 @@ __global__ void find_statistics(KernelSum problem, LongRows<Scalar> rows) {
 /// Second: the plan, a block a row.
 template <class Scalar, int kOrder>
 __global__ void make_plans(KernelSum problem, LongRows<Scalar> rows, const SeriesTables* tables,
-                           uint8_t* sorted) {
+                           uint8_t* forms) {
   const int64_t row = blockIdx.x;
   RowStatistics found;
   found.clear();
@@ -97,11 +146,8 @@ __global__ void make_plans(KernelSum problem, LongRows<Scalar> rows, const Serie
     found.take_in(rows.statistics[row * rows.parts.count + part], kOrder);
   }
   found.reduce(kOrder);
-  if (threadIdx.x != 0) return;
-  RowPlan plan = plan_of(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true);
-  choose_form<Scalar, kOrder>(*tables, problem, /*grid=*/true, plan);
-  sorted[row] = plan.form == Form::kSorted;
-  rows.plans[row] = plan;
+  plan_found<Scalar, kOrder>(problem, *tables, row, found, rows.most_boxes, rows.plans[row]);
+  if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(rows.plans[row].form);
 }
 
 /// Third: an empty grid, where there is one.
@@ -119,10 +165,32 @@ __global__ void clear_grids(LongRows<Scalar> rows) {
   }
 }
 
+/// The moments of parts in a row's grid. A grid that fits in shared memory is filled there, some
+/// parts at a time, so that each of its moments goes to global memory once for many items.
+template <class Scalar, int kOrder>
+__device__ void add_to_grid(const KernelSum& problem, const RowPlan& plan,
+                            const LongRows<Scalar>& rows, int64_t row, int64_t part) {
+  constexpr int kNumbers = kSets<kOrder> * kBoxTerms<Scalar>;
+  Fixed* const moments = rows.grid_moments_of(row, kNumbers);
+  if (static_cast<int64_t>(plan.boxes) * GridInShared<Scalar>::kBytesOfSet <= rows.shared) {
+    if (part % kPartsTogether != 0) return;
+    const int64_t last = part + kPartsTogether - 1;
+    const int64_t end = rows.parts.end(last, problem.size);
+    add_by_grid_in_shared<Scalar, kOrder>(problem, plan, row, rows.parts.begin(part), end,
+                                          dynamic_shared_memory(), moments);
+    return;
+  }
+  const double unit = fixed_point_unit(problem.size);
+  many_boxes_moments<Scalar, kOrder>(
+      problem, plan, row, rows.parts.begin(part), rows.parts.end(part, problem.size),
+      [&](int64_t box, int number, double moment) {
+        atomicAdd(moments + box * kNumbers + number, static_cast<Fixed>(llrint(moment * unit)));
+      });
+}
+
 /// Fourth: the moments of every part, or in the grid.
 template <class Scalar, int kOrder, int kThreads>
-__global__ void __launch_bounds__(kThreads)
-    add_moments(KernelSum problem, LongRows<Scalar> rows, const SeriesTables* tables) {
+__global__ void __launch_bounds__(kThreads) add_moments(KernelSum problem, LongRows<Scalar> rows) {
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
   __shared__ double of_warps[kThreads / kWarp * kNumbers];
   __shared__ RowPlan plan;
@@ -131,12 +199,10 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) plan = rows.plans[row];
   __syncthreads();
   if (plan.form == Form::kOneBox) {
-    one_box_moments<Scalar, kOrder>(problem, plan, tables->half_width[plan.which], row, begin, end,
-                                    of_warps, rows.moments_of(row, part, kNumbers));
+    one_box_moments<Scalar, kOrder>(problem, plan, row, begin, end, of_warps,
+                                    rows.moments_of(row, part, kNumbers));
   } else if (plan.form == Form::kManyBoxes) {
-    many_boxes_moments<Scalar, kOrder>(
-        problem, plan, row, begin, end,
-        rows.grid_moments_of(row, kSets<kOrder> * kBoxTerms<Scalar>));
+    add_to_grid<Scalar, kOrder>(problem, plan, rows, row, part);
   }
 }
 
@@ -194,8 +260,7 @@ __global__ void translate_grids(KernelSum problem, LongRows<Scalar> rows,
 
 /// Seventh: the results of every part.
 template <class Scalar, int kOrder, int kThreads>
-__global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows,
-                               const SeriesTables* tables) {
+__global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows) {
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
   __shared__ Scalar local[kNumbers];
   __shared__ RowPlan plan;
@@ -209,51 +274,39 @@ __global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows,
       local[at] = rows.local[row * kNumbers + at];
     }
     __syncthreads();
-    one_box_evaluate<Scalar, kOrder>(problem, plan, tables->half_width[plan.which], row, begin, end,
-                                     local);
+    one_box_evaluate<Scalar, kOrder>(problem, plan, row, begin, end, local);
   } else if (plan.form == Form::kManyBoxes) {
-    many_boxes_evaluate<Scalar, kOrder>(problem, plan, row, begin, end,
-                                        rows.grid_local_of(row, kSets<kOrder> * kBoxTerms<Scalar>));
+    constexpr int kGridNumbers = kSets<kOrder> * kBoxTerms<Scalar>;
+    const Scalar* grid_local = rows.grid_local_of(row, kGridNumbers);
+    many_boxes_evaluate<Scalar, kOrder>(
+        problem, plan, row, begin, end,
+        [&](int64_t box, int number) { return grid_local[box * kGridNumbers + number]; });
   } else if (plan.form == Form::kDone) {
     write_without_sums<Scalar>(problem, plan, row, begin, end);
   }
 }
 
-/// One row that sum_rows or make_plans has left, by a block with memory of its own.
-template <class Cdf, class Scalar>
-__device__ void sum_one_sorted(const KernelSum& problem, const SeriesTables& tables, int64_t row,
-                               char* memory) {
-  __shared__ RowPlan plan;
-  const RowStatistics found =
-      problem.order == 0   ? statistics_of<Scalar, 0>(problem, row, 0, problem.size)
-      : problem.order == 1 ? statistics_of<Scalar, 1>(problem, row, 0, problem.size)
-                           : statistics_of<Scalar, 2>(problem, row, 0, problem.size);
-  if (threadIdx.x == 0) {
-    plan = plan_of(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true);
-  }
-  __syncthreads();
-  sum_sorted_row<Cdf, Scalar>(problem, tables, plan, row, memory);
-  __syncthreads();
-}
-
-/// The rows that `sorted` marks, a block each; see sorted_row.cuh. A block looks at as many marks
-/// at a time as it has threads, so that a batch without such rows costs little more than the
-/// launch.
-template <class Cdf, class Scalar>
-__global__ void __launch_bounds__(kMostSortingThreads)
-    sum_sorted(KernelSum problem, const SeriesTables* tables, const uint8_t* sorted, char* memory,
+/// The rows that sum_rows or make_plans leaves, a block each, in shared memory or in `memory`; see
+/// sorted_row.cuh.
+template <class Cdf, class Scalar, bool kInShared>
+__global__ void __launch_bounds__(kMostSummingThreads, 1)
+    sum_sorted(KernelSum problem, const SeriesTables* tables, const uint8_t* forms, char* memory,
                size_t bytes_a_block) {
-  const int64_t blocks = gridDim.x;
-  for (int64_t first = blockIdx.x; first < problem.rows; first += blocks * blockDim.x) {
-    const int64_t own = first + threadIdx.x * blocks;
-    const bool marked = own < problem.rows && sorted[own] != 0;
-    if (reduce_in_block(marked ? 1.0 : 0.0, Larger()) == 0) continue;
-    for (int64_t row = first; row < problem.rows && row < first + blocks * blockDim.x;
-         row += blocks) {
-      if (sorted[row] == 0) continue;
-      sum_one_sorted<Cdf, Scalar>(problem, *tables, row, memory + blockIdx.x * bytes_a_block);
+  __shared__ RowPlan plan;
+  char* const shared = dynamic_shared_memory();
+  char* const own = kInShared ? shared + bytes_of_warps<Scalar>(blockDim.x, problem.order)
+                              : memory + blockIdx.x * bytes_a_block;
+  for_rows_of_form(problem.rows, forms, Form::kSorted, [&](int64_t row) {
+    const RowStatistics found =
+        problem.order == 0   ? statistics_of<Scalar, 0>(problem, row, 0, problem.size)
+        : problem.order == 1 ? statistics_of<Scalar, 1>(problem, row, 0, problem.size)
+                             : statistics_of<Scalar, 2>(problem, row, 0, problem.size);
+    if (threadIdx.x == 0) {
+      make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
     }
-  }
+    __syncthreads();
+    sum_sorted_row<Cdf, Scalar, kInShared>(problem, *tables, plan, row, shared, own);
+  });
 }
 
 }  // namespace rank_relax::cuda

@@ -24,9 +24,13 @@ constexpr int kBoxTerms = kGridTerms[precision_of<Scalar>];
 
 using Fixed = unsigned long long;  // two's complement, as atomicAdd wants it
 
-/// What 1 is in fixed point.
+/// What 1 is in fixed point: 2 to this power.
+__device__ inline int fixed_point_bits(int64_t size) {
+  return 61 - ilogb(static_cast<double>(size) + 1) - 1;
+}
+
 __device__ inline double fixed_point_unit(int64_t size) {
-  return ldexp(1.0, 61 - ilogb(static_cast<double>(size) + 1) - 1);
+  return ldexp(1.0, fixed_point_bits(size));
 }
 
 /// Where an item is: its box, and its coordinate there.
@@ -44,24 +48,25 @@ __device__ inline Place place_in_grid(const RowPlan& plan, double value) {
   return {static_cast<int64_t>(box), rest * 2 * plan.per_width};
 }
 
-/// Adds items [begin, end) to `moments`, [box][set][l], by the threads of a block.
-template <class Scalar, int kOrder>
+/// Calls add(box, set * kBoxTerms + l, w s^l) for items [begin, end), by the threads of a block.
+template <class Scalar, int kOrder, class Add>
 __device__ void many_boxes_moments(const KernelSum& problem, const RowPlan& plan, int64_t row,
-                                   int64_t begin, int64_t end, Fixed* moments) {
+                                   int64_t begin, int64_t end, const Add& add) {
   constexpr int kTerms = kBoxTerms<Scalar>;
-  const double unit = fixed_point_unit(problem.size);
+  [[maybe_unused]] constexpr int kTermsAtOnce = sizeof(Scalar) == 4 ? kTerms : 1;
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
     Scalar value;
     if (load_item(problem, row, i, value) != Kind::kFinite) continue;
     const Place place = place_in_grid(plan, value);
     double weights[kSets<kOrder>] = {};
     weights_at<Scalar, kOrder>(problem, plan, row, i, weights);
-    Fixed* box = moments + place.box * kSets<kOrder> * kTerms;
-    double power = unit;
+    weights[0] = 1;
+    double power = 1;
+#pragma unroll(kTermsAtOnce)
     for (int l = 0; l < kTerms; ++l) {
+#pragma unroll
       for (int set = 0; set < kSets<kOrder>; ++set) {
-        const double weighted = set == 0 ? power : weights[set] * power;
-        atomicAdd(box + set * kTerms + l, static_cast<Fixed>(llrint(weighted)));
+        add(place.box, set * kTerms + l, weights[set] * power);
       }
       power *= place.coordinate;
     }
@@ -123,11 +128,12 @@ __device__ double many_boxes_translate(const SeriesTables& tables, const RowPlan
   return sum;
 }
 
-/// The results of items [begin, end), by the threads of a block.
-template <class Scalar, int kOrder>
+/// The results of items [begin, end), by the threads of a block, from the local series:
+/// coefficient(box, set * kBoxTerms + k).
+template <class Scalar, int kOrder, class Coefficient>
 __device__ void many_boxes_evaluate(const KernelSum& problem, const RowPlan& plan, int64_t row,
-                                    int64_t begin, int64_t end, const Scalar* local) {
-  constexpr int kTerms = kBoxTerms<Scalar>, kRow = kSets<kOrder> * kTerms;
+                                    int64_t begin, int64_t end, const Coefficient& coefficient) {
+  constexpr int kTerms = kBoxTerms<Scalar>;
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
     Scalar value;
     const Kind kind = load_item(problem, row, i, value);
@@ -136,10 +142,13 @@ __device__ void many_boxes_evaluate(const KernelSum& problem, const RowPlan& pla
       const Place place = place_in_grid(plan, value);
       const auto t = static_cast<Scalar>(place.coordinate);
       Scalar sums[kSets<kOrder>], weights[kSets<kOrder>] = {};
+#pragma unroll
       for (int set = 0; set < kSets<kOrder>; ++set) {
-        const Scalar* series = local + place.box * kRow + set * kTerms;
-        sums[set] = series[kTerms - 1];
-        for (int k = kTerms - 2; k >= 0; --k) sums[set] = sums[set] * t + series[k];
+        sums[set] = coefficient(place.box, set * kTerms + kTerms - 1);
+#pragma unroll
+        for (int k = kTerms - 2; k >= 0; --k) {
+          sums[set] = sums[set] * t + coefficient(place.box, set * kTerms + k);
+        }
       }
       weights_at<Scalar, kOrder>(problem, plan, row, i, weights);
       sum = combine<kOrder>(sums, weights);

@@ -23,14 +23,16 @@ constexpr int kSets = 1 << kOrder;
 constexpr int kSetTerms = kMostTerms;
 
 template <class Scalar>
-__device__ Scalar one_box_coordinate(const RowPlan& plan, double half_width, Scalar value) {
-  return static_cast<Scalar>(((value - plan.center) - plan.rest) * plan.strength / half_width);
+__device__ Scalar one_box_coordinate(const RowPlan& plan, Scalar value) {
+  return static_cast<Scalar>(((value - plan.center) - plan.rest) * plan.strength *
+                             plan.per_half_width);
 }
 
 /// The weights of the sets but the first, at an item.
 template <class Scalar, int kOrder, class Weight>
 __device__ void weights_at(const KernelSum& problem, const RowPlan& plan, int64_t row, int64_t i,
                            Weight* weights) {
+#pragma unroll
   for (int l = 0; l < kOrder; ++l) {
     weights[1 << l] =
         static_cast<Weight>(plan.directions[l](load<Scalar>(problem.directions[l], row, i)));
@@ -83,10 +85,11 @@ __device__ void add_few_items(const Scalar (&twice)[kItems], Scalar (&current)[k
 /// The moments of items [begin, end), by the threads of a block, into `moments` in shared memory.
 /// `of_warps` holds as much for each warp.
 template <class Scalar, int kOrder>
-__device__ void one_box_moments(const KernelSum& problem, const RowPlan& plan, double half_width,
-                                int64_t row, int64_t begin, int64_t end, double* of_warps,
-                                double* moments) {
-  constexpr int kItems = kOrder == 2 ? 2 : (kOrder == 1 || sizeof(Scalar) == 8 ? 4 : 8);
+__device__ void one_box_moments(const KernelSum& problem, const RowPlan& plan, int64_t row,
+                                int64_t begin, int64_t end, double* of_warps, double* moments) {
+  // As many as registers hold.
+  constexpr int kItems =
+      sizeof(Scalar) == 4 ? (kOrder == 0 ? 8 : 6 - 2 * kOrder) : (kOrder == 0 ? 4 : 2);
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
   for (int i = threadIdx.x; i < warps() * kNumbers; i += blockDim.x) of_warps[i] = 0;
   __syncthreads();
@@ -98,7 +101,7 @@ __device__ void one_box_moments(const KernelSum& problem, const RowPlan& plan, d
       Scalar value = 0;
       const bool counts = i < end && load_item(problem, row, i, value) == Kind::kFinite;
       // An item that does not count has T_l = 0 for all l.
-      const Scalar t = counts ? one_box_coordinate(plan, half_width, value) : Scalar(0);
+      const Scalar t = counts ? one_box_coordinate(plan, value) : Scalar(0);
       current[m] = counts ? Scalar(1) : Scalar(0);
       previous[m] = t;
       twice[m] = 2 * t;
@@ -161,9 +164,9 @@ __device__ void one_box_series_at(const Scalar (&t)[kItems], int terms, const Sc
 
 /// The results of items [begin, end), by the threads of a block.
 template <class Scalar, int kOrder>
-__device__ void one_box_evaluate(const KernelSum& problem, const RowPlan& plan, double half_width,
-                                 int64_t row, int64_t begin, int64_t end, const Scalar* local) {
-  constexpr int kItems = 4;
+__device__ void one_box_evaluate(const KernelSum& problem, const RowPlan& plan, int64_t row,
+                                 int64_t begin, int64_t end, const Scalar* local) {
+  constexpr int kItems = 4 >> kOrder;  // a recurrence for each and each of the sets
   for (int64_t base = begin + threadIdx.x; base < end; base += int64_t{kItems} * blockDim.x) {
     Kind kinds[kItems];
     Scalar t[kItems], sums[kItems][kSets<kOrder>];
@@ -172,7 +175,7 @@ __device__ void one_box_evaluate(const KernelSum& problem, const RowPlan& plan, 
       const int64_t i = base + int64_t{m} * blockDim.x;
       Scalar value = 0;
       kinds[m] = i < end ? load_item(problem, row, i, value) : Kind::kMasked;
-      t[m] = kinds[m] == Kind::kFinite ? one_box_coordinate(plan, half_width, value) : Scalar(0);
+      t[m] = kinds[m] == Kind::kFinite ? one_box_coordinate(plan, value) : Scalar(0);
     }
     one_box_series_at<Scalar, kOrder, kItems>(t, plan.terms, local, sums);
 #pragma unroll

@@ -4,6 +4,7 @@
 
 #include "core/smooth_cdf.h"
 #include "cuda/block.cuh"
+#include "cuda/kernel_of_pair.cuh"
 #include "cuda/row_plan.cuh"
 
 namespace rank_relax::cuda {
@@ -12,17 +13,6 @@ namespace rank_relax::cuda {
 struct PairwiseDirections {
   double scale[SmoothCdfs::kMaxOrder];
 };
-
-/// K of one pair, in double: F - 1/2, F', F'', or a higher derivative. `values` are in the plan's
-/// unit.
-template <class Cdf>
-__device__ double kernel_of_pair(int order, const RowPlan& plan, double value, double other,
-                                 const typename Cdf::Derivative* higher) {
-  const double q = Cdf::coordinate(plan.strength * (value - other) * plan.unit);
-  if (order == 0) return Cdf::centered(q);
-  if (order == 1) return Cdf::first_derivative(q);
-  return order == 2 ? Cdf::second_derivative(q) : (*higher)(q);
-}
 
 /// Σ_j Π_l (v_l[i] - v_l[j]) K(α (x_i - x_j)) for one item by one thread, in double, chunks of 1024
 /// items apart. Weights are differences and F is centred, so that nothing cancels.
@@ -69,33 +59,48 @@ __device__ void scale_directions(const KernelSum& problem, int64_t row, RowPlan&
     }
     const double lowest = reduce_in_block(found.lowest[0], Smaller());
     const double highest = reduce_in_block(found.highest[0], Larger());
-    if (reduce_in_block(found.unfit, Sum()) > 0) plan.undefined = true;
-    directions.scale[l] = direction_between(lowest, highest, lowest / 2 + highest / 2).scale;
-    if (directions.scale[l] > 0) plan.scale /= directions.scale[l];
+    const bool undefined = reduce_in_block(found.unfit, Sum()) > 0;
+    if (threadIdx.x == 0) {
+      if (undefined) plan.undefined = true;
+      const double scale = direction_between(lowest, highest, lowest / 2 + highest / 2).scale;
+      directions.scale[l] = scale;
+      if (scale > 0) plan.scale /= scale;
+    }
   }
+  __syncthreads();
+}
+
+template <class Cdf, class Scalar>
+__device__ void sum_item(const KernelSum& problem, const RowPlan& plan,
+                         const PairwiseDirections& directions, int64_t row, int64_t i) {
+  const typename Cdf::Derivative higher(problem.order > 2 ? problem.order : 1);
+  Scalar value;
+  const Kind kind = load_item(problem, row, i, value);
+  const bool vanishes = plan.undefined || (plan.constant && problem.order % 2 == 0);
+  const double sum = kind != Kind::kFinite || vanishes
+                         ? 0
+                         : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i,
+                                                     value / plan.unit);
+  write_result<Scalar>(problem, plan, row, i, kind, sum);
 }
 
 /// Rows of any size and orders of any number: [rows * tiles] blocks, each for blockDim.x items of a
 /// row, whose statistics it takes by itself. Cost: O(size) an item.
 template <class Cdf, class Scalar>
 __global__ void sum_pairwise(KernelSum problem, int64_t tiles) {
+  __shared__ RowPlan plan;
+  __shared__ PairwiseDirections directions;
   const int64_t all = problem.rows * tiles;
   for (int64_t block = blockIdx.x; block < all; block += gridDim.x) {
     const int64_t row = block / tiles, i = block % tiles * blockDim.x + threadIdx.x;
-    RowPlan plan = plan_of(problem, statistics_of<Scalar, 0>(problem, row, 0, problem.size),
-                           factor_of<Scalar>(problem, row), /*with_directions=*/false);
-    PairwiseDirections directions;
+    const RowStatistics found = statistics_of<Scalar, 0>(problem, row, 0, problem.size);
+    if (threadIdx.x == 0) {
+      make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/false, plan);
+    }
+    __syncthreads();
     scale_directions<Scalar>(problem, row, plan, directions);
-    if (i >= problem.size) continue;
-    const typename Cdf::Derivative higher(problem.order > 2 ? problem.order : 1);
-    Scalar value;
-    const Kind kind = load_item(problem, row, i, value);
-    const bool vanishes = plan.undefined || (plan.constant && problem.order % 2 == 0);
-    const double sum = kind != Kind::kFinite || vanishes
-                           ? 0
-                           : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i,
-                                                       value / plan.unit);
-    write_result<Scalar>(problem, plan, row, i, kind, sum);
+    if (i < problem.size) sum_item<Cdf, Scalar>(problem, plan, directions, row, i);
+    __syncthreads();
   }
 }
 

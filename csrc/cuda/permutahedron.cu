@@ -34,7 +34,7 @@ struct Grid {
   template <class Problem>
   cudaError_t run(void (*kernel)(Problem, char*, size_t), const Problem& problem, void* memory,
                   cudaStream_t stream) const {
-    return launch(kernel, blocks, threads, stream, problem, static_cast<char*>(memory), bytes);
+    return launch(kernel, {blocks, threads}, stream, problem, static_cast<char*>(memory), bytes);
   }
 };
 

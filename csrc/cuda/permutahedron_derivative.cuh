@@ -43,7 +43,7 @@ struct BlockRow {
 
   template <class Projection>
   __device__ BlockRow(Projection, const PermutahedronRankDerivative& problem, int64_t row,
-                      const SortedRowMemory<float>& memory, int64_t* digit_begins,
+                      const SortedRowMemory<float>& memory, uint32_t* digit_begins,
                       uint32_t (*ahead)[kDigits])
       : problem(problem), row(row), row_begin(row * problem.batch.size) {
     bring_together(memory, load_keys(memory), digit_begins, ahead);
@@ -112,7 +112,7 @@ struct BlockRow {
   /// Only by the digits that numbers up to `last` have, and by none if all items are in one block.
   /// The largest of these digits is left to those outside.
   __device__ void bring_together(const SortedRowMemory<float>& memory, int64_t last,
-                                 int64_t* digit_begins, uint32_t (*ahead)[kDigits]) {
+                                 uint32_t* digit_begins, uint32_t (*ahead)[kDigits]) {
     const int64_t size = problem.batch.size;
     const int64_t largest = inside == size ? last : last + 1;
     int places = 0;
@@ -303,7 +303,7 @@ template <class Projection, class Scalar, int kMostOrder>
 __global__ void __launch_bounds__(kMostOrder == 1 ? kMostSortingThreads : kMostCumulantThreads, 1)
     derivative_by_blocks(PermutahedronRankDerivative problem, char* memory, size_t bytes) {
   constexpr int kThreads = kMostOrder == 1 ? kMostSortingThreads : kMostCumulantThreads;
-  __shared__ int64_t digit_begins[kDigits];
+  __shared__ uint32_t digit_begins[kDigits];
   __shared__ uint32_t ahead[kThreads / kWarp][kDigits];
   const DerivativeMemory parts(memory + blockIdx.x * bytes, problem.batch.size);
   for (int64_t row = blockIdx.x; row < problem.batch.rows; row += gridDim.x) {

@@ -103,7 +103,7 @@ class Queue {
   template <class... Parameters, class... Arguments>
   void add(void (*kernel)(Parameters...), int64_t blocks, int threads, Arguments&&... arguments) {
     if (error_ != cudaSuccess) return;
-    error_ = launch(kernel, blocks, threads, stream_, std::forward<Arguments>(arguments)...);
+    error_ = launch(kernel, {blocks, threads}, stream_, std::forward<Arguments>(arguments)...);
   }
 
   cudaError_t error() const { return error_; }

@@ -58,9 +58,9 @@ struct RowStatistics {
     }
   }
 
-  __device__ void take_in_direction(int l, double value, double size) {
+  __device__ void take_in_direction(int l, double value, double per_size) {
     if (isfinite(value)) {
-      sum[l] += value / size;  // in range, which a sum might not be
+      sum[l] += value * per_size;  // in range, which a sum might not be
       lowest[l] = Smaller()(lowest[l], value);
       highest[l] = Larger()(highest[l], value);
     } else {
@@ -108,22 +108,31 @@ __device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, in
                                        int64_t end) {
   RowStatistics found;
   found.clear();
+  const double per_size = 1 / static_cast<double>(problem.size);
+  unsigned unmasked = 0, undefined = 0, below = 0, above = 0;  // of this thread
+  Scalar minimum = std::numeric_limits<Scalar>::infinity(), maximum = -minimum;
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
     Scalar value;
     const Kind kind = load_item(problem, row, i, value);
-    found.unmasked += kind != Kind::kMasked;
-    found.counted += kind != Kind::kMasked && kind != Kind::kNan;
-    found.below += kind == Kind::kBelow;
-    found.above += kind == Kind::kAbove;
+    unmasked += kind != Kind::kMasked;
+    undefined += kind == Kind::kNan;
+    below += kind == Kind::kBelow;
+    above += kind == Kind::kAbove;
     if (kind != Kind::kFinite) continue;
-    found.finite += 1;
-    found.minimum = Smaller()(found.minimum, value);
-    found.maximum = Larger()(found.maximum, value);
+    minimum = value < minimum ? value : minimum;
+    maximum = value > maximum ? value : maximum;
+#pragma unroll
     for (int l = 0; l < kOrder; ++l) {
-      found.take_in_direction(l, load<Scalar>(problem.directions[l], row, i),
-                              static_cast<double>(problem.size));
+      found.take_in_direction(l, load<Scalar>(problem.directions[l], row, i), per_size);
     }
   }
+  found.unmasked = unmasked;
+  found.counted = unmasked - undefined;
+  found.below = below;
+  found.above = above;
+  found.finite = unmasked - undefined - below - above;
+  found.minimum = minimum;
+  found.maximum = maximum;
   found.reduce(kOrder);
   return found;
 }
@@ -141,8 +150,9 @@ struct RowPlan {
   bool constant;
   bool undefined;  // a direction is not finite at a finite item
   double minimum, maximum;
-  double unit;          // 2 where maximum - minimum overflows: values are divided by it
-  double center, rest;  // of the one box, and what the centre was rounded by
+  double unit;            // 2 where maximum - minimum overflows: values are divided by it
+  double center, rest;    // of the one box, and what the centre was rounded by
+  double per_half_width;  // of the one box, in units of 1/α
   double anchor, first, per_width, width, width_rest, boxes;  // of the grid
   double factor;
   double scale;  // of a derivative's sums
@@ -165,10 +175,10 @@ __device__ inline double scaled_spread(const RowPlan& plan) {
   return 2 * ((plan.maximum / 2 - plan.minimum / 2) * plan.strength);
 }
 
-/// What does not depend on the form.
-__device__ inline RowPlan plan_of(const KernelSum& problem, const RowStatistics& found,
-                                  double factor, bool with_directions) {
-  RowPlan plan{};
+/// What does not depend on the form. `plan` is in shared memory, by one thread: a copy of one's own
+/// would be in local memory.
+__device__ inline void make_plan(const KernelSum& problem, const RowStatistics& found,
+                                 double factor, bool with_directions, RowPlan& plan) {
   plan.form = Form::kDone;
   plan.finite = found.finite;
   plan.below = found.below;
@@ -180,20 +190,23 @@ __device__ inline RowPlan plan_of(const KernelSum& problem, const RowStatistics&
   plan.constant = plan.minimum == plan.maximum;
   plan.undefined = found.unfit > 0;
   plan.unit = isfinite(plan.maximum - plan.minimum) ? 1 : 2;
-  plan.strength = problem.regularization_strength;
+  double strength = problem.regularization_strength;
   // Beside an infinity the ranks are not linear in the finite values, however narrow these are.
   if (problem.for_correlation && found.below + found.above == 0) {
-    plan.strength = correlation_strength(plan.strength, plan.maximum - plan.minimum);
+    strength = correlation_strength(strength, plan.maximum - plan.minimum);
   }
+  plan.strength = strength;
   plan.factor = factor;
-  plan.scale = factor / plan.others;
-  for (int l = 0; l < problem.order; ++l) plan.scale *= plan.strength;
-  for (int l = 0; with_directions && l < problem.order; ++l) {
+  double scale = factor / plan.others;
+  for (int l = 0; l < problem.order; ++l) scale *= strength;
+#pragma unroll
+  for (int l = 0; l < kSeriesDirections; ++l) {  // unrolled, so that `found` stays in registers
+    if (!with_directions || l >= problem.order) continue;
     const double mean = found.sum[l] * static_cast<double>(problem.size) / found.finite;
     plan.directions[l] = direction_between(found.lowest[l], found.highest[l], mean);
-    if (plan.directions[l].scale > 0) plan.scale /= plan.directions[l].scale;
+    if (plan.directions[l].scale > 0) scale /= plan.directions[l].scale;
   }
-  return plan;
+  plan.scale = scale;
 }
 
 template <class Scalar>
@@ -205,8 +218,8 @@ __device__ double factor_of(const KernelSum& problem, int64_t row) {
 template <class Scalar>
 constexpr double kWidestOneBoxBesideGrid = sizeof(Scalar) == 4 ? 18 : 10;
 
-/// Most boxes of a grid, which its memory is for. An order with several sets of weights asks for as
-/// many times the items a box, so that the memory is O(1) an item.
+/// Most boxes of a long row's grid, which its memory is for. An order with several sets of weights
+/// asks for as many times the items a box, so that the memory is O(1) an item.
 RANK_RELAX_HOST_DEVICE inline int64_t most_boxes(Precision precision, int order, int64_t size) {
   return size / ((precision == kSingle ? 20 : 40) << order);
 }
@@ -226,26 +239,28 @@ __device__ inline void place_grid(const SeriesTables& tables, RowPlan& plan) {
   plan.boxes = rint((plan.maximum - plan.anchor) * plan.per_width) - plan.first + 1;
 }
 
-/// The form of a row whose order has series. `grid` says whether there is memory for one.
+/// The form of a row whose order has series; there is memory for a grid of `most_boxes`. By a warp.
 template <class Scalar, int kOrder>
-__device__ void choose_form(const SeriesTables& tables, const KernelSum& problem, bool grid,
-                            RowPlan& plan) {
-  constexpr Precision kPrecision = precision_of<Scalar>;
+__device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, RowPlan& plan) {
   if (plan.finite == 0 || plan.undefined || (plan.constant && kOrder % 2 == 0)) return;
   const double spread = scaled_spread(plan);
-  plan.which = 0;
-  while (plan.which < kTermCounts && spread > tables.widest[plan.which]) ++plan.which;
-  const bool has_one_box = plan.which < kTermCounts;
+  static_assert(kTermCounts <= kWarp);
+  const int which =
+      __popc(__ballot_sync(kAllLanes, lane() < kTermCounts && spread > tables.widest[lane()]));
+  __syncwarp();  // the plan is read before it changes
+  if (lane() != 0) return;
+  plan.which = which;
+  const bool has_one_box = which < kTermCounts;
   const bool narrow = spread <= kWidestOneBoxBesideGrid<Scalar>;
-  const int64_t most = most_boxes(kPrecision, kOrder, problem.size);
-  if (grid && !(has_one_box && narrow) && plan.unit == 1 &&
-      spread / tables.box_width + 2 <= static_cast<double>(most)) {
+  if (!(has_one_box && narrow) && plan.unit == 1 &&
+      spread / tables.box_width + 2 <= static_cast<double>(most_boxes)) {
     place_grid(tables, plan);
     plan.form = Form::kManyBoxes;
   } else if (has_one_box) {
-    plan.terms = kFewestTerms + plan.which * kTermStep;
+    plan.terms = kFewestTerms + which * kTermStep;
     plan.center = plan.minimum / 2 + plan.maximum / 2;
     plan.rest = (plan.minimum - plan.center) / 2 + (plan.maximum - plan.center) / 2;
+    plan.per_half_width = 1 / tables.half_width[which];
     plan.form = Form::kOneBox;
   } else {
     plan.form = Form::kSorted;

@@ -6,142 +6,61 @@
 
 #include "core/kernel_series.h"
 #include "cuda/block.cuh"
+#include "cuda/block_sort.cuh"
+#include "cuda/kernel_of_pair.cuh"
 #include "cuda/many_boxes.cuh"
-#include "cuda/pairwise.cuh"
 #include "cuda/row_plan.cuh"
 
 namespace rank_relax::cuda {
 
-// The kernel sum of a row that would have more boxes than items, by one block: O(n) passes of a
-// radix sort, then O(reach) an item.
+// The kernel sum of a row that would have more boxes than items, by one block: a sort, in shared
+// memory if the row fits there, then O(reach) an item.
 //
-// - A gap wider than the reach splits the sorted items into clusters. Boxes lie around the
-// multiples
-//   of the width from a cluster's first item; those that hold items are the runs of the sorted row.
-// - What a run's items see is its window: the runs of its cluster within reach. Items below the
-//   window add 1/2 each to F - 1/2, items above it -1/2, to rounding.
-// - A small window is summed pair by pair, lanes across its items. A large one goes through the
-//   series of a grid: the moments of each run in it, translated to one local series.
+// - In a row in shared memory of which no item has many others within reach, a thread takes an
+//   item, finds those within reach by bisection, and sums them pair by pair. Items below these add
+//   1/2 each to F - 1/2, items above -1/2, to rounding.
+// - Else a gap wider than the reach splits the sorted items into clusters. Boxes lie around the
+//   multiples of the width from a cluster's first item; those that hold items are the runs of the
+//   sorted row. What a run's items see is its window: the runs of its cluster within reach. A small
+//   window is summed pair by pair, lanes across its items. A large one goes through the series of a
+//   grid: the moments of each run in it, translated to one local series.
 //
 // Windows and the order of adding depend on the values alone, so equal values get equal bits.
 
+constexpr int kMostSummingThreads = 384;  // with registers enough for each
+
+/// Runs of fewer items are summed anew for every run that they are within reach of.
+constexpr int64_t kFewestItemsOfMoments = 32;
+
+/// Memory of one block, shared or global, for the sums of a row of `size` items.
 template <class Scalar>
-using SortKey = std::conditional_t<sizeof(Scalar) == 4, uint32_t, uint64_t>;
+struct SortedSumMemory {
+  double* moments;  // of runs, at first item / kFewestItemsOfMoments, [set][l]
+  SortedRowMemory<Scalar> sort;
+  Scalar* weights;  // [l][place]
 
-constexpr int kMostSortingThreads = 512;
-constexpr int kMostSortingWarps = kMostSortingThreads / kWarp;
-constexpr int kDigitBits = 8;
-constexpr int kDigits = 1 << kDigitBits;
-
-/// Memory of one block, for rows of `size` items.
-template <class Scalar>
-struct SortedRowMemory {
-  SortKey<Scalar>* keys[2];
-  uint32_t* positions[2];
-
-  static constexpr size_t bytes(int64_t size) {
-    return static_cast<size_t>(size + 1) * 2 * (sizeof(SortKey<Scalar>) + sizeof(uint32_t)) + 64;
+  static constexpr int64_t moments_of(int64_t size, int order) {
+    return (size / kFewestItemsOfMoments + 1) * (kBoxTerms<Scalar> << order);
   }
 
-  __device__ SortedRowMemory(void* memory, int64_t size) {
-    keys[0] = static_cast<SortKey<Scalar>*>(memory);
-    keys[1] = keys[0] + size + 1;
-    positions[0] = reinterpret_cast<uint32_t*>(keys[1] + size + 1);
-    positions[1] = positions[0] + size + 1;
+  static constexpr int64_t bytes(int64_t size, int order) {
+    return moments_of(size, order) * static_cast<int64_t>(sizeof(double)) +
+           static_cast<int64_t>(SortedRowMemory<Scalar>::bytes(size)) +
+           size * order * static_cast<int64_t>(sizeof(Scalar));
   }
+
+  __device__ SortedSumMemory(char* memory, int64_t size, int order)
+      : moments(reinterpret_cast<double*>(memory)),
+        sort(moments + moments_of(size, order), size),
+        weights(
+            reinterpret_cast<Scalar*>(reinterpret_cast<char*>(moments + moments_of(size, order)) +
+                                      SortedRowMemory<Scalar>::bytes(size))) {}
 };
 
-/// An unsigned integer of the same order; -0 as +0. Larger than all for what is not finite.
-template <class Scalar>
-__device__ SortKey<Scalar> key_of(Scalar value, bool finite) {
-  using Key = SortKey<Scalar>;
-  if (!finite) return ~Key{0};
-  if (value == 0) value = 0;
-  Key bits;
-  memcpy(&bits, &value, sizeof bits);
-  constexpr Key kSign = Key{1} << (8 * sizeof(Key) - 1);
-  return (bits & kSign) != 0 ? ~bits : bits | kSign;
-}
-
-template <class Scalar>
-__device__ Scalar value_of(SortKey<Scalar> key) {
-  using Key = SortKey<Scalar>;
-  constexpr Key kSign = Key{1} << (8 * sizeof(Key) - 1);
-  key = (key & kSign) != 0 ? key ^ kSign : ~key;
-  Scalar value;
-  memcpy(&value, &key, sizeof value);
-  return value;
-}
-
-/// begins[digit] = the items with a lower digit at this place.
-template <class Key>
-__device__ void count_digits(const Key* keys, int64_t size, int place, int64_t* begins) {
-  for (int d = threadIdx.x; d < kDigits; d += blockDim.x) begins[d] = 0;
-  __syncthreads();
-  for (int64_t i = threadIdx.x; i < size; i += blockDim.x) {
-    const auto digit = static_cast<int>((keys[i] >> (place * kDigitBits)) & (kDigits - 1));
-    atomicAdd(reinterpret_cast<unsigned long long*>(begins + digit), 1ULL);
-  }
-  __syncthreads();
-  int64_t before = 0;
-  for (int first = 0; first < kDigits; first += blockDim.x) {
-    const int d = first + static_cast<int>(threadIdx.x);
-    const int64_t here = d < kDigits ? begins[d] : 0;
-    int64_t total;
-    const int64_t scanned = scan_in_block(here, Sum(), total);
-    if (d < kDigits) begins[d] = before + scanned - here;
-    before += total;
-  }
-  __syncthreads();
-}
-
-/// One stable pass by a digit: a tile of blockDim.x items at a time. `ahead` counts a tile's items
-/// of each digit in each warp, then those in the warps before it.
-template <class Key>
-__device__ void scatter_by_digit(const Key* from, const uint32_t* from_positions, int64_t size,
-                                 int place, Key* to, uint32_t* to_positions, int64_t* begins,
-                                 uint32_t (*ahead)[kDigits]) {
-  for (int64_t first = 0; first < size; first += blockDim.x) {
-    for (int i = threadIdx.x; i < warps() * kDigits; i += blockDim.x) (&ahead[0][0])[i] = 0;
-    __syncthreads();
-    const int64_t i = first + threadIdx.x;
-    const bool here = i < size;
-    const Key key = here ? from[i] : Key{0};
-    const int digit =
-        here ? static_cast<int>((key >> (place * kDigitBits)) & (kDigits - 1)) : kDigits;
-    const unsigned same = __match_any_sync(kAllLanes, digit);
-    const int rank = __popc(same & ((1U << lane()) - 1));
-    if (here && rank == 0) ahead[warp()][digit] = __popc(same);
-    __syncthreads();
-    uint32_t tile[kDigits / kWarp] = {};  // a thread's digits, where it has any
-    for (int d = threadIdx.x, n = 0; d < kDigits; d += blockDim.x, ++n) {
-      uint32_t sum = 0;
-      for (int w = 0; w < warps(); ++w) {
-        const uint32_t count = ahead[w][d];
-        ahead[w][d] = sum;
-        sum += count;
-      }
-      tile[n] = sum;
-    }
-    __syncthreads();
-    if (here) {
-      const int64_t at = begins[digit] + ahead[warp()][digit] + rank;
-      to[at] = key;
-      to_positions[at] = from_positions[i];
-    }
-    __syncthreads();
-    for (int d = threadIdx.x, n = 0; d < kDigits; d += blockDim.x, ++n) begins[d] += tile[n];
-    __syncthreads();
-  }
-}
-
 /// Sorts the row into keys[0] and positions[0], finite items first.
-template <class Scalar, class Problem>
+template <bool kInShared = false, class Scalar, class Problem>
 __device__ void sort_row(const Problem& problem, int64_t row,
                          const SortedRowMemory<Scalar>& memory) {
-  using Key = SortKey<Scalar>;
-  __shared__ int64_t begins[kDigits];
-  __shared__ uint32_t ahead[kMostSortingWarps][kDigits];
   for (int64_t i = threadIdx.x; i < problem.size; i += blockDim.x) {
     Scalar value;
     const bool finite = load_item(problem, row, i, value) == Kind::kFinite;
@@ -149,11 +68,10 @@ __device__ void sort_row(const Problem& problem, int64_t row,
     memory.positions[0][i] = static_cast<uint32_t>(i);
   }
   __syncthreads();
-  for (int place = 0; place < static_cast<int>(sizeof(Key)); ++place) {
-    const int from = place % 2, to = 1 - from;
-    count_digits(memory.keys[from], problem.size, place, begins);
-    scatter_by_digit(memory.keys[from], memory.positions[from], problem.size, place,
-                     memory.keys[to], memory.positions[to], begins, ahead);
+  if constexpr (kInShared) {
+    bitonic_sort(memory.keys[0], memory.positions[0], static_cast<int>(problem.size));
+  } else {
+    radix_sort(memory.keys, memory.positions, problem.size);
   }
 }
 
@@ -164,16 +82,39 @@ struct SortedRow {
   const KernelSum& problem;
   const SeriesTables& tables;
   const RowPlan& plan;
-  int64_t row, count, run_count;
+  int64_t row, count, run_count = 0;
   const SortKey<Scalar>* keys;
   const uint32_t* positions;
+  Scalar* weights;
+  double* moments;
   uint32_t* clusters;
   uint32_t* runs;
+  double per_unit, per_width, width, width_rest;  // in the plan's unit
+
+  __device__ SortedRow(const KernelSum& problem, const SeriesTables& tables, const RowPlan& plan,
+                       int64_t row, const SortedSumMemory<Scalar>& memory)
+      : problem(problem),
+        tables(tables),
+        plan(plan),
+        row(row),
+        count(static_cast<int64_t>(plan.finite)),
+        keys(memory.sort.keys[0]),
+        positions(memory.sort.positions[0]),
+        weights(memory.weights),
+        moments(memory.moments),
+        clusters(memory.sort.positions[1]),
+        runs(reinterpret_cast<uint32_t*>(memory.sort.keys[1])),
+        per_unit(1 / plan.unit) {
+    const double strength = plan.strength * plan.unit;
+    per_width = strength / tables.box_width;
+    width = tables.box_width / strength;
+    width_rest = fma(-width, strength, tables.box_width) / strength;
+  }
+
+  __device__ Scalar item(int64_t p) const { return value_of<Scalar>(keys[p]); }
 
   /// In the plan's unit, in which no difference overflows.
-  __device__ double value(int64_t p) const {
-    return static_cast<double>(value_of<Scalar>(keys[p])) / plan.unit;
-  }
+  __device__ double value(int64_t p) const { return static_cast<double>(item(p)) * per_unit; }
 
   /// Box and coordinate of an item from its cluster's first. The difference is kept unrounded, in
   /// two parts.
@@ -181,10 +122,6 @@ struct SortedRow {
     const double x = value(p), origin = value(clusters[p]);
     const double high = x - origin, back = x - high;
     const double low = (back - origin) + (x - (high + back));
-    const double per_width = plan.strength * plan.unit / tables.box_width;
-    const double width = tables.box_width / (plan.strength * plan.unit);
-    const double width_rest =
-        fma(-width, plan.strength * plan.unit, tables.box_width) / (plan.strength * plan.unit);
     box = rint(high * per_width);
     const double rest = fma(-box, width_rest, fma(-box, width, high) + low);
     coordinate = rest * 2 * per_width;
@@ -196,9 +133,19 @@ struct SortedRow {
     return box;
   }
 
-  __device__ double weight(int l, int64_t p) const {
-    return plan.directions[l](load<Scalar>(problem.directions[l], row, positions[p]));
+  /// Brings the weights into the sorted order.
+  __device__ void sort_weights() const {
+    for (int l = 0; l < problem.order; ++l) {
+      for (int64_t p = threadIdx.x; p < count; p += blockDim.x) {
+        const auto weight =
+            plan.directions[l](load<Scalar>(problem.directions[l], row, positions[p]));
+        weights[l * count + p] = static_cast<Scalar>(weight);
+      }
+    }
+    __syncthreads();
   }
+
+  __device__ double weight(int l, int64_t p) const { return weights[l * count + p]; }
 
   /// The weight of an item in a set: 1, v, w, v w.
   __device__ double weight_in_set(int set, int64_t p) const {
@@ -209,12 +156,20 @@ struct SortedRow {
     return product;
   }
 
+  /// Whether α and the differences of values within reach are.
+  __device__ bool in_range_of_float() const {
+    return plan.unit == 1 && 1e-30 < plan.strength && plan.strength < 1e30;
+  }
+
+  __device__ bool within_reach(int64_t p, int64_t q) const {
+    return fabs(value(p) - value(q)) * plan.strength * plan.unit <= tables.reach;
+  }
+
   __device__ void find_clusters() {
     int64_t before = 0;
     for (int64_t first = 0; first < count; first += blockDim.x) {
       const int64_t p = first + threadIdx.x;
-      const bool begins = p > 0 && p < count &&
-                          (value(p) - value(p - 1)) * plan.strength * plan.unit > tables.reach;
+      const bool begins = p > 0 && p < count && !within_reach(p, p - 1);
       int64_t total;
       const int64_t latest = scan_in_block(begins ? p : int64_t{0}, Latest(), total);
       if (p < count) clusters[p] = static_cast<uint32_t>(latest > before ? latest : before);
@@ -265,20 +220,103 @@ __device__ Window window_of(const SortedRow<Scalar>& sorted, int64_t run) {
   return {run - __popc(below), run + 1 + __popc(above)};
 }
 
+/// Σ over items begin, begin + step, .. before `end` of the terms of item p. Chunks are added in
+/// double.
+template <class Cdf, int kOrder, class Scalar>
+__device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64_t begin,
+                               int64_t end, int64_t step) {
+  constexpr int64_t kChunk = 32;
+  const Scalar value = sorted.item(p);
+  const auto strength = static_cast<Scalar>(sorted.plan.strength);
+  const bool in_float = sorted.in_range_of_float();
+  const auto kernel = [&](int64_t q) -> Scalar {
+    if constexpr (sizeof(Scalar) == 4) {
+      if (in_float)
+        return KernelInFloat<Cdf>::template at<kOrder>(strength * (value - sorted.item(q)));
+    }
+    return static_cast<Scalar>(
+        kernel_of_pair<Cdf>(kOrder, sorted.plan, sorted.value(p), sorted.value(q), nullptr));
+  };
+  const Scalar* const weights = sorted.weights;
+  double total = 0;
+  while (begin < end) {
+    const int64_t chunk_end = begin + kChunk * step < end ? begin + kChunk * step : end;
+    Scalar sum = 0;
+    for (; begin < chunk_end; begin += step) {
+      Scalar term = kernel(begin);
+#pragma unroll
+      for (int l = 0; l < kOrder; ++l) {
+        term *= weights[l * sorted.count + p] - weights[l * sorted.count + begin];
+      }
+      sum += term;
+    }
+    total += sum;
+  }
+  return total;
+}
+
+template <class Cdf, class Scalar>
+__device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64_t begin,
+                               int64_t end, int64_t step) {
+  if (sorted.problem.order == 0) return sum_in_pairs<Cdf, 0>(sorted, p, begin, end, step);
+  if (sorted.problem.order == 1) return sum_in_pairs<Cdf, 1>(sorted, p, begin, end, step);
+  return sum_in_pairs<Cdf, 2>(sorted, p, begin, end, step);
+}
+
+/// What the items outside of a window add.
+template <class Scalar>
+__device__ double far_of_window(const SortedRow<Scalar>& sorted, int64_t begin, int64_t end) {
+  if (sorted.problem.order > 0) return 0;
+  return (static_cast<double>(begin) - static_cast<double>(sorted.count - end)) / 2;
+}
+
+/// Whether no item has more than `most` others within reach on a side. By a block.
+template <class Scalar>
+__device__ bool all_see_few(const SortedRow<Scalar>& sorted, int64_t most) {
+  double found = 0;
+  for (int64_t p = threadIdx.x; p + most < sorted.count; p += blockDim.x) {
+    if (sorted.within_reach(p, p + most)) found = 1;
+  }
+  return reduce_in_block(found, Larger()) == 0;
+}
+
+/// How many items next to p, up to `most`, are within reach in a direction, 1 or -1: by bisection.
+template <class Scalar>
+__device__ int64_t items_within_reach(const SortedRow<Scalar>& sorted, int64_t p, int direction,
+                                      int64_t most) {
+  const int64_t there = direction > 0 ? sorted.count - 1 - p : p;
+  int64_t near = 0, far = (most < there ? most : there) + 1;
+  while (far - near > 1) {
+    const int64_t middle = (near + far) / 2;
+    if (sorted.within_reach(p, p + direction * middle))
+      near = middle;
+    else
+      far = middle;
+  }
+  return near;
+}
+
+/// The results of all items, a thread each, from those within reach: at most `most` on a side.
+template <class Cdf, class Scalar>
+__device__ void sum_neighbours(const SortedRow<Scalar>& sorted, int64_t most) {
+  for (int64_t p = threadIdx.x; p < sorted.count; p += blockDim.x) {
+    const int64_t begin = p - items_within_reach(sorted, p, -1, most);
+    const int64_t end = p + 1 + items_within_reach(sorted, p, 1, most);
+    const double sum =
+        sum_in_pairs<Cdf>(sorted, p, begin, end, 1) + far_of_window(sorted, begin, end);
+    write_result<Scalar>(sorted.problem, sorted.plan, sorted.row, sorted.positions[p],
+                         Kind::kFinite, sum);
+  }
+}
+
 /// The results of a run's items from all pairs with those of its window. By a warp.
 template <class Cdf, class Scalar>
 __device__ void sum_window_in_pairs(const SortedRow<Scalar>& sorted, int64_t run, int64_t begin,
-                                    int64_t end, double far) {
-  const int order = sorted.problem.order;
+                                    int64_t end) {
+  const double far = far_of_window(sorted, begin, end);
   for (int64_t p = sorted.runs[run]; p < sorted.runs[run + 1]; ++p) {
-    double sum = 0;
-    for (int64_t q = begin + lane(); q < end; q += kWarp) {
-      double term =
-          kernel_of_pair<Cdf>(order, sorted.plan, sorted.value(p), sorted.value(q), nullptr);
-      for (int l = 0; l < order; ++l) term *= sorted.weight(l, p) - sorted.weight(l, q);
-      sum += term;
-    }
-    sum = reduce_in_warp(sum, Sum()) + far;
+    const double sum =
+        reduce_in_warp(sum_in_pairs<Cdf>(sorted, p, begin + lane(), end, kWarp), Sum()) + far;
     if (lane() == 0) {
       write_result<Scalar>(sorted.problem, sorted.plan, sorted.row, sorted.positions[p],
                            Kind::kFinite, sum);
@@ -286,29 +324,51 @@ __device__ void sum_window_in_pairs(const SortedRow<Scalar>& sorted, int64_t run
   }
 }
 
+/// The moments of a run, [set][l]. By a warp.
+template <class Scalar>
+__device__ void moments_of_run(const SortedRow<Scalar>& sorted, int64_t run, double* moments) {
+  constexpr int kTerms = kBoxTerms<Scalar>;
+  for (int set = 0; set < 1 << sorted.problem.order; ++set) {
+    double sums[kTerms] = {};
+    for (int64_t q = sorted.runs[run] + lane(); q < sorted.runs[run + 1]; q += kWarp) {
+      double unused, s, power = sorted.weight_in_set(set, q);
+      sorted.place(q, unused, s);
+#pragma unroll
+      for (int l = 0; l < kTerms; ++l, power *= s) sums[l] += power;
+    }
+#pragma unroll
+    for (int first = 0; first < kTerms; first += 8) {
+      const double sum = sum_eight_over_lanes(sums + first);
+      if (lane() % 4 == 0) moments[set * kTerms + first + lane() / 4] = sum;
+    }
+  }
+  __syncwarp();
+}
+
+/// Those of a run that are kept, or null.
+template <class Scalar>
+__device__ double* kept_moments(const SortedRow<Scalar>& sorted, int64_t run) {
+  const int64_t begin = sorted.runs[run];
+  if (sorted.runs[run + 1] - begin < kFewestItemsOfMoments) return nullptr;
+  return sorted.moments +
+         begin / kFewestItemsOfMoments * (kBoxTerms<Scalar> << sorted.problem.order);
+}
+
 /// local[set][k] of a run from the moments of the runs in its window, one after the other. By a
-/// warp; `moments` and `local` are its own shared memory.
+/// warp; `own` and `local` are its own shared memory.
 template <class Scalar>
 __device__ void translate_window(const SortedRow<Scalar>& sorted, int64_t run, const Window& window,
-                                 double* moments, double* local) {
+                                 double* own, double* local) {
   constexpr int kTerms = kBoxTerms<Scalar>;
   const int order = sorted.problem.order, sets = 1 << order;
   const double box = sorted.box(sorted.runs[run]);
   for (int i = lane(); i < sets * kTerms; i += kWarp) local[i] = 0;
   for (int64_t source = window.begin; source < window.end; ++source) {
-    for (int set = 0; set < sets; ++set) {
-      double sums[kTerms] = {};
-      for (int64_t q = sorted.runs[source] + lane(); q < sorted.runs[source + 1]; q += kWarp) {
-        double unused, s, power = sorted.weight_in_set(set, q);
-        sorted.place(q, unused, s);
-        for (int l = 0; l < kTerms; ++l, power *= s) sums[l] += power;
-      }
-      for (int first = 0; first < kTerms; first += 8) {
-        const double sum = sum_eight_over_lanes(sums + first);
-        if (lane() % 4 == 0) moments[set * kTerms + first + lane() / 4] = sum;
-      }
+    const double* moments = kept_moments(sorted, source);
+    if (moments == nullptr) {
+      moments_of_run(sorted, source, own);
+      moments = own;
     }
-    __syncwarp();
     const double from = sorted.box(sorted.runs[source]);
     const auto distance = static_cast<int64_t>(fabs(box - from));
     const double* series = sorted.tables.grid + distance * kTerms * kTerms;
@@ -316,6 +376,7 @@ __device__ void translate_window(const SortedRow<Scalar>& sorted, int64_t run, c
     for (int i = lane(); i < sets * kTerms; i += kWarp) {
       const int k = i % kTerms;
       double sum = 0;
+#pragma unroll
       for (int l = 0; l < kTerms; ++l) {
         const double mirrored = above && l % 2 == 1 ? -1 : 1;
         sum += mirrored * series[l * kTerms + k] * moments[i - k + l];
@@ -354,44 +415,56 @@ __device__ void evaluate_run(const SortedRow<Scalar>& sorted, int64_t run, const
   }
 }
 
-/// The results of a whole row, by a block of at most kMostSortingThreads.
+/// Bytes of shared memory that sum_runs works in.
+template <class Scalar>
+constexpr int64_t bytes_of_warps(int threads, int order) {
+  return int64_t{threads / kWarp} * 2 * (kBoxTerms<Scalar> << order) *
+         static_cast<int64_t>(sizeof(double));
+}
+
+/// The results of all items, run by run; `of_warps` is shared memory.
 template <class Cdf, class Scalar>
-__device__ void sum_sorted_row(const KernelSum& problem, const SeriesTables& tables,
-                               const RowPlan& plan, int64_t row, void* memory) {
-  constexpr int kMostNumbers = (1 << (kSeriesOrders - 1)) * kBoxTerms<Scalar>;
+__device__ void sum_runs(SortedRow<Scalar>& sorted, double* of_warps) {
   constexpr int64_t kSmallWindow = 256;
-  __shared__ double numbers[kMostSortingWarps][2][kMostNumbers];
-  const SortedRowMemory<Scalar> parts(memory, problem.size);
-  sort_row(problem, row, parts);
-  SortedRow<Scalar> sorted{problem,
-                           tables,
-                           plan,
-                           row,
-                           static_cast<int64_t>(plan.finite),
-                           0,
-                           parts.keys[0],
-                           parts.positions[0],
-                           parts.positions[1],
-                           reinterpret_cast<uint32_t*>(parts.keys[1])};
   sorted.find_clusters();
   sorted.find_runs();
   for (int64_t run = warp(); run < sorted.run_count; run += warps()) {
+    double* const moments = kept_moments(sorted, run);
+    if (moments != nullptr) moments_of_run(sorted, run, moments);
+  }
+  __syncthreads();
+  const int numbers = kBoxTerms<Scalar> << sorted.problem.order;
+  double* const own = of_warps + warp() * 2 * numbers;
+  for (int64_t run = warp(); run < sorted.run_count; run += warps()) {
     const Window window = window_of(sorted, run);
     const int64_t begin = sorted.runs[window.begin], end = sorted.runs[window.end];
-    const double far =
-        problem.order > 0
-            ? 0
-            : (static_cast<double>(begin) - static_cast<double>(sorted.count - end)) / 2;
     if (end - begin <= kSmallWindow) {
-      sum_window_in_pairs<Cdf>(sorted, run, begin, end, far);
+      sum_window_in_pairs<Cdf>(sorted, run, begin, end);
     } else {
-      translate_window(sorted, run, window, numbers[warp()][0], numbers[warp()][1]);
-      evaluate_run(sorted, run, numbers[warp()][1], far);
+      translate_window(sorted, run, window, own, own + numbers);
+      evaluate_run(sorted, run, own + numbers, far_of_window(sorted, begin, end));
     }
     __syncwarp();
   }
+}
+
+/// The results of a whole row, by a block of at most kMostSummingThreads. `shared` is as large as
+/// bytes_of_warps, `memory` as SortedSumMemory says.
+template <class Cdf, class Scalar, bool kInShared>
+__device__ void sum_sorted_row(const KernelSum& problem, const SeriesTables& tables,
+                               const RowPlan& plan, int64_t row, char* shared, char* memory) {
+  constexpr int64_t kFewNeighbours = 256;
+  const SortedSumMemory<Scalar> parts(memory, problem.size, problem.order);
+  sort_row<kInShared>(problem, row, parts.sort);
+  SortedRow<Scalar> sorted(problem, tables, plan, row, parts);
+  sorted.sort_weights();
+  if (kInShared && all_see_few(sorted, kFewNeighbours)) {
+    sum_neighbours<Cdf>(sorted, kFewNeighbours);
+  } else {
+    sum_runs<Cdf>(sorted, reinterpret_cast<double*>(shared));
+  }
   for (int64_t p = sorted.count + threadIdx.x; p < problem.size; p += blockDim.x) {
-    const int64_t i = parts.positions[0][p];
+    const int64_t i = sorted.positions[p];
     Scalar value;
     const Kind kind = load_item(problem, row, i, value);
     write_result<Scalar>(problem, plan, row, i, kind, 0);

@@ -427,10 +427,14 @@ void check_batch(std::mt19937& random) {
   }
 }
 
+/// Devices whose blocks have little shared memory take other forms for short rows.
+constexpr int kSharedMemory[] = {227 << 10, 40 << 10, 20 << 10};
+
 template <class Cdf>
 void check_everything(std::mt19937& random) {
   for (const int64_t size : {1, 2, 5, 32, 33, 100, 257, 900}) {
     for (const Case& c : cases(size, random)) {
+      emulator::most_shared_memory = kSharedMemory[random() % 3];
       for (const Storage storage : {Storage::kFloat32, Storage::kFloat64}) {
         for (int order = 0; order <= 2; ++order) {
           const bool chosen = random() % (size < 50 ? 1 : (size < 900 ? 3 : 8)) == 0;
@@ -451,10 +455,41 @@ void check_everything(std::mt19937& random) {
   }
 }
 
+/// Rows that a block sorts in shared memory, or has a grid there for, or neither.
+template <class Cdf>
+void check_wide_rows(std::mt19937& random) {
+  Case c = {"wide", random_row(1200, random), 100};
+  for (const int shared : kSharedMemory) {
+    emulator::most_shared_memory = shared;
+    for (const double strength : {7.0, 20.0, 100.0, 1e5}) {
+      c.strength = strength;
+      for (int order = 0; order <= 2; ++order) {
+        check<Cdf>(c, random() % 2 == 0 ? Storage::kFloat32 : Storage::kFloat64, order, random);
+      }
+    }
+  }
+  emulator::most_shared_memory = kSharedMemory[0];
+  for (Case& other : cases(1200, random)) {
+    if (other.name != "mask and sharp") continue;
+    other.strength = 20;  // on a grid
+    for (int order = 0; order <= 2; ++order) check<Cdf>(other, Storage::kFloat32, order, random);
+  }
+  c.values = random_row(6000, random);
+  c.strength = 100;
+  for (int order = 0; order <= 2; ++order) check<Cdf>(c, Storage::kFloat32, order, random);
+  check<Cdf>(c, Storage::kFloat64, 0, random);
+  c.values[17] = 1e20;  // too wide for a grid, with many items within reach
+  c.strength = 2;
+  for (int order = 0; order <= 2; ++order) check<Cdf>(c, Storage::kFloat32, order, random);
+  for (double& value : c.values) value = std::round(4 * value) * 1e4;  // many equal ones
+  for (int order = 0; order <= 2; ++order) check<Cdf>(c, Storage::kFloat32, order, random);
+}
+
 /// Rows that several blocks share; each case goes to another form.
 template <class Cdf>
 void check_long_rows(std::mt19937& random) {
   for (const Case& c : cases(20000, random)) {
+    emulator::most_shared_memory = kSharedMemory[random() % 3];
     const bool wanted = c.name == "normal" || c.name == "outlier" || c.name == "broad" ||
                         c.name == "mask" || c.name == "clusters" || c.name == "constant";
     if (!wanted) continue;
@@ -462,12 +497,15 @@ void check_long_rows(std::mt19937& random) {
     check<Cdf>(c, Storage::kFloat64, c.strength == 30 ? 2 : 1, random);
   }
   // On a grid, in every order; far from 0 too.
+  emulator::most_shared_memory = kSharedMemory[0];
   Case grid = {"grid", random_row(20000, random), 5};
   check<Cdf>(grid, Storage::kFloat32, 1, random);
   check<Cdf>(grid, Storage::kFloat32, 2, random);
   check<Cdf>(grid, Storage::kFloat64, 2, random);
   for (double& value : grid.values) value += 1000;
   check<Cdf>(grid, Storage::kFloat64, 0, random);
+  emulator::most_shared_memory = kSharedMemory[2];  // too little for the grid's moments
+  check<Cdf>(grid, Storage::kFloat32, 0, random);
 }
 
 }  // namespace
@@ -479,6 +517,8 @@ int main(int count, char** arguments) {
   check_spearman_semantics(random);
   check_everything<Sigmoid>(random);
   check_everything<Gaussian>(random);
+  check_wide_rows<Sigmoid>(random);
+  check_wide_rows<Gaussian>(random);
   check_long_rows<Sigmoid>(random);
   check_long_rows<Gaussian>(random);
   std::printf(

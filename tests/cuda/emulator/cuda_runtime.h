@@ -70,6 +70,8 @@ struct Block {
 
 inline Block block;
 inline unsigned seed = 0;  // of the order in which blocks and threads take turns
+inline char* dynamic_shared_memory = nullptr;
+inline int most_shared_memory = 227 << 10;  // of a block
 
 [[noreturn]] inline void fail(const char* reason) {
   std::fprintf(stderr, "emulator: %s (block %u, thread %u)\n", reason, blockIdx.x, threadIdx.x);
@@ -155,6 +157,32 @@ inline void run_block(const std::function<void()>& kernel, std::mt19937& random)
   }
 }
 
+/// The dynamic shared memory of blocks, one after the other: none finds what another has left, and
+/// none may write behind its end.
+class SharedMemory {
+ public:
+  explicit SharedMemory(size_t size) : size_(size), words_(size / sizeof(uint64_t) + 1 + kGuards) {
+    dynamic_shared_memory = reinterpret_cast<char*>(words_.data());
+    spoil();
+  }
+
+  void check_and_spoil() {
+    for (size_t i = size_; i < words_.size() * sizeof(uint64_t); ++i) {
+      if (dynamic_shared_memory[i] != kSpoilt) fail("a block wrote behind its shared memory");
+    }
+    spoil();
+  }
+
+ private:
+  static constexpr size_t kGuards = 16;
+  static constexpr char kSpoilt = 0x5a;
+
+  void spoil() { std::memset(words_.data(), kSpoilt, words_.size() * sizeof(uint64_t)); }
+
+  size_t size_;
+  std::vector<uint64_t> words_;
+};
+
 }  // namespace emulator
 
 inline void __syncthreads() {
@@ -192,6 +220,13 @@ inline unsigned long long atomicAdd(unsigned long long* at, unsigned long long v
   *at += value;
   return before;
 }
+inline unsigned atomicAdd(unsigned* at, unsigned value) {
+  const unsigned before = *at;
+  *at += value;
+  return before;
+}
+inline float __expf(float x) { return std::exp(x); }
+inline float __fdividef(float x, float y) { return x / y; }
 
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
@@ -208,15 +243,27 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
   std::vector<unsigned> order(gridDim.x);
   for (unsigned i = 0; i < gridDim.x; ++i) order[i] = i;
   std::shuffle(order.begin(), order.end(), random);
+  const size_t size = configuration->dynamicSmemBytes;
+  if (size > static_cast<size_t>(emulator::most_shared_memory)) return cudaErrorInvalidValue;
+  emulator::SharedMemory shared(size);
   for (const unsigned index : order) {
     blockIdx.x = index;
     emulator::run_block([&] { kernel(arguments...); }, random);
+    shared.check_and_spoil();
   }
   return cudaSuccess;
 }
 
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
 enum { cudaStreamNonBlocking, cudaMemcpyHostToDevice };
+enum { cudaFuncAttributeMaxDynamicSharedMemorySize, cudaDevAttrMaxSharedMemoryPerBlockOptin };
+inline cudaError_t cudaFuncSetAttribute(const void*, int, int size) {
+  return size <= emulator::most_shared_memory ? cudaSuccess : cudaErrorInvalidValue;
+}
+inline cudaError_t cudaDeviceGetAttribute(int* value, int, int) {
+  *value = emulator::most_shared_memory;
+  return cudaSuccess;
+}
 inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) {
   return cudaSuccess;
 }

@@ -32,16 +32,26 @@ def check_strength(function: str, strength: Strength) -> None:
 
 
 def set_strength(module: nn.Module, function: str, strength: Strength) -> None:
-    """Gives a module its strength: a parameter, a buffer for another tensor, or a plain float."""
+    """Gives a module its strength, once it has been checked."""
     check_strength(function, strength)
-    if isinstance(strength, Tensor) and not isinstance(strength, nn.Parameter):
-        module.register_buffer("regularization_strength", strength)
+    set_number(module, "regularization_strength", strength)
+
+
+def set_number(module: nn.Module, name: str, value: float | Tensor) -> None:
+    """Gives a module a parameter, a buffer for another tensor, or a plain number."""
+    if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+        module.register_buffer(name, value)
     else:
-        setattr(module, "regularization_strength", strength)  # noqa: B010  (Module has no such name)
+        setattr(module, name, value)
 
 
 def describe_strength(strength: Strength) -> str:
     """The strength as a module's ``extra_repr`` shows it."""
-    if isinstance(strength, Tensor):
-        return f"regularization_strength={'meta' if strength.is_meta else strength.item()}"
-    return f"regularization_strength={strength}"
+    return describe_number("regularization_strength", strength)
+
+
+def describe_number(name: str, value: float | Tensor) -> str:
+    """A number that may be a tensor, in the same way."""
+    if isinstance(value, Tensor):
+        return f"{name}={'meta' if value.is_meta else value.tolist()}"
+    return f"{name}={value}"

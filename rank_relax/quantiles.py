@@ -9,7 +9,9 @@ from rank_relax._strength import (
     NUMBERS,
     Strength,
     check_strength,
+    describe_number,
     describe_strength,
+    set_number,
     set_strength,
 )
 
@@ -149,10 +151,7 @@ class SoftQuantile(nn.Module):
     ) -> None:
         super().__init__()
         check_q("SoftQuantile", q)
-        if isinstance(q, Tensor):
-            self.register_buffer("q", q)
-        else:
-            self.q = q
+        set_number(self, "q", q)
         set_strength(self, "SoftQuantile", regularization_strength)
         self.method = method
         self.dim = dim
@@ -169,12 +168,8 @@ class SoftQuantile(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        q = (
-            ("meta" if self.q.is_meta else self.q.tolist())
-            if isinstance(self.q, Tensor)
-            else self.q
-        )
         return (
-            f"q={q}, {describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"{describe_number('q', self.q)}, "
+            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
             f"dim={self.dim}"
         )

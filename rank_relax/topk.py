@@ -10,7 +10,9 @@ from rank_relax._strength import (
     NUMBERS,
     Strength,
     check_strength,
+    describe_number,
     describe_strength,
+    set_number,
     set_strength,
 )
 
@@ -148,10 +150,7 @@ class SoftTopK(nn.Module):
     ) -> None:
         super().__init__()
         check_k("SoftTopK", k)
-        if isinstance(k, Tensor):
-            self.register_buffer("k", k)
-        else:
-            self.k = k
+        set_number(self, "k", k)
         set_strength(self, "SoftTopK", regularization_strength)
         self.method = method
         self.dim = dim
@@ -170,12 +169,8 @@ class SoftTopK(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        k = (
-            ("meta" if self.k.is_meta else self.k.tolist())
-            if isinstance(self.k, Tensor)
-            else self.k
-        )
         return (
-            f"k={k}, {describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"{describe_number('k', self.k)}, "
+            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
             f"dim={self.dim}, largest={self.largest}"
         )

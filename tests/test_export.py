@@ -115,7 +115,7 @@ def run_elsewhere(command: list[str], kind: str, model: str, tmp_path: Path) -> 
 def command(request: pytest.FixtureRequest) -> list[str]:
     """What runs a saved model."""
     if request.param == "Python":
-        return [sys.executable, "-W", "ignore", "-c", IN_PYTHON]
+        return [sys.executable, "-P", "-W", "ignore", "-c", IN_PYTHON]
     return [str(request.getfixturevalue("cpp_programs") / "run_saved")]
 
 
@@ -124,7 +124,9 @@ def test_an_exported_program_runs_in_a_fresh_process(
 ) -> None:
     path = str(tmp_path / "program.pt2")
     torch.export.save(program, path)
-    run_elsewhere([sys.executable, "-W", "ignore", "-c", IN_PYTHON], "program", path, tmp_path)
+    run_elsewhere(
+        [sys.executable, "-P", "-W", "ignore", "-c", IN_PYTHON], "program", path, tmp_path
+    )
 
 
 def test_a_compiled_package_runs_in_python_and_in_cpp(

@@ -108,7 +108,10 @@ print(any(progress))
 def test_another_thread_runs_during_a_kernel(call: str, progress: bool) -> None:
     """And not during plain Python, which shows that the experiment can fail."""
     run = subprocess.run(
-        [sys.executable, "-c", SECOND_THREAD, call], check=True, capture_output=True, text=True
+        [sys.executable, "-P", "-c", SECOND_THREAD, call],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert run.stdout.strip() == str(progress)
 

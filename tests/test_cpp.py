@@ -5,6 +5,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+import torch
+from torch import Tensor
+
 import rank_relax
 from rank_relax import _build_info
 
@@ -32,3 +36,32 @@ def test_the_example_loads_no_python(cpp_programs: Path) -> None:
     assert str(LIBRARY) in loaded  # kept, though no symbol of it is used
     assert "libtorch_cpu" in loaded
     assert not re.search(r"lib(torch_)?python[\d.]*\.so", loaded)
+
+
+def every_function(x: Tensor, t: Tensor, q: Tensor, k: Tensor, *options: object) -> list[Tensor]:
+    """What call_operators calls, in its order."""
+    operators = torch.ops.rank_relax
+    return [
+        operators.soft_rank(x, *options),
+        operators.soft_rank_backward(t, x, *options),
+        operators.spearman_loss(x, t, *options),
+        operators.soft_sort(x, *options),
+        operators.soft_quantile(x, q, *options),
+        operators.soft_topk(x, k, *options),
+    ]
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "gaussian"])
+def test_every_function_of_the_header_is_its_operator(
+    method: str, cpp_programs: Path, tmp_path: Path
+) -> None:
+    """With the defaults and with all arguments."""
+    x, t = torch.randn(2, 3, 7)
+    tensors = (x, t, torch.tensor([0.1, 0.5]), torch.tensor([1.0, 2.0, 3.0]))
+    mask = torch.rand(3, 7) > 0.2
+    inputs, outputs = tmp_path / "inputs.pt", tmp_path / "outputs.pt"
+    torch.save([*tensors, mask], inputs)
+    subprocess.run([cpp_programs / "call_operators", method, inputs, outputs], check=True)
+    expected = every_function(*tensors) + every_function(*tensors, 2.5, method, mask)
+    for actual, other in zip(torch.load(outputs), expected, strict=True):
+        assert torch.equal(actual, other)

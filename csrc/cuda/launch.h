@@ -3,6 +3,8 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <mutex>
+#include <set>
 #include <utility>
 
 namespace rank_relax::cuda {
@@ -16,26 +18,6 @@ struct Shape {
   int64_t shared = 0;
 };
 
-/// Enqueues kernel(arguments...). In the code for the host, which runs kernels without a device
-/// (tests/cuda), cuda_runtime.h is that of the tests.
-template <class... Parameters, class... Arguments>
-cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream_t stream,
-                   Arguments&&... arguments) {
-  if (shape.shared > 0) {  // what is static in a kernel counts too
-    const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                   static_cast<int>(shape.shared));
-    if (error != cudaSuccess) return error;
-  }
-  cudaLaunchConfig_t configuration{};
-  configuration.gridDim = dim3(static_cast<unsigned>(shape.blocks));
-  configuration.blockDim = dim3(static_cast<unsigned>(shape.threads));
-  configuration.dynamicSmemBytes = static_cast<size_t>(shape.shared);
-  configuration.stream = stream;
-  return cudaLaunchKernelEx(&configuration, kernel,
-                            Parameters(std::forward<Arguments>(arguments))...);
-}
-
 /// The most shared memory of a block on the current device, static and dynamic.
 inline int64_t most_shared_memory() {
   int device = 0, bytes = 0;
@@ -45,6 +27,44 @@ inline int64_t most_shared_memory() {
     return kSharedWithoutAsking;
   }
   return bytes;
+}
+
+/// Lets blocks of the kernel have as much dynamic shared memory as the current device has. Always
+/// all of it, once: the limit is one for all threads of the process, and one of them that lowered
+/// it to its own need would fail the launches of others.
+inline cudaError_t allow_most_shared_memory(const void* kernel) {
+  static std::mutex mutex;
+  static std::set<std::pair<const void*, int>> allowed;  // on a device
+  int device = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error != cudaSuccess) return error;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (allowed.count({kernel, device}) > 0) return cudaSuccess;
+  cudaFuncAttributes attributes;
+  if ((error = cudaFuncGetAttributes(&attributes, kernel)) != cudaSuccess) return error;
+  const int64_t left = most_shared_memory() - static_cast<int64_t>(attributes.sharedSizeBytes);
+  error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(left));
+  if (error == cudaSuccess) allowed.insert({kernel, device});
+  return error;
+}
+
+/// Enqueues kernel(arguments...). In the code for the host, which runs kernels without a device
+/// (tests/cuda), cuda_runtime.h is that of the tests.
+template <class... Parameters, class... Arguments>
+cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream_t stream,
+                   Arguments&&... arguments) {
+  if (shape.shared > 0) {
+    const cudaError_t error = allow_most_shared_memory(reinterpret_cast<const void*>(kernel));
+    if (error != cudaSuccess) return error;
+  }
+  cudaLaunchConfig_t configuration{};
+  configuration.gridDim = dim3(static_cast<unsigned>(shape.blocks));
+  configuration.blockDim = dim3(static_cast<unsigned>(shape.threads));
+  configuration.dynamicSmemBytes = static_cast<size_t>(shape.shared);
+  configuration.stream = stream;
+  return cudaLaunchKernelEx(&configuration, kernel,
+                            Parameters(std::forward<Arguments>(arguments))...);
 }
 
 }  // namespace rank_relax::cuda

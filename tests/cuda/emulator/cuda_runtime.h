@@ -14,9 +14,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <random>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "fiber.h"
@@ -71,7 +73,14 @@ struct Block {
 inline Block block;
 inline unsigned seed = 0;  // of the order in which blocks and threads take turns
 inline char* dynamic_shared_memory = nullptr;
-inline int most_shared_memory = 227 << 10;  // of a block
+inline int most_shared_memory = 227 << 10;  // of a block; devices differ in it
+
+/// The most dynamic shared memory that the kernel may be launched with, on a device.
+inline int& shared_memory_limit(const void* kernel) {
+  static std::map<std::pair<const void*, int>, int> limits;
+  const int unasked = std::min(48 << 10, most_shared_memory);
+  return limits.try_emplace({kernel, most_shared_memory}, unasked).first->second;
+}
 
 [[noreturn]] inline void fail(const char* reason) {
   std::fprintf(stderr, "emulator: %s (block %u, thread %u)\n", reason, blockIdx.x, threadIdx.x);
@@ -244,7 +253,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
   for (unsigned i = 0; i < gridDim.x; ++i) order[i] = i;
   std::shuffle(order.begin(), order.end(), random);
   const size_t size = configuration->dynamicSmemBytes;
-  if (size > static_cast<size_t>(emulator::most_shared_memory)) return cudaErrorInvalidValue;
+  const int limit = emulator::shared_memory_limit(reinterpret_cast<const void*>(kernel));
+  if (size > static_cast<size_t>(limit)) return cudaErrorInvalidValue;
   emulator::SharedMemory shared(size);
   for (const unsigned index : order) {
     blockIdx.x = index;
@@ -257,8 +267,19 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
 enum { cudaStreamNonBlocking, cudaMemcpyHostToDevice };
 enum { cudaFuncAttributeMaxDynamicSharedMemorySize, cudaDevAttrMaxSharedMemoryPerBlockOptin };
-inline cudaError_t cudaFuncSetAttribute(const void*, int, int size) {
-  return size <= emulator::most_shared_memory ? cudaSuccess : cudaErrorInvalidValue;
+/// A limit of less than before is refused: another thread may be about to launch with what it set.
+inline cudaError_t cudaFuncSetAttribute(const void* kernel, int, int size) {
+  int& limit = emulator::shared_memory_limit(kernel);
+  if (size > emulator::most_shared_memory || size < limit) return cudaErrorInvalidValue;
+  limit = size;
+  return cudaSuccess;
+}
+struct cudaFuncAttributes {
+  size_t sharedSizeBytes = 0;
+};
+inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  attributes->sharedSizeBytes = 0;  // not known here
+  return cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, int, int) {
   *value = emulator::most_shared_memory;
@@ -283,6 +304,6 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, int,
   return cudaSuccess;
 }
 inline cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = emulator::most_shared_memory;
   return cudaSuccess;
 }

@@ -75,7 +75,7 @@ __device__ LevelBracket bracket_of(const At& at, int64_t count, double strength,
   bracket.next = at(static_cast<int64_t>(above) - 1);
   const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
   bracket.in_wide_gap = gap > kTailReach<Cdf>;
-  const double below_anchor = 1 + Cdf::reach_of(items_above / (level + 1 - whole), 0);
+  const double below_anchor = 1 + Cdf::reach_of(items_above / (level - (whole - 1)), 0);
   const double beyond_next = 1 + Cdf::reach_of(above / (above - level), 0);
   bracket.lower = -below_anchor;
   bracket.upper = gap + beyond_next;

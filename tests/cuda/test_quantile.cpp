@@ -370,6 +370,28 @@ void points_at_whole_levels_balance_a_gap() {
   }
 }
 
+/// So far below all items that Σ F(y - x) is Σ e^(y - x).
+void points_at_tiny_levels_are_in_the_tail() {
+  for (const double level : {1e-12, 1e-16, 1e-17}) {
+    for (const int64_t copies : {1, 300}) {
+      Row row;
+      for (int64_t i = 0; i < copies; ++i) row.insert(row.end(), {0.0, 3.0});
+      double wanted = level, point = 7;
+      Case c{"a tail", row};
+      Input input(c, Storage::kFloat64);
+      input.problem.levels = {&wanted, Storage::kFloat64, 1, 1};
+      input.problem.level_count = 1;
+      input.problem.points = &point;
+      run(input.problem, "sigmoid");
+      const double count = static_cast<double>(copies) * (1 + std::exp(-3.0));
+      const double expected = std::log(level / count);
+      if (!(std::abs(point - expected) <= 1e-12 * (1 + std::abs(expected)))) {
+        report("a tiny level", c, 0, point, expected);
+      }
+    }
+  }
+}
+
 /// Where values or strengths overflow, points still ascend with their levels, short and long.
 template <class Cdf>
 void nasty_rows_stay_in_order() {
@@ -485,6 +507,7 @@ int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
   check_batch(random);
   points_at_whole_levels_balance_a_gap();
+  points_at_tiny_levels_are_in_the_tail();
   nasty_rows_stay_in_order<Sigmoid>();
   nasty_rows_stay_in_order<Gaussian>();
   check_everything<Sigmoid>(random);

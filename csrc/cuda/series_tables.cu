@@ -82,7 +82,9 @@ QuantileTables* make_quantile_tables(cudaError_t& error) {
   if (on_device == nullptr) return nullptr;
   const QuantileTables tables = {series.width, series.reach, on_device,
                                  on_device + series.own.size()};
-  return static_cast<QuantileTables*>(copy_to_device(&tables, sizeof tables, error));
+  void* const made = copy_to_device(&tables, sizeof tables, error);
+  if (made == nullptr) cudaFree(const_cast<double*>(on_device));
+  return static_cast<QuantileTables*>(made);
 }
 
 }  // namespace

@@ -66,14 +66,19 @@ void run_rank(const cuda::KernelSum& problem, std::string_view method) {
   TORCH_CHECK_VALUE(problem.size <= cuda::kLongestRow, "rank_relax: a list can have ",
                     cuda::kLongestRow, " items at most, got ", problem.size);
   const at::DataPtr workspace = device_memory(cuda::kernel_sum_workspace(problem));
+  enqueue_on_current_stream([&](cudaStream_t stream) {
+    return cuda::kernel_sum(problem, method, workspace.get(), stream);
+  });
+}
+
+void enqueue_on_current_stream(c10::function_ref<cudaError_t(cudaStream_t)> enqueue) {
   const cudaStream_t stream = c10::cuda::getCurrentCUDAStream().stream();
-  cudaError_t error = cuda::kernel_sum(problem, method, workspace.get(), stream);
+  cudaError_t error = enqueue(stream);
   if (error == cudaErrorMemoryAllocation) {
-    // The tables of a first call found no memory beside what the caching allocator keeps.
     cudaGetLastError();
     const c10::cuda::CUDAStreamCaptureModeGuard relaxed(cudaStreamCaptureModeRelaxed);
     c10::cuda::CUDACachingAllocator::emptyCache();
-    error = cuda::kernel_sum(problem, method, workspace.get(), stream);
+    error = enqueue(stream);
   }
   C10_CUDA_CHECK(error);
 }

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Allocator.h>
+#include <c10/util/FunctionRef.h>
+#include <cuda_runtime_api.h>
 
 #include <optional>
 
@@ -24,6 +26,11 @@ int64_t rows_of(const at::Tensor& tensor);
 /// The ranks, or the derivative of them, that the problem asks for, with any method. Enqueues on
 /// the current stream, with working memory of the caching allocator.
 void run_rank(const cuda::KernelSum& problem, std::string_view method);
+
+/// Calls enqueue(stream) with the current stream, and throws its error. Where device memory is
+/// missing, which the tables of a first call or a kernel's stack may take beside what the caching
+/// allocator keeps, calls it once more without what that has to spare.
+void enqueue_on_current_stream(c10::function_ref<cudaError_t(cudaStream_t)> enqueue);
 
 /// Memory of the caching allocator on the current stream, which may be given back as soon as what
 /// uses it is enqueued.

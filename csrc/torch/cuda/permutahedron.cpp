@@ -1,9 +1,7 @@
 #include "torch/cuda/permutahedron.h"
 
 #include <ATen/ops/empty.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -22,8 +20,8 @@ template <class Problem, class Enqueue>
 void run(const Problem& problem, size_t workspace, std::string_view method,
          const Enqueue& enqueue) {
   const at::DataPtr memory = device_memory(workspace);
-  C10_CUDA_CHECK(
-      enqueue(problem, method, memory.get(), c10::cuda::getCurrentCUDAStream().stream()));
+  enqueue_on_current_stream(
+      [&](cudaStream_t stream) { return enqueue(problem, method, memory.get(), stream); });
 }
 
 /// The tensors of a call, at one row stride each; copies live until the kernels are enqueued.

@@ -1,9 +1,7 @@
 #include "cuda/quantile.h"
 
 #include <ATen/ops/empty.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <tuple>
@@ -26,8 +24,9 @@ void run_quantile(cuda::Quantile problem, const at::Tensor& input,
   TORCH_CHECK_VALUE(problem.source.size <= cuda::kLongestRow, "rank_relax: a list can have ",
                     cuda::kLongestRow, " items at most, got ", problem.source.size);
   const at::DataPtr workspace = device_memory(cuda::quantile_workspace(problem));
-  C10_CUDA_CHECK(cuda::quantile(problem, options.method, workspace.get(),
-                                c10::cuda::getCurrentCUDAStream().stream()));
+  enqueue_on_current_stream([&](cudaStream_t stream) {
+    return cuda::quantile(problem, options.method, workspace.get(), stream);
+  });
 }
 
 std::optional<at::Tensor> mask_at_one_row_stride(const Options& options) {

@@ -1,9 +1,7 @@
 #include "cuda/spearman_loss.h"
 
 #include <ATen/ops/empty.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <tuple>
@@ -59,8 +57,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cuda(
                                   predictions.scalar_type() == at::kDouble,
                                   results_of(loss)};
   const at::DataPtr workspace = device_memory(cuda::correlation_workspace(problem));
-  C10_CUDA_CHECK(
-      cuda::correlation(problem, workspace.get(), c10::cuda::getCurrentCUDAStream().stream()));
+  enqueue_on_current_stream(
+      [&](cudaStream_t stream) { return cuda::correlation(problem, workspace.get(), stream); });
   return {loss, ranks[0], ranks[1]};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "cuda/grid_in_shared.cuh"
 #include "cuda/many_boxes.cuh"
@@ -146,6 +147,8 @@ __global__ void make_plans(KernelSum problem, LongRows<Scalar> rows, const Serie
     found.take_in(rows.statistics[row * rows.parts.count + part], kOrder);
   }
   found.reduce(kOrder);
+  // Later stages copy the whole plan, whatever of it the form needs.
+  if (threadIdx.x == 0) memset(&rows.plans[row], 0, sizeof(RowPlan));
   plan_found<Scalar, kOrder>(problem, *tables, row, found, rows.most_boxes, rows.plans[row]);
   if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(rows.plans[row].form);
 }

@@ -18,7 +18,7 @@ __device__ double kernel_of_pair(int order, const RowPlan& plan, double value, d
   return order == 2 ? Cdf::second_derivative(q) : (*higher)(q);
 }
 
-/// K(d) in float for orders 0 to 2, within 1e-7: for rows whose pairs are far apart, so that F -
+/// K(d) in float for orders 0 to 2, within 1.5e-7: for rows whose pairs are far apart, so that F -
 /// 1/2 need not keep its relative precision near d = 0. A CDF may have a faster way than that in
 /// double.
 template <class Cdf>

@@ -6,12 +6,14 @@ Every line has a time with the quartiles of its rounds, the error, and the ratio
 the same tensors. A round times everything once, one after the other, so that a slow moment of the
 device falls on all; a ratio is the median over rounds of the ratios inside a round. Times are those
 between two CUDA events around calls, or around replays of a captured graph, so many that a block
-takes milliseconds. Four random tensors take turns. Standard normal float32 and the sigmoid. A full
-run writes results/gpu.json and docs/pictures/gpu_time.png, which needs matplotlib.
+takes milliseconds. Four random tensors take turns. Standard normal float32 and the sigmoid, but for
+the projections. A full run writes results/gpu.json and docs/pictures/gpu_time.png, which needs
+matplotlib. torchsort, compiled for this torch and this device, joins where it is installed.
 
 Not cuda.py, which torch would import in the place of the package of that name.
 
-The error is that against pairwise sums in float64 at a sample of items, as in benchmarks/cpu.py.
+The error is that against pairwise sums in float64 at a sample of items, as in benchmarks/cpu.py. Of
+sorts, top-k masks and projections it is that against the CPU's in float64, over the largest result.
 """
 
 import argparse
@@ -33,7 +35,12 @@ import torch
 from sampled_errors import rank_errors, spearman_loss_error
 from torch import Tensor
 
-from rank_relax import soft_rank, spearman_loss
+from rank_relax import soft_rank, soft_sort, soft_topk, spearman_loss
+
+try:
+    import torchsort
+except ImportError:
+    torchsort = None
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results" / "gpu.json"
@@ -56,6 +63,37 @@ SHAPES: tuple[Shape, ...] = (
 )
 STRENGTHS = (1.0, 100.0)
 LOSS_SHAPES: tuple[Shape, ...] = ((128, 1000), (4096, 64))
+SORT_SHAPES: tuple[Shape, ...] = ((4096, 64), (4096, 1000), (128, 10_000), (1, 1_000_000))
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One that is not a rank by a CDF, and what torchsort has for it."""
+
+    name: str
+    call: Callable[[Tensor], Tensor]
+    of_torchsort: Callable[[Tensor], Tensor] | None = None
+
+
+OPERATORS = (
+    Operator("soft_sort", soft_sort),
+    Operator("soft_topk", lambda x: soft_topk(x, x.size(-1) // 10)),
+    Operator(
+        "soft_rank l2",
+        lambda x: soft_rank(x, method="l2"),
+        lambda x: torchsort.soft_rank(x, "l2"),
+    ),
+    Operator(
+        "soft_rank kl",
+        lambda x: soft_rank(x, method="kl"),
+        lambda x: torchsort.soft_rank(x, "kl"),
+    ),
+    Operator(
+        "soft_sort l2",
+        lambda x: soft_sort(x, method="l2"),
+        lambda x: torchsort.soft_sort(x, "l2"),
+    ),
+)
 
 
 @dataclass
@@ -149,12 +187,16 @@ def pairwise_rank(x: Tensor, strength: float) -> Tensor:
     return (table.sum(-1) - 0.5) / (x.size(-1) - 1)
 
 
-def rivals(inputs: list[Tensor], strength: float) -> dict[str, Call]:
+def hard_rivals(inputs: list[Tensor]) -> dict[str, Call]:
     outputs = [torch.empty_like(x) for x in inputs]
-    table = {
+    return {
         "sort": in_turns(lambda x: torch.sort(x, -1), inputs),
         "copy": in_turns(lambda x, y: y.copy_(x), inputs, outputs),
     }
+
+
+def rivals(inputs: list[Tensor], strength: float) -> dict[str, Call]:
+    table = hard_rivals(inputs)
     rows, n = inputs[0].shape
     if rows * n * n * 4 <= PAIRWISE_BYTES:
         table["pairwise"] = in_turns(lambda x: pairwise_rank(x, strength), inputs)
@@ -229,6 +271,46 @@ def measure_loss(shape: Shape) -> Iterator[Entry]:
     yield from entries_of(calls, {name: error}, shape, 1.0, rivals(inputs, 1.0))
 
 
+def with_gradient(function: Callable[[Tensor], Tensor]) -> Callable[..., list[Tensor]]:
+    """Of the input and the gradient of the result: the result and the gradient of the input."""
+
+    def both(x: Tensor, g: Tensor) -> list[Tensor]:
+        output = function(x)
+        return [output, torch.autograd.grad(output, x, g)[0]]
+
+    return both
+
+
+def measure_operator(operator: Operator, shape: Shape) -> Iterator[Entry]:
+    inputs = [torch.randn(shape, device="cuda") for _ in range(POOL)]
+    cotangents = [torch.randn(shape, device="cuda") for _ in range(POOL)]
+    leaves = [x.clone().requires_grad_() for x in inputs]
+    both = with_gradient(operator.call)
+    results = both(leaves[0], cotangents[0])
+    exact = both(inputs[0].cpu().double().requires_grad_(), cotangents[0].cpu().double())
+    errors = [
+        float((result.detach().cpu() - other).abs().max() / other.abs().max())
+        for result, other in zip(results, exact, strict=True)
+    ]
+    name, theirs = operator.name, operator.of_torchsort if torchsort else None
+    directions = (
+        (name, operator.call, theirs, errors[0], [inputs]),
+        (
+            f"{name}+backward",
+            both,
+            theirs and with_gradient(theirs),
+            errors[1],
+            [leaves, cotangents],
+        ),
+    )
+    for label, ours, of_torchsort, error, pools in directions:
+        calls = {label: in_turns(ours, *pools), f"{label} graph": captured(ours, *pools)}
+        others = hard_rivals(inputs)
+        if of_torchsort is not None:
+            others["torchsort"] = in_turns(of_torchsort, *pools)
+        yield from entries_of(calls, {label: error}, shape, 1.0, others)
+
+
 def surroundings() -> dict[str, str | None]:
     describe = ["git", "describe", "--always", "--dirty"]
     commit = "unknown"
@@ -243,6 +325,7 @@ def surroundings() -> dict[str, str | None]:
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda,
         "python": platform.python_version(),
+        "torchsort": metadata.version("torchsort") if torchsort else None,
     }
 
 
@@ -288,6 +371,12 @@ def main() -> None:
     settings = itertools.chain(
         *(measure_ranks(shape, strength) for shape in shapes for strength in STRENGTHS),
         *(measure_loss(shape) for shape in LOSS_SHAPES),
+        *(
+            measure_operator(operator, shape)
+            for operator in OPERATORS
+            for shape in SORT_SHAPES
+            if not arguments.quick or math.prod(shape) < 1_000_000
+        ),
     )
     where = surroundings()
     for entry in settings:

@@ -68,7 +68,6 @@ class Operator:
     is_nan_of_nothing: bool = False  # where no item of a list counts
     gives_double: bool = False  # whatever the dtype of the lists
     is_rounded_double: bool = False  # of which float32's result is the rounded one, too
-    same_bits_in_a_batch: bool = True  # else torch's own kernels round the last items otherwise
 
     @property
     def overload(self) -> Any:
@@ -685,42 +684,83 @@ def topk_bound(k: float) -> Callable[[Tensors, Setting, torch.dtype], Bound]:
     return bound
 
 
-def topk_vjp_bound(
-    k: float,
-) -> Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]:
-    """Of alpha f_i (g_i - sum_j W_j g_j), W as in softmax_bound; in double, and rounded."""
+def topk_derivative_bound(
+    k: float, input: Tensor, setting: Setting, dtype: torch.dtype, *vectors: Tensor
+) -> Bound:
+    """Of alpha f_i (g_i - sum_j W_j g_j), W as in softmax_bound, or its derivative along one more.
 
-    def bound(
-        cotangent: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
-    ) -> Sequence[Bound]:
-        (input,) = tensors
-        share = topk_share(input, setting, k)
-        weights = softmax_bound(input, setting, torch.float64, share, cotangent)
-        rounding = DERIVATIVE_ERROR[torch.float64] + rounding_to(dtype)
-        densities = rounding * largest_finite(cotangent)
-        scale = setting.regularization_strength * topk_density(input, setting)
-        return [scale * (weights + densities)]
-
-    return bound
-
-
-def topk_operator(k: float) -> Operator:
-    def number(input: Tensor) -> Tensor:
-        return torch.tensor(k, device=input.device)
-
-    return Operator(
-        name=f"soft_topk[{k}]",
-        tensors=("input",),
-        arguments=lambda tensors, setting: (*tensors, number(tensors[0]), *setting),
-        oracle=lambda input, *setting: oracle.soft_topk(input, number(input), *setting),
-        error_bound=topk_bound(k),
-        vjp_error_bound=topk_vjp_bound(k),
-        same_bits_in_a_batch=False,
-        is_rounded_double=True,
-    )
+    One more vector adds what it adds to W, and as much to f. In double, and rounded.
+    """
+    weights = softmax_bound(input, setting, torch.float64, topk_share(input, setting, k), *vectors)
+    vector, *more = (largest_finite(vector) for vector in vectors)
+    size = vector
+    for other in more:
+        weights = 2 * weights
+        size = 8 * setting.regularization_strength * steepest(input, setting) * size * other
+    densities = (DERIVATIVE_ERROR[torch.float64] + rounding_to(dtype)) * size
+    scale = setting.regularization_strength * topk_density(input, setting)
+    return scale * (weights + densities)
 
 
-SOFT_TOPK = topk_operator(2)
+K = 2
+
+
+def number_of_each_list(input: Tensor) -> Tensor:
+    """K, as the private operators take it: [*, 1]."""
+    return torch.full((*input.shape[:-1], 1), K, dtype=torch.float64, device=input.device)
+
+
+def topk_densities_of(input: Tensor, setting: Setting) -> Tensor:
+    """What the forward hands to the backward, as blocks_of."""
+    forward = torch.ops.rank_relax._soft_topk_forward
+    densities: Tensor = forward(input.detach(), number_of_each_list(input), *setting)[1]
+    return densities
+
+
+SOFT_TOPK = Operator(
+    name="soft_topk",
+    tensors=("input",),
+    arguments=lambda tensors, setting: (
+        *tensors,
+        torch.tensor(K, device=tensors[0].device),
+        *setting,
+    ),
+    oracle=lambda input, *setting: oracle.soft_topk(
+        input, torch.tensor(K, device=input.device), *setting
+    ),
+    error_bound=topk_bound(K),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        topk_derivative_bound(K, tensors[0], setting, dtype, cotangent)
+    ],
+    is_rounded_double=True,
+)
+SOFT_TOPK_FORWARD = replace(
+    SOFT_TOPK,
+    name="_soft_topk_forward",
+    arguments=lambda tensors, setting: (*tensors, number_of_each_list(tensors[0]), *setting),
+)
+SOFT_TOPK_BACKWARD = Operator(
+    name="_soft_topk_backward",
+    tensors=("grad_output", "input"),
+    arguments=lambda tensors, setting: (
+        *tensors,
+        number_of_each_list(tensors[1]),
+        topk_densities_of(tensors[1], setting),
+        *setting,
+    ),
+    oracle=lambda grad_output, input, *setting: oracle.soft_topk_backward(
+        grad_output, input, torch.tensor(K, device=input.device), *setting
+    ),
+    error_bound=lambda tensors, setting, dtype: topk_derivative_bound(
+        K, tensors[1], setting, dtype, tensors[0]
+    ),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        topk_derivative_bound(K, tensors[1], setting, dtype, cotangent),
+        topk_derivative_bound(K, tensors[1], setting, dtype, tensors[0], cotangent),
+    ],
+    kernels=2,
+    is_rounded_double=True,
+)
 
 OPERATORS = (
     SOFT_RANK,
@@ -749,6 +789,8 @@ OPERATORS = (
     *QUANTILE_SORT_PRODUCTS,
     SOFT_QUANTILE,
     SOFT_TOPK,
+    SOFT_TOPK_FORWARD,
+    SOFT_TOPK_BACKWARD,
     QUANTILE_AT_LEVELS,
     QUANTILE_AT_LEVELS_BACKWARD,
     QUANTILE_AT_LEVELS_TANGENT,

@@ -452,6 +452,23 @@ def soft_sort_backward(
     return gradient
 
 
+def soft_topk_backward(
+    grad_output: Tensor,
+    input: Tensor,
+    k: Tensor,
+    regularization_strength: float | Tensor = 1.0,
+    method: str = "sigmoid",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """The transposed Jacobian of the mask times what comes in."""
+
+    def chosen(x: Tensor) -> Tensor:
+        return soft_topk(x, k, regularization_strength, method, mask)
+
+    gradient: Tensor = vjp(chosen, input.double())[1](grad_output.double())[0]
+    return gradient
+
+
 def along(function: Callable[[Tensor], Tensor], direction: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda values: jvp(function, (values,), (direction,))[1]
 

@@ -26,7 +26,12 @@ KERNELS = [
 ]
 # Composed of torch's operators for every device, or for every one that there is no kernel for.
 COMPOSED_ON_ALL = {f"rank_relax::_quantile_at_levels_{end}" for end in ("backward", "tangent")}
-COMPOSED_ELSEWHERE = {f"rank_relax::_quantile_sort_{end}" for end in ("backward", "tangent")}
+COMPOSED_ELSEWHERE = {
+    "rank_relax::_quantile_sort_backward",
+    "rank_relax::_quantile_sort_tangent",
+    "rank_relax::_soft_topk_forward",
+    "rank_relax::_soft_topk_backward",
+}
 
 # Lists of one length, each hard in its own way.
 HARD = {

@@ -37,14 +37,37 @@ void quantile_at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, 
   });
 }
 
-#define RANK_RELAX_INSTANTIATE(Scalar)                                                          \
-  template void quantile_sort(const Batch<Scalar>&, double, std::string_view, Scalar*, double*, \
-                              double*, const ParallelFor&);                                     \
-  template void quantile_sort_product(const Batch<Scalar>&, const double*, const double*,       \
-                                      const Rows<Scalar>&, bool, double, std::string_view,      \
-                                      Scalar*, const ParallelFor&);                             \
-  template void quantile_at_levels(const Batch<Scalar>&, const Rows<double>&, int64_t, double,  \
-                                   std::string_view, double*, const ParallelFor&);
+template <class Scalar>
+void topk(const Batch<Scalar>& batch, const Rows<double>& k, double regularization_strength,
+          std::string_view method, Scalar* chosen, double* densities,
+          const ParallelFor& parallel_for) {
+  visit_instruction_set([&](auto isa) {
+    QuantileKernels<decltype(isa), Scalar>::topk(batch, k, regularization_strength, method, chosen,
+                                                 densities, parallel_for);
+  });
+}
+
+template <class Scalar>
+void topk_product(const Batch<Scalar>& batch, const Rows<double>& densities,
+                  double regularization_strength, Scalar* output, const ParallelFor& parallel_for) {
+  visit_instruction_set([&](auto isa) {
+    QuantileKernels<decltype(isa), Scalar>::topk_product(batch, densities, regularization_strength,
+                                                         output, parallel_for);
+  });
+}
+
+#define RANK_RELAX_INSTANTIATE(Scalar)                                                             \
+  template void quantile_sort(const Batch<Scalar>&, double, std::string_view, Scalar*, double*,    \
+                              double*, const ParallelFor&);                                        \
+  template void quantile_sort_product(const Batch<Scalar>&, const double*, const double*,          \
+                                      const Rows<Scalar>&, bool, double, std::string_view,         \
+                                      Scalar*, const ParallelFor&);                                \
+  template void quantile_at_levels(const Batch<Scalar>&, const Rows<double>&, int64_t, double,     \
+                                   std::string_view, double*, const ParallelFor&);                 \
+  template void topk(const Batch<Scalar>&, const Rows<double>&, double, std::string_view, Scalar*, \
+                     double*, const ParallelFor&);                                                 \
+  template void topk_product(const Batch<Scalar>&, const Rows<double>&, double, Scalar*,           \
+                             const ParallelFor&);
 RANK_RELAX_INSTANTIATE(float)
 RANK_RELAX_INSTANTIATE(double)
 #undef RANK_RELAX_INSTANTIATE

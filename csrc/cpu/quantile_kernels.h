@@ -24,6 +24,14 @@ struct QuantileKernels {
   static void at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, int64_t level_count,
                         double regularization_strength, std::string_view method, double* points,
                         const ParallelFor& parallel_for);
+
+  static void topk(const Batch<Scalar>& batch, const Rows<double>& k,
+                   double regularization_strength, std::string_view method, Scalar* chosen,
+                   double* densities, const ParallelFor& parallel_for);
+
+  static void topk_product(const Batch<Scalar>& batch, const Rows<double>& densities,
+                           double regularization_strength, Scalar* output,
+                           const ParallelFor& parallel_for);
 };
 
 }  // namespace rank_relax::cpu

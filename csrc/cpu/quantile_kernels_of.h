@@ -9,6 +9,7 @@
 #include "cpu/quantile_row.h"
 #include "cpu/quantile_sort_product.h"
 #include "cpu/rows.h"
+#include "cpu/topk_row.h"
 
 namespace rank_relax::cpu {
 
@@ -89,6 +90,36 @@ void QuantileKernels<Isa, Scalar>::at_levels(const Batch<Scalar>& batch, const R
                    strength, points + i * level_count, in_row);
         });
   });
+}
+
+template <class Isa, class Scalar>
+void QuantileKernels<Isa, Scalar>::topk(const Batch<Scalar>& batch, const Rows<double>& k,
+                                        double regularization_strength, std::string_view method,
+                                        Scalar* chosen, double* densities,
+                                        const ParallelFor& parallel_for) {
+  const double strength = std::max(regularization_strength, kSmallestStrength);
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    using OwnRow = TopKRow<Isa, decltype(cdf), Scalar>;
+    for_each_own_row<OwnRow>(
+        batch, parallel_for, [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
+          const int64_t at = i * batch.size;
+          row.choose(batch.input.row(i), batch.mask.row(i), batch.size, k.row(i)[0], strength,
+                     chosen + at, densities + at, in_row);
+        });
+  });
+}
+
+template <class Isa, class Scalar>
+void QuantileKernels<Isa, Scalar>::topk_product(const Batch<Scalar>& batch,
+                                                const Rows<double>& densities,
+                                                double regularization_strength, Scalar* output,
+                                                const ParallelFor& parallel_for) {
+  using OwnRow = TopKProductRow<Isa, Scalar>;
+  for_each_own_row<OwnRow>(batch, parallel_for,
+                           [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
+                             row.multiply(batch.input.row(i), densities.row(i), batch.size,
+                                          regularization_strength, output + i * batch.size, in_row);
+                           });
 }
 
 }  // namespace rank_relax::cpu

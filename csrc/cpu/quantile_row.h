@@ -7,10 +7,10 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/quantile_search.h"
 #include "cpu/aligned_array.h"
 #include "cpu/parallel.h"
 #include "cpu/quantile_march.h"
+#include "cpu/quantile_search.h"
 #include "cpu/radix_sort.h"
 #include "cpu/row_items.h"
 #include "cpu/rows.h"
@@ -166,13 +166,74 @@ class QuantileSortRow {
   double *points_, *densities_;  // of the finite values
 };
 
+/// Finds the points at levels of one row after another, with the memory that this needs.
+template <class Isa, class Cdf>
+class LevelSolver {
+  static constexpr int64_t kFewestItemsOfAGrid = 32;
+  static constexpr int64_t kFewestLevelsOfASort = 8;
+
+ public:
+  /// take(l, point) for every one of `number` ascending levels, 0 < level < row.count.
+  template <class Take>
+  void solve(const FiniteRow<double>& row, const double* levels, int64_t number,
+             double regularization_strength, const Take& take, const ParallelFor& parallel_for) {
+    levels_ = levels;
+    number_ = number;
+    const Search search(row.values, row.count, regularization_strength);
+    if (row.count >= kFewestItemsOfAGrid &&
+        march_.set_grid(row, regularization_strength, parallel_for)) {
+      return march(0, number, 0, search, take);
+    }
+    if (number < kFewestLevelsOfASort) return find_each(0, number, search, take);
+    const double* sorted = sorted_values_.of(row.values, row.count);
+    int64_t done = 0;
+    for_each_cluster(sorted, row.count, regularization_strength, march_.widest_gap(),
+                     [&](int64_t begin, int64_t end) {
+                       const int64_t first = levels_until(static_cast<double>(begin), true, done);
+                       find_each(done, first, search, take);  // whole levels between two clusters
+                       done = levels_until(static_cast<double>(end), false, first);
+                       march_.set_sorted(sorted + begin, end - begin, regularization_strength);
+                       march(first, done, begin, search, take);
+                     });
+  }
+
+ private:
+  using Search = QuantileSearch<Isa, Cdf>;
+
+  /// How many levels are below a bound, or not above it; at least `from`.
+  int64_t levels_until(double bound, bool inclusive, int64_t from) const {
+    auto i = from;
+    while (i < number_ && (levels_[i] < bound || (inclusive && levels_[i] == bound))) ++i;
+    return i;
+  }
+
+  template <class Take>
+  void march(int64_t begin, int64_t end, int64_t offset, const Search& search, const Take& take) {
+    march_.template solve<false>(
+        begin, end, [&](int64_t i) { return levels_[i] - static_cast<double>(offset); },
+        [&](int64_t i, int64_t number, const double* points, const double*) {
+          for (int64_t k = 0; k < number; ++k) {
+            take(i + k, std::isnan(points[k]) ? search(levels_[i + k]) : points[k]);
+          }
+        });
+  }
+
+  template <class Take>
+  void find_each(int64_t begin, int64_t end, const Search& search, const Take& take) {
+    for (int64_t i = begin; i < end; ++i) take(i, search(levels_[i]));
+  }
+
+  QuantileMarch<Isa, Cdf, double> march_;
+  SortedValues<Isa, double> sorted_values_;
+  const double* levels_;
+  int64_t number_;
+};
+
 /// The points at given levels of one row after another, in double whatever the items are.
 template <class Isa, class Cdf, class Scalar>
 class QuantileLevelsRow {
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-  static constexpr int64_t kFewestItemsOfAGrid = 32;
-  static constexpr int64_t kFewestLevelsOfASort = 8;
 
  public:
   /// As cpu/quantile.h says.
@@ -195,9 +256,10 @@ class QuantileLevelsRow {
     for (const int64_t l : order_)
       levels_.push_back(levels[l] - static_cast<double>(items_.below()));
     values_.assign(finite.values, finite.values + finite.count);
-    points_ = points;
-    solve({values_.data(), finite.count, finite.minimum, finite.maximum}, regularization_strength,
-          parallel_for);
+    solver_.solve(
+        {values_.data(), finite.count, finite.minimum, finite.maximum}, levels_.data(),
+        static_cast<int64_t>(levels_.size()), regularization_strength,
+        [&](int64_t l, double point) { points[order_[l]] = point; }, parallel_for);
   }
 
  private:
@@ -209,56 +271,11 @@ class QuantileLevelsRow {
     return level <= 0 ? -kInfinity : kInfinity;
   }
 
-  void solve(const FiniteRow<double>& row, double regularization_strength,
-             const ParallelFor& parallel_for) {
-    const auto number = static_cast<int64_t>(levels_.size());
-    const QuantileSearch<Cdf> search(row.values, row.count, regularization_strength);
-    if (row.count >= kFewestItemsOfAGrid &&
-        march_.set_grid(row, regularization_strength, parallel_for)) {
-      return march(0, number, 0, search);
-    }
-    if (number < kFewestLevelsOfASort) return find_each(0, number, search);
-    const double* sorted = sorted_values_.of(row.values, row.count);
-    int64_t done = 0;
-    for_each_cluster(sorted, row.count, regularization_strength, march_.widest_gap(),
-                     [&](int64_t begin, int64_t end) {
-                       const int64_t first = levels_until(static_cast<double>(begin), true, done);
-                       find_each(done, first, search);  // whole levels between two clusters
-                       done = levels_until(static_cast<double>(end), false, first);
-                       march_.set_sorted(sorted + begin, end - begin, regularization_strength);
-                       march(first, done, begin, search);
-                     });
-  }
-
-  /// How many levels are below a bound, or not above it; at least `from`.
-  int64_t levels_until(double bound, bool inclusive, int64_t from) const {
-    auto i = from;
-    const auto number = static_cast<int64_t>(levels_.size());
-    while (i < number && (levels_[i] < bound || (inclusive && levels_[i] == bound))) ++i;
-    return i;
-  }
-
-  void march(int64_t begin, int64_t end, int64_t offset, const QuantileSearch<Cdf>& search) {
-    march_.template solve<false>(
-        begin, end, [&](int64_t i) { return levels_[i] - static_cast<double>(offset); },
-        [&](int64_t i, int64_t number, const double* points, const double*) {
-          for (int64_t k = 0; k < number; ++k) {
-            points_[order_[i + k]] = std::isnan(points[k]) ? search(levels_[i + k]) : points[k];
-          }
-        });
-  }
-
-  void find_each(int64_t begin, int64_t end, const QuantileSearch<Cdf>& search) {
-    for (int64_t i = begin; i < end; ++i) points_[order_[i]] = search(levels_[i]);
-  }
-
   RowItems<Isa, Scalar> items_;
-  QuantileMarch<Isa, Cdf, double> march_;
-  SortedValues<Isa, double> sorted_values_;
+  LevelSolver<Isa, Cdf> solver_;
   std::vector<double> values_;
   std::vector<int64_t> order_;  // of the levels that finite values have, ascending
   std::vector<double> levels_;  // these, less the number of -inf
-  double* points_;
 };
 
 }  // namespace rank_relax::cpu

@@ -6,9 +6,9 @@
 #include <limits>
 #include <vector>
 
-#include "core/upper_tail.h"
+#include "cpu/tails.h"
 
-namespace rank_relax {
+namespace rank_relax::cpu {
 
 /// The inverse of the smoothed count G(y) = Σ_j F(α (y - x_j)) over some finite values, one level
 /// at a time: O(count) a step, whatever the values are. Borrows them.
@@ -21,7 +21,7 @@ namespace rank_relax {
 /// so that nothing is lost beside the count. In a gap that is wide beside 1/α, G is flat at a whole
 /// number to rounding; that level is where the two tails are equal, and there their logarithms are
 /// compared, which fall steadily however wide the gap is.
-template <class Cdf>
+template <class Isa, class Cdf>
 class QuantileSearch {
  public:
   /// At least one value.
@@ -41,16 +41,18 @@ class QuantileSearch {
     std::vector<double> values(values_, values_ + count_);
     std::nth_element(values.begin(), values.begin() + whole, values.end());
     const double upper = values[whole];
+    double first = upper;
     if (static_cast<double>(whole) == level) {
       const double lower = *std::max_element(values.begin(), values.begin() + whole);
-      if (lower < upper && balance(lower, lower, upper).value <= 0 &&
+      if (distance(lower, upper, strength_) > kWideGap && balance(lower, lower, upper).value <= 0 &&
           balance(upper, lower, upper).value >= 0) {
         return root([&](double y) { return balance(y, lower, upper); }, lower, upper,
                     lower / 2 + upper / 2);
       }
+      first = lower / 2 + upper / 2;
     }
     return root([&](double y) { return excess(y, level); }, lower_bound(level), upper_bound(level),
-                upper);
+                first);
   }
 
  private:
@@ -87,23 +89,22 @@ class QuantileSearch {
 
   /// G(y) - level.
   Step excess(double y, double level) const {
-    double tails = 0, density = 0;
-    int64_t below = 0, equal = 0;
+    double sides = 0, tails = 0, density = 0;
     for (int64_t begin = 0; begin < count_; begin += kChunk) {
-      double chunk_tails = 0, chunk_density = 0;
-      for (int64_t i = begin; i < std::min(begin + kChunk, count_); ++i) {
-        const double x = values_[i], d = distance(y, x, strength_);
-        below += x < y ? 1 : 0;
-        equal += x == y ? 1 : 0;
-        if (d > kFarthest) continue;
-        const UpperTail tail = Cdf::tail(d);
-        chunk_tails += x > y ? tail.mass : x < y ? -tail.mass : 0;
-        chunk_density += tail.density;
+      const int64_t count = std::min(kChunk, count_ - begin);
+      const double* values = values_ + begin;
+      double side[kChunk], d[kChunk], masses[kChunk], densities[kChunk];
+      for (int64_t i = 0; i < count; ++i) {
+        side[i] = static_cast<double>(values[i] > y) - static_cast<double>(values[i] < y);
+        d[i] = distance(y, values[i], strength_);
       }
-      tails += chunk_tails;
-      density += chunk_density;
+      Tails<Isa, Cdf>::of(d, count, masses, densities);
+      for (int64_t i = 0; i < count; ++i) masses[i] *= side[i];
+      sides += sum_of<Isa>(side, count);
+      tails += sum_of<Isa>(masses, count);
+      density += sum_of<Isa>(densities, count);
     }
-    const double whole = static_cast<double>(below) + static_cast<double>(equal) / 2;
+    const double whole = (static_cast<double>(count_) - sides) / 2;  // an item at y is half below
     return {(whole - level) + tails, density};
   }
 
@@ -138,6 +139,7 @@ class QuantileSearch {
       if (step.value == 0) return y;
       (step.value > 0 ? upper : lower) = y;
       double next = y - step.value / step.slope / strength_;
+      if (next == y) return y;
       const bool newton = lower < next && next < upper && std::abs(next - y) <= last / 2;
       if (!newton) next = lower / 2 + upper / 2;
       last = std::abs(next - y);
@@ -150,13 +152,15 @@ class QuantileSearch {
     return y;
   }
 
-  static constexpr int64_t kChunk = 1024;
+  static constexpr int64_t kChunk = 512;
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kHuge = std::numeric_limits<double>::max();
   static constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
   // A level has 53 bits, so that what lies further than this adds nothing to its place among 2^32.
   static constexpr double kFarthest = 60;
   static constexpr double kClose = 4e-9;
+  // In a narrower gap the tails' sum is steep enough for Newton's method from the middle on.
+  static constexpr double kWideGap = 16;
 
   const double* values_;
   int64_t count_;
@@ -164,4 +168,4 @@ class QuantileSearch {
   double balance_strength_;  // with which no logarithm of a tail overflows: its limit is the same
 };
 
-}  // namespace rank_relax
+}  // namespace rank_relax::cpu

@@ -10,7 +10,7 @@
 namespace rank_relax::cuda {
 
 // The inverse of the smoothed count G(y) = Σ_j F(α (y - x_j)) of ascending values, one level at a
-// time, as core/quantile_search.h does it: G is taken apart at y, into the whole items below and
+// time, as cpu/quantile_search.h does it: G is taken apart at y, into the whole items below and
 // two tails, so that nothing is lost beside the count, and in a gap that is too wide for that the
 // logarithms of the two tails are compared.
 //

@@ -227,6 +227,36 @@ void check_soft_topk(const at::Tensor& input, const at::Tensor& k, const Options
                     ", got ", k.sym_sizes());
 }
 
+namespace {
+
+void check_one_number_a_row(const char* op, const at::Tensor& k, const at::Tensor& input) {
+  check_rows(op, "k", k, at::kDouble, input);
+  TORCH_CHECK_VALUE(k.sym_size(-1) == 1, op, ": k must have one number a list, got shape ",
+                    k.sym_sizes());
+}
+
+}  // namespace
+
+void check_soft_topk_forward(const at::Tensor& input, const at::Tensor& k, const Options& options) {
+  constexpr const char* op = "_soft_topk_forward";
+  check_values(op, "input", input);
+  check_smooth_cdf(op, options);
+  check_options(op, "input", input, options);
+  check_one_number_a_row(op, k, input);
+}
+
+void check_soft_topk_backward(const at::Tensor& grad_output, const at::Tensor& input,
+                              const at::Tensor& k, const at::Tensor& densities,
+                              const Options& options) {
+  constexpr const char* op = "_soft_topk_backward";
+  check_values(op, "input", input);
+  check_matches(op, "grad_output", grad_output, "input", input);
+  check_smooth_cdf(op, options);
+  check_options(op, "input", input, options);
+  check_one_number_a_row(op, k, input);
+  check_indices(op, "densities", densities, at::kDouble, input);
+}
+
 void check_quantile_at_levels(const char* op, const at::Tensor& input, const at::Tensor& levels,
                               const Options& options) {
   check_values(op, "input", input);

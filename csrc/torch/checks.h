@@ -35,6 +35,10 @@ void check_quantile_sort_product(const char* op, const char* name, const at::Ten
                                  const at::Tensor& densities, const Options& options);
 void check_soft_quantile(const at::Tensor& input, const at::Tensor& q, const Options& options);
 void check_soft_topk(const at::Tensor& input, const at::Tensor& k, const Options& options);
+void check_soft_topk_forward(const at::Tensor& input, const at::Tensor& k, const Options& options);
+void check_soft_topk_backward(const at::Tensor& grad_output, const at::Tensor& input,
+                              const at::Tensor& k, const at::Tensor& densities,
+                              const Options& options);
 void check_quantile_at_levels(const char* op, const at::Tensor& input, const at::Tensor& levels,
                               const Options& options);
 /// Of two tensors that have an element for each level: one of them comes from the forward.

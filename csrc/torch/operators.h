@@ -102,6 +102,18 @@ inline const auto& soft_topk() {
   return op;
 }
 
+inline const auto& soft_topk_forward() {
+  static const Operator<std::tuple<Tensor, Tensor>, const Tensor&, const Tensor&> op(
+      "rank_relax::_soft_topk_forward");
+  return op;
+}
+
+inline const auto& soft_topk_backward() {
+  static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
+      "rank_relax::_soft_topk_backward");
+  return op;
+}
+
 inline const auto& quantile_sort_forward() {
   static const Operator<std::tuple<Tensor, Tensor, Tensor>, const Tensor&> op(
       "rank_relax::_quantile_sort_forward");

@@ -77,6 +77,16 @@ TORCH_LIBRARY(rank_relax, library) {
       "_quantile_at_levels_tangent(Tensor direction, Tensor input, Tensor levels, Tensor points, "
       "float regularization_strength, str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
+  // k (float64) is [*, 1]. `densities` (float64) are the slopes of the mask by each item, the
+  // threshold being held, in units of the strength. Constants to autograd, as above.
+  library.def(
+      "_soft_topk_forward(Tensor input, Tensor k, float regularization_strength, str method, "
+      "Tensor? mask) -> (Tensor chosen, Tensor densities)",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_soft_topk_backward(Tensor grad_output, Tensor input, Tensor k, Tensor densities, "
+      "float regularization_strength, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
   // Methods "l2" and "kl". `permutation` (int64) is the item at each place of the sorted row,
   // `blocks` (int32) its block: constant between the points where sorted values have no derivative.
   library.def(

@@ -839,6 +839,148 @@ void quantiles_of_nasty_rows_stay_in_order() {
   }
 }
 
+/// The mask of one row of k's largest, its densities, and the product of the Jacobian with
+/// `vector`.
+template <class Scalar>
+struct TopK {
+  std::vector<Scalar> chosen, product;
+  std::vector<double> densities;
+
+  TopK(const cpu::Batch<Scalar>& batch, const std::vector<double>& k, double strength,
+       const std::string& method, const std::vector<double>& vector,
+       const cpu::ParallelFor& parallel_for)
+      : chosen(batch.count * batch.size, -7), product(chosen), densities(chosen.size(), -7) {
+    const int64_t sizes[] = {batch.count, 1}, strides[] = {1, 1};
+    cpu::topk(batch, {k.data(), sizes, strides, 2}, strength, method, chosen.data(),
+              densities.data(), parallel_for);
+    const Dense<Scalar> along(vector, batch.size);
+    const int64_t row_sizes[] = {batch.count, batch.size}, row_strides[] = {batch.size, 1};
+    cpu::topk_product(along.batch(), {densities.data(), row_sizes, row_strides, 2}, strength,
+                      product.data(), parallel_for);
+  }
+};
+
+/// A threshold fits all items of a mask, their sum is k, and products have the densities there.
+template <class Scalar>
+void masks_of_largest_items_add_up(const char* what, const std::vector<double>& doubles, double k,
+                                   double strength) {
+  const auto size = static_cast<int64_t>(doubles.size());
+  const Dense<Scalar> input(doubles, size);
+  std::vector<double> vector(size);
+  for (int64_t i = 0; i < size; ++i) vector[i] = std::cos(static_cast<double>(i));
+  for_each_method([&](const std::string& method) {
+    const TopK<Scalar> got(input.batch(), {k}, strength, method, vector, thread_per_row);
+    const std::string sentence = method + ", k = " + std::to_string(k) + ", " + what;
+    const double epsilon = std::numeric_limits<Scalar>::epsilon();
+    long double sum = 0, lower = kHuge, upper = -kHuge, mass = 0, mean = 0;
+    double point = 0;
+    const int64_t sizes[] = {1, 1}, strides[] = {1, 1};
+    const double level = static_cast<double>(size) - k;
+    cpu::quantile_at_levels(input.batch(), {&level, sizes, strides, 2}, 1, strength, method, &point,
+                            serial);
+    for (int64_t i = 0; i < size; ++i) {
+      sum += got.chosen[i];
+      lower =
+          std::min(lower, got.chosen[i] > 0.5 ? static_cast<long double>(input.data[i]) : kHuge);
+      upper =
+          std::max(upper, got.chosen[i] < 0.5 ? static_cast<long double>(input.data[i]) : -kHuge);
+      const long double d = strength * (static_cast<long double>(input.data[i]) - point);
+      const double rounding = 4e-16 * strength * (std::abs(point) + std::abs(input.data[i]));
+      expect_near(got.chosen[i], smooth_cdf(method, d), epsilon + 1e-12 + rounding,
+                  sentence + ": share of item " + std::to_string(i));
+      expect_near(got.densities[i], density(method, d), 1e-12 + rounding,
+                  sentence + ": density of item " + std::to_string(i));
+      mass += got.densities[i];
+      mean += got.densities[i] * static_cast<Scalar>(vector[i]);
+    }
+    expect_near(sum, k, static_cast<double>(size) * epsilon, sentence + ": sum");
+    expect(lower >= upper, sentence + ": no smaller item has more");
+    if (mass > 0) mean /= mass;
+    for (int64_t i = 0; i < size; ++i) {
+      const long double exact =
+          strength * got.densities[i] * (static_cast<Scalar>(vector[i]) - mean);
+      expect_near(got.product[i], exact, 4 * (epsilon + 1e-14) * strength * 0.4,
+                  sentence + ": product at item " + std::to_string(i));
+    }
+  });
+}
+
+void masks_of_any_row_add_up() {
+  std::mt19937 generator(15);
+  const auto both = [](const char* what, const std::vector<double>& values, double k,
+                       double strength) {
+    masks_of_largest_items_add_up<double>(what, values, k, strength);
+    masks_of_largest_items_add_up<float>(what, values, k, strength);
+  };
+  for (const double strength : {1e-3, 1.0, 30.0, 1e4}) {
+    both("two", {1, 2}, 1, strength);
+    both("two", {1, 2}, 0.3, strength);
+    for (const int64_t size : {7, 90, 700}) {
+      const std::vector<double> row = normal_values(size, 1, generator);
+      for (const double k : {1.0, 2.5, static_cast<double>(size / 2), size - 1.0}) {
+        both("normal values", row, k, strength);
+      }
+    }
+  }
+  both("equal values", std::vector<double>(300, 2.5), 120, 3);
+  both("two clusters", {0, 1e-3, 1e-3, 50, 50.1, 50.2, 50.3}, 4, 10);
+  both("far from 0", {1e6, 1e6 + 1, 1e6 + 2, 1e6 + 3}, 2, 5);
+}
+
+void masks_of_nasty_rows_are_in_range() {
+  const std::vector<double> rows = {
+      kNan,      1,         kInfinity,  -2,        5,         -kInfinity, 0,         0,       //
+      kHuge,     -kHuge,    0,          1,         -1,        kTiny,      -kTiny,    1e-300,  //
+      kNan,      kNan,      kNan,       kNan,      kNan,      kNan,       kNan,      kNan,    //
+      kInfinity, kInfinity, -kInfinity, kInfinity, kInfinity, kInfinity,  kInfinity, kInfinity};
+  const Dense<double> input(rows, 8);
+  const std::vector<uint8_t> kept = {1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1,
+                                     1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1};
+  for (const bool masked : {false, true}) {
+    cpu::Batch<double> batch = input.batch();
+    if (masked) batch.mask = {kept.data(), input.sizes, input.strides, 2};
+    for_each_method([&](const std::string& method) {
+      for (const double strength : {1e-300, 1e-6, 1.0, 1e6, 1e300, kHuge}) {
+        for (const double k : {0.0, 0.5, 1.0, 2.0, 5.0, 8.0, 100.0, -1.0, kNan}) {
+          const TopK<double> got(batch, std::vector<double>(4, k), strength, method,
+                                 std::vector<double>(32, 1), serial);
+          for (int64_t i = 0; i < 32; ++i) {
+            const bool counts = !masked || kept[i] != 0;
+            const bool is_nan = counts && (std::isnan(rows[i]) || !(k >= 0));
+            const std::string sentence = method + ", k = " + std::to_string(k) +
+                                         ", α = " + std::to_string(strength) + ", item " +
+                                         std::to_string(i);
+            expect(is_nan ? std::isnan(got.chosen[i]) : got.chosen[i] >= 0 && got.chosen[i] <= 1,
+                   sentence + ": a share lies in [0, 1], or is NaN");
+            expect(counts || got.chosen[i] == 0, sentence + ": a masked item has none");
+            expect(std::isnan(got.densities[i]) ? is_nan : got.densities[i] >= 0,
+                   sentence + ": a density is not negative");
+            // All directions alike move no share.
+            expect(is_nan || got.product[i] == 0 || std::abs(got.product[i]) <= 1e-15 * strength,
+                   sentence + ": a product");
+          }
+        }
+      }
+    });
+  }
+}
+
+void threads_don_t_change_a_mask() {
+  std::mt19937 generator(16);
+  const int64_t size = 70'000;
+  const std::vector<double> values = normal_values(size, 1, generator);
+  const Dense<float> input(values, size);
+  for (const double strength : {50.0, 1e7}) {  // on a grid, and by steps
+    const auto chosen_by = [&](const cpu::ParallelFor& parallel_for) {
+      return TopK<float>(input.batch(), {1000.0}, strength, "sigmoid", values, parallel_for);
+    };
+    const TopK<float> one = chosen_by(serial), other = chosen_by(thread_per_row);
+    expect(one.chosen == other.chosen && one.densities == other.densities &&
+               one.product == other.product,
+           "threads change no bit of a mask");
+  }
+}
+
 void threads_don_t_change_a_sorted_row() {
   std::mt19937 generator(14);
   const int64_t size = 70'000;
@@ -988,6 +1130,9 @@ int main() {
   points_at_whole_levels_balance_a_gap();
   points_at_any_levels_have_them();
   quantiles_of_nasty_rows_stay_in_order();
+  masks_of_any_row_add_up();
+  masks_of_nasty_rows_are_in_range();
+  threads_don_t_change_a_mask();
   threads_don_t_change_a_sorted_row();
   parts_of_a_row_add_up_to_the_row();
   a_row_in_parts_without_finite_items_has_the_ranks_of_its_infinities();

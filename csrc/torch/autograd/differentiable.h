@@ -61,4 +61,10 @@ inline void set_tangent(const at::Tensor& output, const at::Tensor& tangent) {
   if (tangent.defined()) output._set_fw_grad(tangent, /*level=*/0, /*is_inplace_op=*/false);
 }
 
+inline void check_levels_are_constant(const at::Tensor& levels) {
+  TORCH_CHECK_VALUE(!is_differentiated({levels}),
+                    "levels of a smoothed count, such as q of soft_quantile and k of soft_topk, "
+                    "have no derivative: detach them");
+}
+
 }  // namespace rank_relax::autograd

@@ -29,12 +29,6 @@ struct QuantileAtLevelsBackward {
   }
 };
 
-void check_levels_are_constant(const Tensor& levels) {
-  TORCH_CHECK_VALUE(!is_differentiated({levels}),
-                    "levels of a smoothed count, such as q of soft_quantile and k of soft_topk, "
-                    "have no derivative: detach them");
-}
-
 Tensor quantile_at_levels(c10::DispatchKeySet keys, const Tensor& input, const Tensor& levels,
                           double regularization_strength, std::string_view method,
                           const std::optional<Tensor>& mask) {

@@ -54,8 +54,8 @@ TORCH_LIBRARY_IMPL(rank_relax, Batched, library) {
         "_permutahedron_rank_derivative", "soft_sort", "_permutahedron_sort_forward",
         "_permutahedron_sort_backward", "_permutahedron_sort_tangent", "_quantile_sort_forward",
         "_quantile_sort_backward", "_quantile_sort_tangent", "_quantile_at_levels",
-        "_quantile_at_levels_backward", "_quantile_at_levels_tangent", "_spearman_loss_forward",
-        "_spearman_loss_backward"}) {
+        "_quantile_at_levels_backward", "_quantile_at_levels_tangent", "_soft_topk_forward",
+        "_soft_topk_backward", "_spearman_loss_forward", "_spearman_loss_backward"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&one_call_for_the_batch>());
   }
 }

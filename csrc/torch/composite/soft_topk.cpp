@@ -1,3 +1,5 @@
+#include "torch/composite/soft_topk.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/isinf.h>
@@ -10,13 +12,14 @@
 #include <torch/library.h>
 
 #include <limits>
+#include <vector>
 
 #include "core/smooth_cdf.h"
 #include "torch/checks.h"
 #include "torch/composite/centered.h"
-#include "torch/operators.h"
 
 namespace rank_relax {
+namespace topk {
 namespace {
 
 using at::Tensor;
@@ -29,20 +32,18 @@ Tensor cdf(const Tensor& d, std::string_view method) {
   return method == Sigmoid::name ? at::sigmoid(d) : at::special_ndtr(d);
 }
 
-/// F', of d that needs no gradient.
+/// F'
 Tensor density(const Tensor& d, std::string_view method) {
   if (method == Sigmoid::name) return at::sigmoid(d) * at::sigmoid(-d);
   return at::exp(d * d / -2) * 0.39894228040143267794;  // 1/sqrt(2π)
 }
 
-/// F(α (x_i - c)) of the items that are `ordinary`, which add up to `wanted`; and the limits for a
-/// threshold c that is infinite. c is rounded to a double, which shows where α c is large: one step
-/// of Newton's method takes that out of the sum. It is a constant, since c has the derivatives of
-/// the exact threshold.
-Tensor above_threshold(const Tensor& values, const Tensor& threshold, const Tensor& ordinary,
-                       const Tensor& wanted, const Options& options) {
-  const Tensor finite = threshold.masked_fill(at::isinf(threshold), 0);
-  const Tensor d = (values - finite) * options.regularization_strength;
+/// α (x_i - c) less a step of Newton's method: c is rounded to a double, which shows where α c is
+/// large, and the step takes that out of the sum of the `ordinary` items, which is `wanted`. It is
+/// a constant, since c has the derivatives of the exact threshold.
+Tensor from_threshold(const Tensor& values, const Tensor& threshold, const Tensor& ordinary,
+                      const Tensor& wanted, const Options& options) {
+  const Tensor d = (values - threshold) * options.regularization_strength;
   const Tensor fixed = d.detach();
   const auto sum = [&](const Tensor& items) {
     return items.masked_fill(ordinary.logical_not(), 0).sum(-1, /*keepdim=*/true);
@@ -51,18 +52,13 @@ Tensor above_threshold(const Tensor& values, const Tensor& threshold, const Tens
   const Tensor slope = sum(density(fixed, options.method));
   const Tensor step = ((sum(cdf(fixed, options.method)) - wanted) / slope)
                           .masked_fill((slope > kFlat).logical_not(), 0);
-  return cdf(d - step, options.method)
-      .masked_fill(threshold == kInfinity, 0)
-      .masked_fill(threshold == -kInfinity, 1);
+  return d - step;
 }
 
-/// F(α (x_i - c)) with the threshold c at which it adds up to k: that of level n - k of the
-/// smoothed count, whose exact derivatives make those of the sum 0. Infinite items are all in or
-/// all out, unless k falls among equal ones, which then share what there is.
-Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_strength,
-                 std::string_view method, const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_topk(input, k, options);
+}  // namespace
+
+std::tuple<Tensor, Tensor> forward(const Tensor& input, const Tensor& k, const Options& options) {
+  const std::optional<Tensor>& mask = options.mask;
   const Tensor is_nan = at::isnan(input);
   const Tensor unmasked = mask.has_value() ? *mask : at::ones_like(is_nan);
   const Tensor undefined = is_nan.logical_and(unmasked);
@@ -72,28 +68,87 @@ Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_str
   const Tensor counted = unmasked.logical_and(is_nan.logical_not());
 
   const Tensor count = number_of(counted), tops = number_of(top), bottoms = number_of(bottom);
-  const Tensor wanted = k.to(at::kDouble).unsqueeze(-1);
-  const Tensor share = at::minimum(wanted.masked_fill(wanted < 0, kNan), count);
+  const Tensor share = at::minimum(k.masked_fill(k < 0, kNan), count);
   const Tensor from_center = centered(input, mask).values;
+  // That of level n - k of the smoothed count, whose exact derivatives make those of the sum 0.
   const Tensor threshold = operators::quantile_at_levels()(from_center, count - share, options);
 
   // All in double, rounded once: in float32 the relative errors of Φ far out, alike in many items,
   // would show in their sum.
   const Tensor ordinary = counted.logical_and(infinite.logical_not());
   const Tensor values = from_center.masked_fill(ordinary.logical_not(), 0);
+  const Tensor all_or_none = at::isinf(threshold);
+  const Tensor d = from_threshold(values, threshold.masked_fill(all_or_none, 0), ordinary,
+                                  share - tops, options);
   const Tensor of_tops = (share / tops.clamp_min(1)).clamp(0, 1);
   const Tensor of_bottoms = ((share - (count - bottoms)) / bottoms.clamp_min(1)).clamp(0, 1);
-  Tensor chosen = above_threshold(values, threshold, ordinary, share - tops, options);
+  Tensor chosen = cdf(d, options.method)
+                      .masked_fill(threshold == kInfinity, 0)
+                      .masked_fill(threshold == -kInfinity, 1);
   chosen = at::where(top, of_tops, at::where(bottom, of_bottoms, chosen));
+  Tensor densities =
+      density(d, options.method).masked_fill(all_or_none.logical_or(ordinary.logical_not()), 0);
   // A NaN item's own is NaN, with NaN for its gradient, and no other item's.
   const Tensor nan_or_one = at::ones_like(values).masked_fill(undefined, kNan);
   const Tensor nan_items =
       input.to(at::kDouble).masked_fill(undefined.logical_not(), 0) * nan_or_one;
-  chosen = at::where(undefined, nan_items, chosen);
-  return chosen.masked_fill(unmasked.logical_not(), 0).to(input.scalar_type());
+  const Tensor masked = unmasked.logical_not();
+  return {at::where(undefined, nan_items, chosen).masked_fill(masked, 0),
+          at::where(undefined, nan_items, densities).masked_fill(masked, 0)};
+}
+
+Tensor backward(const Tensor& grad_output, const Tensor& densities,
+                double regularization_strength) {
+  const Tensor fixed = densities.detach();
+  const Tensor without = (fixed > 0).logical_not();
+  const Tensor f = densities.masked_fill(without, 0);
+  const Tensor g = grad_output.to(at::kDouble).masked_fill(without, 0);
+  const Tensor total = f.sum(-1, /*keepdim=*/true);
+  const Tensor mean = (f * g).sum(-1, /*keepdim=*/true) / total.masked_fill(total == 0, 1);
+  const Tensor products = (g - mean) * f * regularization_strength;
+  return products.masked_fill(at::isnan(fixed), kNan);
+}
+
+}  // namespace topk
+
+namespace {
+
+using at::Tensor;
+
+std::tuple<Tensor, Tensor> soft_topk_forward(const Tensor& input, const Tensor& k,
+                                             double regularization_strength,
+                                             std::string_view method,
+                                             const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_soft_topk_forward(input, k, options);
+  const auto [chosen, densities] = topk::forward(input, k, options);
+  return {chosen.to(input.scalar_type()), densities};
+}
+
+Tensor soft_topk_backward(const Tensor& grad_output, const Tensor& input, const Tensor& k,
+                          const Tensor& densities, double regularization_strength,
+                          std::string_view method, const std::optional<Tensor>& mask) {
+  check_soft_topk_backward(grad_output, input, k, densities,
+                           {regularization_strength, method, mask});
+  return topk::backward(grad_output, densities, regularization_strength).to(input.scalar_type());
+}
+
+Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_strength,
+                 std::string_view method, const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_soft_topk(input, k, options);
+  std::vector<c10::SymInt> one_a_list = input.sym_sizes().vec();
+  one_a_list.back() = 1;
+  const Tensor of_lists = k.to(at::kDouble).unsqueeze(-1).expand_symint(one_a_list);
+  return std::get<0>(operators::soft_topk_forward()(input, of_lists, options));
 }
 
 }  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
+  library.impl("_soft_topk_forward", soft_topk_forward);
+  library.impl("_soft_topk_backward", soft_topk_backward);
+}
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeImplicitAutograd, library) {
   library.impl("soft_topk", soft_topk);

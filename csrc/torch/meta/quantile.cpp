@@ -65,6 +65,25 @@ at::Tensor quantile_at_levels_tangent_meta(const at::Tensor& direction, const at
   return at::empty_symint(points.sym_sizes(), points.options());
 }
 
+std::tuple<at::Tensor, at::Tensor> soft_topk_forward_meta(const at::Tensor& input,
+                                                          const at::Tensor& k,
+                                                          double regularization_strength,
+                                                          std::string_view method,
+                                                          const std::optional<at::Tensor>& mask) {
+  check_soft_topk_forward(input, k, {regularization_strength, method, mask});
+  return {at::empty_symint(input.sym_sizes(), input.options()),
+          at::empty_symint(input.sym_sizes(), input.options().dtype(at::kDouble))};
+}
+
+at::Tensor soft_topk_backward_meta(const at::Tensor& grad_output, const at::Tensor& input,
+                                   const at::Tensor& k, const at::Tensor& densities,
+                                   double regularization_strength, std::string_view method,
+                                   const std::optional<at::Tensor>& mask) {
+  check_soft_topk_backward(grad_output, input, k, densities,
+                           {regularization_strength, method, mask});
+  return at::empty_symint(input.sym_sizes(), input.options());
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, Meta, library) {
@@ -75,6 +94,8 @@ TORCH_LIBRARY_IMPL(rank_relax, Meta, library) {
   library.impl("_quantile_at_levels", quantile_at_levels_meta);
   library.impl("_quantile_at_levels_backward", quantile_at_levels_backward_meta);
   library.impl("_quantile_at_levels_tangent", quantile_at_levels_tangent_meta);
+  library.impl("_soft_topk_forward", soft_topk_forward_meta);
+  library.impl("_soft_topk_backward", soft_topk_backward_meta);
 }
 
 }  // namespace rank_relax

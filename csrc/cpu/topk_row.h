@@ -1,0 +1,213 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "cpu/parallel.h"
+#include "cpu/quantile_row.h"
+#include "cpu/row_items.h"
+#include "cpu/rows.h"
+#include "cpu/tails.h"
+
+namespace rank_relax::cpu {
+
+/// A row in parts, whose size is fixed, so that the number of threads changes no sum.
+template <class Isa>
+struct RowParts {
+  static constexpr int64_t kItems = 1 << 13;
+
+  static int64_t of(int64_t count) { return (count + kItems - 1) / kItems; }
+
+  /// visit(begin, end, part)
+  template <class Visit>
+  static void for_each(int64_t count, const ParallelFor& parallel_for, const Visit& visit) {
+    parallel_for(of(count), 1, [&](int64_t first, int64_t last) {
+      for (int64_t part = first; part < last; ++part) {
+        visit(part * kItems, std::min((part + 1) * kItems, count), part);
+      }
+    });
+  }
+};
+
+/// Soft top-k masks of one row after another, with the memory that they need.
+template <class Isa, class Cdf, class Scalar>
+class TopKRow {
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+ public:
+  /// As cpu/quantile.h says.
+  void choose(Row<Scalar> input, Row<uint8_t> mask, int64_t size, double k,
+              double regularization_strength, Scalar* chosen, double* densities,
+              const ParallelFor& parallel_for) {
+    items_.set_row(input, mask, size, parallel_for);
+    const FiniteRow<Scalar>& finite = items_.finite();
+    const auto counted = static_cast<double>(items_.counted());
+    const double wanted = k >= 0 ? std::min(k, counted) : kNan;
+    share_out(finite, counted - wanted, wanted, regularization_strength, densities, parallel_for);
+    const auto tops = static_cast<double>(items_.above());
+    const auto bottoms = static_cast<double>(items_.below());
+    const Scalar of_tops = share_of(wanted, tops);
+    const Scalar of_bottoms = share_of(wanted - (counted - bottoms), bottoms);
+    if (!items_.packed()) {
+      for (int64_t i = 0; i < size; ++i) chosen[i] = static_cast<Scalar>(shares_[i]);
+      return;
+    }
+    // The densities lie one after the other in front; from the end on none is overwritten.
+    int64_t at = finite.count;
+    for (int64_t i = size; i-- > 0;) {
+      const Kind kind = items_.kind(i);
+      const bool is_finite = kind == Kind::kFinite;
+      if (is_finite) --at;
+      densities[i] = is_finite ? densities[at] : (kind == Kind::kNan ? kNan : 0);
+      chosen[i] = is_finite              ? static_cast<Scalar>(shares_[at])
+                  : kind == Kind::kNan   ? std::numeric_limits<Scalar>::quiet_NaN()
+                  : kind == Kind::kAbove ? of_tops
+                  : kind == Kind::kBelow ? of_bottoms
+                                         : 0;
+    }
+  }
+
+ private:
+  /// Of each of equal infinite items, when so much is left for them; NaN of NaN.
+  static Scalar share_of(double left, double number) {
+    const double share = left / std::max(number, 1.0);
+    return static_cast<Scalar>(share > 1 ? 1 : (share < 0 ? 0 : share));
+  }
+
+  /// shares_ and densities of the finite values, for the threshold at a level of the count.
+  void share_out(const FiniteRow<Scalar>& finite, double level, double wanted,
+                 double regularization_strength, double* densities,
+                 const ParallelFor& parallel_for) {
+    const int64_t count = finite.count;
+    if (count == 0) return;
+    if (static_cast<int64_t>(shares_.size()) < count) shares_.resize(count);
+    const double of_finite = level - static_cast<double>(items_.below());
+    if (!(0 < of_finite && of_finite < static_cast<double>(count))) {
+      const double share = std::isnan(level) ? kNan : (of_finite <= 0 ? 1 : 0);
+      std::fill_n(shares_.begin(), count, share);
+      std::fill_n(densities, count, std::isnan(level) ? kNan : 0.0);
+      return;
+    }
+    const double threshold =
+        find_threshold(finite, of_finite, regularization_strength, parallel_for);
+    // The threshold is rounded, which shows where α times it is large: one step of Newton's method
+    // takes that out of the sum. In a gap there is nothing to take out, but rounding.
+    constexpr double kFlat = 1e-6, kTiny = 1e-9;
+    const Sums sums = evaluate(threshold, 0, regularization_strength, densities, parallel_for);
+    const double excess = sums.shares - (wanted - static_cast<double>(items_.above()));
+    const double step = sums.densities > kFlat ? excess / sums.densities : 0;
+    if (std::abs(step) > kTiny) {
+      evaluate(threshold, step, regularization_strength, densities, parallel_for);
+    } else {
+      for (int64_t i = 0; i < count; ++i) {
+        shares_[i] = std::min(std::max(shares_[i] - step * densities[i], 0.0), 1.0);
+      }
+    }
+  }
+
+  double find_threshold(const FiniteRow<Scalar>& finite, double level,
+                        double regularization_strength, const ParallelFor& parallel_for) {
+    // From the middle on, so that the threshold keeps its precision however far that is from 0.
+    const double minimum = finite.minimum, maximum = finite.maximum;
+    const double center = minimum / 2 + maximum / 2;
+    values_.resize(finite.count);
+    for (int64_t i = 0; i < finite.count; ++i) values_[i] = finite.values[i] - center;
+    double threshold = kNan;
+    solver_.solve(
+        {values_.data(), finite.count, minimum - center, maximum - center}, &level, 1,
+        regularization_strength, [&](int64_t, double point) { threshold = point; }, parallel_for);
+    return threshold;
+  }
+
+  struct Sums {
+    double shares = 0, densities = 0;
+  };
+
+  /// shares_[i] = F(d) and densities[i] = F'(d) for d = α (x_i - threshold) - step, and their sums.
+  Sums evaluate(double threshold, double step, double regularization_strength, double* densities,
+                const ParallelFor& parallel_for) {
+    const auto count = static_cast<int64_t>(values_.size());
+    part_sums_.assign(RowParts<Isa>::of(count), Sums());
+    RowParts<Isa>::for_each(count, parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
+      for (int64_t at = begin; at < end; at += kChunk) {
+        const int64_t number = std::min(kChunk, end - at);
+        double* const shares = shares_.data() + at;
+        double from[kChunk], d[kChunk];
+        for (int64_t i = 0; i < number; ++i) {
+          // Halved, the difference does not overflow.
+          const double half = values_[at + i] / 2 - threshold / 2;
+          from[i] = 2 * (half * regularization_strength) - step;
+          d[i] = std::abs(from[i]);
+        }
+        Tails<Isa, Cdf>::of(d, number, shares, densities + at);
+        for (int64_t i = 0; i < number; ++i) shares[i] = from[i] > 0 ? 1 - shares[i] : shares[i];
+        part_sums_[part].shares += sum_of<Isa>(shares, number);
+        part_sums_[part].densities += sum_of<Isa>(densities + at, number);
+      }
+    });
+    Sums sums;
+    for (const Sums& part : part_sums_) {
+      sums.shares += part.shares;
+      sums.densities += part.densities;
+    }
+    return sums;
+  }
+
+  static constexpr int64_t kChunk = 512;
+
+  RowItems<Isa, Scalar> items_;
+  LevelSolver<Isa, Cdf> solver_;
+  std::vector<double> values_, shares_;  // of the finite items
+  std::vector<Sums> part_sums_;
+};
+
+/// Products with the Jacobian of soft top-k masks, of one row after another.
+template <class Isa, class Scalar>
+class TopKProductRow {
+ public:
+  /// As cpu/quantile.h says.
+  void multiply(Row<Scalar> vector, Row<double> densities, int64_t size,
+                double regularization_strength, Scalar* output, const ParallelFor& parallel_for) {
+    part_sums_.assign(RowParts<Isa>::of(size), Sums());
+    RowParts<Isa>::for_each(size, parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
+      part_sums_[part] = sum(vector, densities, begin, end);
+    });
+    Sums sums;
+    for (const Sums& part : part_sums_) {
+      sums.densities += part.densities;
+      sums.products += part.products;
+    }
+    const double mean = sums.densities > 0 ? sums.products / sums.densities : 0;
+    RowParts<Isa>::for_each(size, parallel_for, [&](int64_t begin, int64_t end, int64_t) {
+      for (int64_t i = begin; i < end; ++i) {
+        const double density = densities[i];
+        const double product =
+            regularization_strength * density * (static_cast<double>(vector[i]) - mean);
+        output[i] = static_cast<Scalar>(density > 0 ? product : density);  // 0 or NaN
+      }
+    });
+  }
+
+ private:
+  struct Sums {
+    double densities = 0, products = 0;
+  };
+
+  static Sums sum(Row<Scalar> vector, Row<double> densities, int64_t begin, int64_t end) {
+    Sums sums;
+    for (int64_t i = begin; i < end; ++i) {
+      const double density = densities[i];
+      sums.densities += density > 0 ? density : 0;
+      sums.products += density > 0 ? density * static_cast<double>(vector[i]) : 0;
+    }
+    return sums;
+  }
+
+  std::vector<Sums> part_sums_;
+};
+
+}  // namespace rank_relax::cpu

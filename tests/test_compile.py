@@ -41,8 +41,11 @@ def assert_equal(actual: list[Tensor], expected: list[Tensor]) -> None:
         assert torch.equal(one, other)
 
 
-@DYNAMIC
-@pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
+@pytest.mark.parametrize(
+    ("masked", "dynamic"),
+    [(False, False), (False, None), (True, True), (True, None)],
+    ids=["static", "auto", "masked, dynamic", "masked, auto"],
+)
 def test_every_operator_compiles_forward_and_backward(
     operator: Operator, masked: bool, dynamic: bool | None, device: str
 ) -> None:

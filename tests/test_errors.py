@@ -356,3 +356,17 @@ def test_no_items_take_no_time_however_large_the_other_size(shape: tuple[int, in
     assert torch.ops.rank_relax.soft_rank_backward(x, x).shape == shape
     if shape[0] == 0:
         assert torch.ops.rank_relax.spearman_loss(x, x).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [operator for operator in OPERATORS if "_backward" in operator.name],
+    ids=lambda operator: operator.name,
+)
+def test_a_backward_that_is_differentiated_is_checked_too(operator: Operator) -> None:
+    leaves = operator.example((3, 6), requires_grad=True)
+    vector, *others = operator.arguments(leaves, Setting())
+    name = f"{operator.name.partition('[')[0]}: {operator.tensors[0].removeprefix('loss_')}"
+    for error, wrong in ((ValueError, vector[:2]), (TypeError, vector.half())):
+        with pytest.raises(error, match=name):
+            operator.overload(wrong, *others)

@@ -134,6 +134,30 @@ def test_hard_lists_get_what_the_cpu_gives(
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "gaussian"])
+@pytest.mark.parametrize("row", HARD)
+def test_masks_and_quantiles_of_hard_lists_are_those_of_the_cpu(
+    row: str, method: str, elsewhere: str
+) -> None:
+    x, q = torch.tensor(HARD[row]).double(), torch.tensor([0.2, 0.5, 0.9])
+    weights = torch.linspace(-1, 1, 5, dtype=torch.float64)
+    for strength in (1.0, 30.0, 1e15):
+        for k in (1.0, 2.5):
+            results = []
+            for device in ("cpu", elsewhere):
+                leaf, level = x.to(device).requires_grad_(), torch.tensor(k, device=device)
+                chosen = torch.ops.rank_relax.soft_topk(leaf, level, strength, method)
+                (gradient,) = torch.autograd.grad(chosen, leaf, weights.to(device))
+                quantiles = torch.ops.rank_relax.soft_quantile(
+                    x.to(device), q.to(device), strength, method
+                )
+                results.append(
+                    [tensor.detach().cpu() for tensor in (chosen, gradient / strength, quantiles)]
+                )
+            for here, there in zip(*results, strict=True):
+                torch.testing.assert_close(there, here, rtol=1e-12, atol=1e-12, equal_nan=True)
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "gaussian"])
 @pytest.mark.parametrize("strength", [1e-300, 1e-42, 1e-10, 1e10, 1e42, 1e300])
 def test_any_strength_is_in_range(strength: float, method: str, elsewhere: str) -> None:
     """Gradients too: they grow with the strength where items tie, and are 0 elsewhere."""

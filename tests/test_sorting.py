@@ -102,6 +102,45 @@ def test_a_mask_of_the_top_k_adds_up_to_k(
 
 
 @SMOOTH
+@FLOATS
+@pytest.mark.parametrize("n", [4, 300])
+def test_an_outlier_takes_no_precision_from_the_others(
+    n: int, dtype: torch.dtype, method: str
+) -> None:
+    """However far it is: the others have what they have beside an infinity."""
+    x = torch.randn(n, dtype=dtype)
+    error = 1e-6 if dtype == torch.float32 else 1e-12
+    for far in (1e9, 1e17, 1e30, -1e9, -1e17, -1e30, torch.finfo(dtype).min):
+        outlier, infinite = (x.new_tensor([value]) for value in (far, math.copysign(INF, far)))
+        for k in (1, 2.5, n - 1):
+            results = []
+            for other in (outlier, infinite):
+                leaf = x.clone().requires_grad_()
+                chosen = soft_topk(torch.cat([leaf, other]), k, 2.0, method=method)
+                (gradient,) = torch.autograd.grad(chosen[: n // 2].sum(), leaf)
+                results.append(torch.cat([chosen.detach(), gradient]))
+            torch.testing.assert_close(*results, rtol=0, atol=error)
+        for q in (0.3, 0.5, 0.7):
+            quantiles = [
+                soft_quantile(torch.cat([x, other]), q, 2.0, method=method)
+                for other in (outlier, infinite)
+            ]
+            torch.testing.assert_close(*quantiles, rtol=error, atol=error)
+
+
+@SMOOTH
+def test_a_mask_adds_up_to_k_at_any_strength(method: str) -> None:
+    """Though the threshold is a double, which strengths may show to be a coarse number."""
+    x = torch.randn(20, 9, dtype=torch.float64)
+    ties = torch.tensor([0.1, 0.1, 0.1, -9.0, 9.0, 0.1, 2.0, 2.0, 1e6], dtype=torch.float64)
+    for alpha in (1e8, 1e12, 1e14, 1e16, 1e20, 1e300):
+        for k in (1e-9, 0.4, 1.3, 3.9, 6.5, 8.0):
+            for row in (x, ties, ties + 1e9):
+                total = soft_topk(row, k, alpha, method=method).sum(-1)
+                assert (total - k).abs().max() <= 1e-13
+
+
+@SMOOTH
 def test_sharp_results_are_the_hard_ones(method: str) -> None:
     x = torch.randperm(60).view(3, 20).double() / 7
     sharp = 1e6
@@ -285,7 +324,7 @@ def test_one_value_alone_is_itself(method: str) -> None:
 def test_a_quantile_is_infinite_where_its_level_falls_among_infinities(method: str) -> None:
     x = torch.tensor([-INF, 0.0, 1.0, INF, INF])
     q = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
-    quantiles = soft_quantile(x, q, 100.0, method=method)
+    quantiles = soft_quantile(x, q, 1000.0, method=method)
     assert quantiles.tolist() == [-INF, 0.0, 1.0, INF, INF]
     assert gradient_of(lambda x: soft_quantile(x, q, method=method).sum(), x)[
         [0, 3, 4]

@@ -90,7 +90,7 @@ COMPOSITES = (
     "_quantile_sort_backward",
     "_quantile_sort_tangent",
     "soft_quantile",
-    "soft_topk[2]",
+    "_soft_topk_backward",
     "_quantile_at_levels_backward",
     "_quantile_at_levels_tangent",
 )
@@ -155,6 +155,8 @@ class TestAutogradsTools:
         handed_on = 2 * 18 if two else 18 if by_projection else 0
         if operator.name == "_quantile_at_levels":
             handed_on = 2 * operator(leaves, Setting()).numel()  # levels and points
+        elif "_topk" in operator.name:
+            handed_on = 3 + 18  # k and densities
         assert sum(saved) == sum(leaf.numel() for leaf in leaves) + handed_on
 
     def test_a_gradient_penalty_trains(self, operator: Operator) -> None:
@@ -201,7 +203,7 @@ class TestAutogradsTools:
         output = operator(copies, Setting()).sum()
         with torch.no_grad():
             copies[-1].add_(1)
-        if operator.name in ("_spearman_loss_backward", "soft_quantile", "soft_topk[2]"):
+        if operator.name in ("_spearman_loss_backward", "soft_quantile", "_soft_topk_backward"):
             # A composite where it is differentiated, which saves what it has computed.
             assert_equal(list(torch.autograd.grad(output, leaves)), list(expected))
         else:

@@ -114,11 +114,12 @@ void QuantileKernels<Isa, Scalar>::topk_product(const Batch<Scalar>& batch,
                                                 const Rows<double>& densities,
                                                 double regularization_strength, Scalar* output,
                                                 const ParallelFor& parallel_for) {
+  const double strength = std::max(regularization_strength, kSmallestStrength);
   using OwnRow = TopKProductRow<Isa, Scalar>;
   for_each_own_row<OwnRow>(batch, parallel_for,
                            [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
                              row.multiply(batch.input.row(i), densities.row(i), batch.size,
-                                          regularization_strength, output + i * batch.size, in_row);
+                                          strength, output + i * batch.size, in_row);
                            });
 }
 

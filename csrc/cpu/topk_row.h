@@ -92,35 +92,67 @@ class TopKRow {
       std::fill_n(densities, count, std::isnan(level) ? kNan : 0.0);
       return;
     }
-    const double threshold =
-        find_threshold(finite, of_finite, regularization_strength, parallel_for);
-    // The threshold is rounded, which shows where α times it is large: one step of Newton's method
-    // takes that out of the sum. In a gap there is nothing to take out, but rounding.
-    constexpr double kFlat = 1e-6, kTiny = 1e-9;
-    const Sums sums = evaluate(threshold, 0, regularization_strength, densities, parallel_for);
-    const double excess = sums.shares - (wanted - static_cast<double>(items_.above()));
-    const double step = sums.densities > kFlat ? excess / sums.densities : 0;
-    if (std::abs(step) > kTiny) {
-      evaluate(threshold, step, regularization_strength, densities, parallel_for);
-    } else {
-      for (int64_t i = 0; i < count; ++i) {
-        shares_[i] = std::min(std::max(shares_[i] - step * densities[i], 0.0), 1.0);
-      }
-    }
+    take_out_rounding(find_threshold(finite, of_finite, regularization_strength, parallel_for),
+                      wanted - static_cast<double>(items_.above()), regularization_strength,
+                      densities, parallel_for);
   }
 
+  /// Where values_ have the level; those are the finite values, or these around one of them.
   double find_threshold(const FiniteRow<Scalar>& finite, double level,
                         double regularization_strength, const ParallelFor& parallel_for) {
-    // From the middle on, so that the threshold keeps its precision however far that is from 0.
-    const double minimum = finite.minimum, maximum = finite.maximum;
-    const double center = minimum / 2 + maximum / 2;
-    values_.resize(finite.count);
-    for (int64_t i = 0; i < finite.count; ++i) values_[i] = finite.values[i] - center;
+    values_.assign(finite.values, finite.values + finite.count);
+    FiniteRow<double> row = {values_.data(), finite.count, finite.minimum, finite.maximum};
     double threshold = kNan;
-    solver_.solve(
-        {values_.data(), finite.count, minimum - center, maximum - center}, &level, 1,
-        regularization_strength, [&](int64_t, double point) { threshold = point; }, parallel_for);
+    const auto solve = [&] {
+      solver_.solve(
+          row, &level, 1, regularization_strength, [&](int64_t, double at) { threshold = at; },
+          parallel_for);
+    };
+    solve();
+    constexpr double kEpsilon = std::numeric_limits<double>::epsilon(), kSmall = 1e-6;
+    if (regularization_strength * std::abs(threshold) * kEpsilon <= kSmall) return threshold;
+    // A double is too coarse for it. Around the nearest item, differences of near ones are exact.
+    double nearest = values_[0];
+    for (const double value : values_) {
+      const bool nearer =
+          std::abs(value / 2 - threshold / 2) < std::abs(nearest / 2 - threshold / 2);
+      nearest = nearer ? value : nearest;
+    }
+    const auto from_nearest = [&](double value) {
+      constexpr double kHalf = std::numeric_limits<double>::max() / 2;
+      return 2 * std::min(std::max(value / 2 - nearest / 2, -kHalf), kHalf);
+    };
+    for (double& value : values_) value = from_nearest(value);
+    row.minimum = from_nearest(row.minimum);
+    row.maximum = from_nearest(row.maximum);
+    solve();
     return threshold;
+  }
+
+  /// The shares and densities at a threshold. Its rounding shows where α times it is large: steps
+  /// of Newton's method take that out of the sum. In a gap there is nothing to take out, nor
+  /// within the rounding of the sum.
+  void take_out_rounding(double threshold, double wanted, double regularization_strength,
+                         double* densities, const ParallelFor& parallel_for) {
+    constexpr double kFlat = 1e-6, kTiny = 1e-9, kRounding = 1e-15;
+    constexpr int kMostSteps = 5;
+    const auto count = static_cast<int64_t>(values_.size());
+    double step = 0;
+    for (int i = 0; i < kMostSteps; ++i) {
+      const Sums sums = evaluate(threshold, step, regularization_strength, densities, parallel_for);
+      const double excess = sums.shares - wanted;
+      if (std::abs(excess) <= kRounding * static_cast<double>(count) || !(sums.densities > kFlat)) {
+        return;
+      }
+      const double more = excess / sums.densities;
+      if (std::abs(more) <= kTiny) {
+        for (int64_t k = 0; k < count; ++k) {
+          shares_[k] = std::min(std::max(shares_[k] - more * densities[k], 0.0), 1.0);
+        }
+        return;
+      }
+      step += more;
+    }
   }
 
   struct Sums {

@@ -33,8 +33,9 @@ inline int64_t most_shared_memory() {
 /// all of it, once: the limit is one for all threads of the process, and one of them that lowered
 /// it to its own need would fail the launches of others.
 inline cudaError_t allow_most_shared_memory(const void* kernel) {
-  static std::mutex mutex;
-  static std::set<std::pair<const void*, int>> allowed;  // on a device
+  // Never destroyed: other threads may launch while the process exits.
+  static auto& mutex = *new std::mutex;
+  static auto& allowed = *new std::set<std::pair<const void*, int>>;  // on a device
   int device = 0;
   cudaError_t error = cudaGetDevice(&device);
   if (error != cudaSuccess) return error;

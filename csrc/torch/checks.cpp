@@ -270,6 +270,13 @@ void check_at_levels(const char* op, const char* name, const at::Tensor& values,
   check_matches(op, name, values, "levels", levels);
 }
 
+void check_quantile_at_levels_product(const char* op, const at::Tensor& input,
+                                      const at::Tensor& levels, const at::Tensor& points,
+                                      const Options& options) {
+  check_quantile_at_levels(op, input, levels, options);
+  check_at_levels(op, "points", points, levels);
+}
+
 void check_direction(const char* op, const at::Tensor& direction, const at::Tensor& input) {
   check_matches(op, "direction", direction, "input", input);
 }

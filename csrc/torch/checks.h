@@ -44,6 +44,10 @@ void check_quantile_at_levels(const char* op, const at::Tensor& input, const at:
 /// Of two tensors that have an element for each level: one of them comes from the forward.
 void check_at_levels(const char* op, const char* name, const at::Tensor& values,
                      const at::Tensor& levels);
+/// Of the operators that multiply by the Jacobian of points at levels.
+void check_quantile_at_levels_product(const char* op, const at::Tensor& input,
+                                      const at::Tensor& levels, const at::Tensor& points,
+                                      const Options& options);
 /// Of the vector that the tangent of points at levels is taken along.
 void check_direction(const char* op, const at::Tensor& direction, const at::Tensor& input);
 void check_spearman_loss_forward(const at::Tensor& predictions, const at::Tensor& targets,

@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include "torch/autograd/differentiable.h"
+#include "torch/checks.h"
 #include "torch/operators.h"
 
 // The formulas are those of torch/composite/quantile_at_levels.h. Where a product is differentiated
@@ -56,6 +57,9 @@ Tensor quantile_at_levels_backward(c10::DispatchKeySet keys, const Tensor& grad_
                                    const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   if (is_differentiated({grad_points, input})) {
+    check_quantile_at_levels_product("_quantile_at_levels_backward", input, levels, points,
+                                     options);
+    check_at_levels("_quantile_at_levels_backward", "grad_points", grad_points, levels);
     const Tensor values = input.to(at::kDouble);
     return rank_relax::quantile_at_levels::backward(
                grad_points, values, operators::quantile_at_levels()(values, levels, options),
@@ -74,6 +78,8 @@ Tensor quantile_at_levels_tangent(c10::DispatchKeySet keys, const Tensor& direct
                                   const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   if (is_differentiated({direction, input})) {
+    check_quantile_at_levels_product("_quantile_at_levels_tangent", input, levels, points, options);
+    check_direction("_quantile_at_levels_tangent", direction, input);
     const Tensor values = input.to(at::kDouble);
     return rank_relax::quantile_at_levels::tangent(
         direction.to(at::kDouble), values, operators::quantile_at_levels()(values, levels, options),

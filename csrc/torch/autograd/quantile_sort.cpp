@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "torch/autograd/differentiable.h"
+#include "torch/checks.h"
 #include "torch/operators.h"
 
 // The formulas are those of torch/composite/quantile_sort.h. Where a product is differentiated in
@@ -57,6 +58,8 @@ Tensor quantile_sort_backward(c10::DispatchKeySet keys, const Tensor& grad_outpu
                               const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   if (is_differentiated({grad_output, input})) {
+    check_quantile_sort_product("_quantile_sort_backward", "grad_output", grad_output, input,
+                                points, densities, options);
     return quantile_sort::backward(
                grad_output, quantile_sort::differentiable_point(input, densities, options), options)
         .to(input.scalar_type());
@@ -73,6 +76,8 @@ Tensor quantile_sort_tangent(c10::DispatchKeySet keys, const Tensor& direction, 
                              const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   if (is_differentiated({direction, input})) {
+    check_quantile_sort_product("_quantile_sort_tangent", "direction", direction, input, points,
+                                densities, options);
     return quantile_sort::tangent(
                direction, quantile_sort::differentiable_point(input, densities, options), options)
         .to(input.scalar_type());

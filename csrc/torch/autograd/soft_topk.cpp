@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "torch/autograd/differentiable.h"
+#include "torch/checks.h"
 #include "torch/operators.h"
 
 // The formulas are those of torch/composite/soft_topk.h. The Jacobian is symmetric, so that the
@@ -56,6 +57,7 @@ Tensor soft_topk_backward(c10::DispatchKeySet keys, const Tensor& grad_output, c
                           std::string_view method, const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   if (is_differentiated({grad_output, input})) {
+    check_soft_topk_backward(grad_output, input, k, densities, options);
     const Tensor of_input = std::get<1>(topk::forward(input, k, options));
     return topk::backward(grad_output, of_input, regularization_strength).to(input.scalar_type());
   }

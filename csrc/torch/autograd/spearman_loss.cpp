@@ -15,6 +15,7 @@
 #include "core/correlation.h"
 #include "core/methods.h"
 #include "torch/autograd/differentiable.h"
+#include "torch/checks.h"
 #include "torch/operators.h"
 
 // The loss is symmetric in its two sides, so its gradient with respect to the targets is the
@@ -152,6 +153,7 @@ Tensor spearman_loss_backward(c10::DispatchKeySet keys, const Tensor& grad_outpu
                               std::string_view method, const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
   if (is_differentiated({grad_output, predictions, targets})) {
+    check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient, options);
     return differentiable_backward(grad_output, predictions, targets, options);
   }
   const at::AutoDispatchBelowADInplaceOrView below_autograd;

@@ -6,11 +6,12 @@
 
 namespace rank_relax {
 
-/// A batch of lists in float64, each around the middle of its finite items that count: a point
-/// among them is then not rounded to what the distance from 0 leaves. Infinities and NaN stay.
+/// A batch of lists in float64. One whose finite items that count lie close together beside their
+/// distance from 0 is taken around their middle: a point among them is then not rounded to what
+/// that distance leaves. No item is rounded. Infinities and NaN stay.
 struct Centered {
   at::Tensor values;
-  at::Tensor center;  // [*, 1], a constant to autograd; 0 for a list with no such item
+  at::Tensor center;  // [*, 1], a constant to autograd; 0 for another list
 };
 
 Centered centered(const at::Tensor& input, const std::optional<at::Tensor>& mask);

@@ -84,19 +84,13 @@ int64_t levels_at_a_time(const at::Tensor& input) {
   return std::max<int64_t>((1 << 22) / std::max<int64_t>(input.numel(), 1), 1);
 }
 
-void check_products(const char* op, const at::Tensor& input, const at::Tensor& levels,
-                    const at::Tensor& points, const Options& options) {
-  check_quantile_at_levels(op, input, levels, options);
-  check_at_levels(op, "points", points, levels);
-}
-
 at::Tensor quantile_at_levels_backward(const at::Tensor& grad_points, const at::Tensor& input,
                                        const at::Tensor& levels, const at::Tensor& points,
                                        double regularization_strength, std::string_view method,
                                        const std::optional<at::Tensor>& mask) {
   constexpr const char* op = "_quantile_at_levels_backward";
   const Options options{regularization_strength, method, mask};
-  check_products(op, input, levels, points, options);
+  check_quantile_at_levels_product(op, input, levels, points, options);
   check_at_levels(op, "grad_points", grad_points, levels);
   const at::Tensor values = input.to(at::kDouble);
   at::Tensor gradient = at::zeros(values.sizes(), values.options());
@@ -116,7 +110,7 @@ at::Tensor quantile_at_levels_tangent(const at::Tensor& direction, const at::Ten
                                       const std::optional<at::Tensor>& mask) {
   constexpr const char* op = "_quantile_at_levels_tangent";
   const Options options{regularization_strength, method, mask};
-  check_products(op, input, levels, points, options);
+  check_quantile_at_levels_product(op, input, levels, points, options);
   check_direction(op, direction, input);
   const at::Tensor values = input.to(at::kDouble), along = direction.to(at::kDouble);
   at::Tensor tangents = at::empty(points.sizes(), points.options());

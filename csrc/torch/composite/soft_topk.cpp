@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/isinf.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/minimum.h>
@@ -16,7 +17,6 @@
 
 #include "core/smooth_cdf.h"
 #include "torch/checks.h"
-#include "torch/composite/centered.h"
 
 namespace rank_relax {
 namespace topk {
@@ -38,6 +38,25 @@ Tensor density(const Tensor& d, std::string_view method) {
   return at::exp(d * d / -2) * 0.39894228040143267794;  // 1/sqrt(2π)
 }
 
+/// The values around the item that is nearest to where the threshold is: a double may be too coarse
+/// for it, and differences of items near it are exact.
+Tensor around_threshold(const Tensor& input, const Tensor& level, const Tensor& ordinary,
+                        const Options& options) {
+  const Tensor values = input.to(at::kDouble);
+  if (input.sym_size(-1) == 0) return values;
+  const Tensor fixed = values.detach();
+  const Tensor threshold = operators::quantile_at_levels()(fixed, level, options);
+  const Tensor point = threshold.masked_fill(at::isfinite(threshold).logical_not(), 0);
+  const Tensor next = at::where((fixed >= point).logical_and(ordinary), fixed, kInfinity)
+                          .amin(-1, /*keepdim=*/true);
+  const Tensor last = at::where((fixed <= point).logical_and(ordinary), fixed, -kInfinity)
+                          .amax(-1, /*keepdim=*/true);
+  const Tensor nearest = at::where(next - point <= point - last, next, last);
+  const Tensor center = nearest.masked_fill(at::isfinite(nearest).logical_not(), 0);
+  constexpr double kMost = std::numeric_limits<double>::max();
+  return at::where(at::isinf(fixed), values, (values - center).clamp(-kMost, kMost));
+}
+
 /// α (x_i - c) less a step of Newton's method: c is rounded to a double, which shows where α c is
 /// large, and the step takes that out of the sum of the `ordinary` items, which is `wanted`. It is
 /// a constant, since c has the derivatives of the exact threshold.
@@ -48,10 +67,13 @@ Tensor from_threshold(const Tensor& values, const Tensor& threshold, const Tenso
   const auto sum = [&](const Tensor& items) {
     return items.masked_fill(ordinary.logical_not(), 0).sum(-1, /*keepdim=*/true);
   };
-  constexpr double kFlat = 1e-6;  // in a gap there is nothing to take out, but rounding
+  // In a gap there is nothing to take out, nor within the rounding of the sum.
+  constexpr double kFlat = 1e-6, kRounding = 1e-15;
   const Tensor slope = sum(density(fixed, options.method));
-  const Tensor step = ((sum(cdf(fixed, options.method)) - wanted) / slope)
-                          .masked_fill((slope > kFlat).logical_not(), 0);
+  const Tensor excess = sum(cdf(fixed, options.method)) - wanted;
+  const Tensor worth_it =
+      (slope > kFlat).logical_and(excess.abs() > kRounding * number_of(ordinary));
+  const Tensor step = (excess / slope).masked_fill(worth_it.logical_not(), 0);
   return d - step;
 }
 
@@ -69,14 +91,14 @@ std::tuple<Tensor, Tensor> forward(const Tensor& input, const Tensor& k, const O
 
   const Tensor count = number_of(counted), tops = number_of(top), bottoms = number_of(bottom);
   const Tensor share = at::minimum(k.masked_fill(k < 0, kNan), count);
-  const Tensor from_center = centered(input, mask).values;
+  const Tensor ordinary = counted.logical_and(infinite.logical_not());
+  const Tensor from_item = around_threshold(input, count - share, ordinary, options);
   // That of level n - k of the smoothed count, whose exact derivatives make those of the sum 0.
-  const Tensor threshold = operators::quantile_at_levels()(from_center, count - share, options);
+  const Tensor threshold = operators::quantile_at_levels()(from_item, count - share, options);
 
   // All in double, rounded once: in float32 the relative errors of Φ far out, alike in many items,
   // would show in their sum.
-  const Tensor ordinary = counted.logical_and(infinite.logical_not());
-  const Tensor values = from_center.masked_fill(ordinary.logical_not(), 0);
+  const Tensor values = from_item.masked_fill(ordinary.logical_not(), 0);
   const Tensor all_or_none = at::isinf(threshold);
   const Tensor d = from_threshold(values, threshold.masked_fill(all_or_none, 0), ordinary,
                                   share - tops, options);

@@ -48,8 +48,8 @@ at::Tensor quantile_at_levels_backward_meta(const at::Tensor& grad_points, const
                                             double regularization_strength, std::string_view method,
                                             const std::optional<at::Tensor>& mask) {
   constexpr const char* op = "_quantile_at_levels_backward";
-  check_quantile_at_levels(op, input, levels, {regularization_strength, method, mask});
-  check_at_levels(op, "points", points, levels);
+  check_quantile_at_levels_product(op, input, levels, points,
+                                   {regularization_strength, method, mask});
   check_at_levels(op, "grad_points", grad_points, levels);
   return at::empty_symint(input.sym_sizes(), input.options());
 }
@@ -59,8 +59,8 @@ at::Tensor quantile_at_levels_tangent_meta(const at::Tensor& direction, const at
                                            double regularization_strength, std::string_view method,
                                            const std::optional<at::Tensor>& mask) {
   constexpr const char* op = "_quantile_at_levels_tangent";
-  check_quantile_at_levels(op, input, levels, {regularization_strength, method, mask});
-  check_at_levels(op, "points", points, levels);
+  check_quantile_at_levels_product(op, input, levels, points,
+                                   {regularization_strength, method, mask});
   check_direction(op, direction, input);
   return at::empty_symint(points.sym_sizes(), points.options());
 }

@@ -13,6 +13,7 @@
 #include "cpu/quantile_search.h"
 #include "cpu/radix_sort.h"
 #include "cpu/row_items.h"
+#include "cpu/row_parts.h"
 #include "cpu/rows.h"
 
 namespace rank_relax::cpu {
@@ -73,13 +74,8 @@ class QuantileSortRow {
     if (count == 0) return;
     march_.ask_for_half_levels(count);
     if (march_.set_grid(finite, regularization_strength, parallel_for)) {
-      constexpr int64_t kLevelsWorthAThread = 1 << 13;  // and fixed, so that threads change nothing
-      const int64_t parts = (count + kLevelsWorthAThread - 1) / kLevelsWorthAThread;
-      parallel_for(parts, 1, [&](int64_t first, int64_t last) {
-        for (int64_t part = first; part < last; ++part) {
-          solve(part * kLevelsWorthAThread, std::min((part + 1) * kLevelsWorthAThread, count), 0);
-        }
-      });
+      RowParts<Isa>::for_each(count, parallel_for,
+                              [&](int64_t begin, int64_t end, int64_t) { solve(begin, end, 0); });
     } else {
       sort_clusters(finite, regularization_strength);
     }
@@ -179,7 +175,7 @@ class LevelSolver {
              double regularization_strength, const Take& take, const ParallelFor& parallel_for) {
     levels_ = levels;
     number_ = number;
-    const Search search(row.values, row.count, regularization_strength);
+    const Search search(row, regularization_strength);
     if (row.count >= kFewestItemsOfAGrid &&
         march_.set_grid(row, regularization_strength, parallel_for)) {
       return march(0, number, 0, search, take);

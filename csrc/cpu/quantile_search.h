@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "cpu/finite_row.h"
 #include "cpu/tails.h"
 
 namespace rank_relax::cpu {
@@ -24,12 +25,12 @@ namespace rank_relax::cpu {
 template <class Isa, class Cdf>
 class QuantileSearch {
  public:
-  /// At least one value.
-  QuantileSearch(const double* values, int64_t count, double regularization_strength)
-      : values_(values), count_(count), strength_(regularization_strength) {
-    const auto [lowest, highest] = std::minmax_element(values, values + count);
-    minimum_ = *lowest;
-    maximum_ = *highest;
+  QuantileSearch(const FiniteRow<double>& row, double regularization_strength)
+      : values_(row.values),
+        count_(row.count),
+        strength_(regularization_strength),
+        minimum_(row.minimum),
+        maximum_(row.maximum) {
     const double half_spread = maximum_ / 2 - minimum_ / 2;
     balance_strength_ = half_spread > 0 ? std::min(strength_, 1e150 / half_spread) : strength_;
   }

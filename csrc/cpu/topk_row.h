@@ -9,28 +9,11 @@
 #include "cpu/parallel.h"
 #include "cpu/quantile_row.h"
 #include "cpu/row_items.h"
+#include "cpu/row_parts.h"
 #include "cpu/rows.h"
 #include "cpu/tails.h"
 
 namespace rank_relax::cpu {
-
-/// A row in parts, whose size is fixed, so that the number of threads changes no sum.
-template <class Isa>
-struct RowParts {
-  static constexpr int64_t kItems = 1 << 13;
-
-  static int64_t of(int64_t count) { return (count + kItems - 1) / kItems; }
-
-  /// visit(begin, end, part)
-  template <class Visit>
-  static void for_each(int64_t count, const ParallelFor& parallel_for, const Visit& visit) {
-    parallel_for(of(count), 1, [&](int64_t first, int64_t last) {
-      for (int64_t part = first; part < last; ++part) {
-        visit(part * kItems, std::min((part + 1) * kItems, count), part);
-      }
-    });
-  }
-};
 
 /// Soft top-k masks of one row after another, with the memory that they need.
 template <class Isa, class Cdf, class Scalar>

@@ -662,10 +662,13 @@ SOFT_QUANTILE = Operator(
 )
 
 
-def topk_share(input: Tensor, setting: Setting, k: float) -> Tensor:
+K = 2  # of the top-k masks
+
+
+def topk_share(input: Tensor, setting: Setting) -> Tensor:
     """Of the items, those on the smaller side of the threshold, or half of one."""
     count = finite_count(input, setting)
-    return torch.minimum(count - k, torch.full_like(count, k)).clamp(min=0.5) / count
+    return torch.minimum(count - K, torch.full_like(count, K)).clamp(min=0.5) / count
 
 
 def topk_density(input: Tensor, setting: Setting) -> Tensor:
@@ -674,24 +677,20 @@ def topk_density(input: Tensor, setting: Setting) -> Tensor:
     return oracle.cdf_derivative(zero, setting.method, 1) + oracle.kernel_mass(input, *setting)
 
 
-def topk_bound(k: float) -> Callable[[Tensors, Setting, torch.dtype], Bound]:
+def topk_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
     """The threshold's, times alpha and the largest F', and a share's own."""
-
-    def bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
-        error = point_bound(tensors[0], setting, topk_share(tensors[0], setting, k))
-        return SHARE_ERROR[dtype] + 0.4 * setting.regularization_strength * error
-
-    return bound
+    error = point_bound(tensors[0], setting, topk_share(tensors[0], setting))
+    return SHARE_ERROR[dtype] + 0.4 * setting.regularization_strength * error
 
 
 def topk_derivative_bound(
-    k: float, input: Tensor, setting: Setting, dtype: torch.dtype, *vectors: Tensor
+    input: Tensor, setting: Setting, dtype: torch.dtype, *vectors: Tensor
 ) -> Bound:
     """Of alpha f_i (g_i - sum_j W_j g_j), W as in softmax_bound, or its derivative along one more.
 
     One more vector adds what it adds to W, and as much to f. In double, and rounded.
     """
-    weights = softmax_bound(input, setting, torch.float64, topk_share(input, setting, k), *vectors)
+    weights = softmax_bound(input, setting, torch.float64, topk_share(input, setting), *vectors)
     vector, *more = (largest_finite(vector) for vector in vectors)
     size = vector
     for other in more:
@@ -700,9 +699,6 @@ def topk_derivative_bound(
     densities = (DERIVATIVE_ERROR[torch.float64] + rounding_to(dtype)) * size
     scale = setting.regularization_strength * topk_density(input, setting)
     return scale * (weights + densities)
-
-
-K = 2
 
 
 def number_of_each_list(input: Tensor) -> Tensor:
@@ -728,9 +724,9 @@ SOFT_TOPK = Operator(
     oracle=lambda input, *setting: oracle.soft_topk(
         input, torch.tensor(K, device=input.device), *setting
     ),
-    error_bound=topk_bound(K),
+    error_bound=topk_bound,
     vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
-        topk_derivative_bound(K, tensors[0], setting, dtype, cotangent)
+        topk_derivative_bound(tensors[0], setting, dtype, cotangent)
     ],
     is_rounded_double=True,
 )
@@ -752,11 +748,11 @@ SOFT_TOPK_BACKWARD = Operator(
         grad_output, input, torch.tensor(K, device=input.device), *setting
     ),
     error_bound=lambda tensors, setting, dtype: topk_derivative_bound(
-        K, tensors[1], setting, dtype, tensors[0]
+        tensors[1], setting, dtype, tensors[0]
     ),
     vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
-        topk_derivative_bound(K, tensors[1], setting, dtype, cotangent),
-        topk_derivative_bound(K, tensors[1], setting, dtype, tensors[0], cotangent),
+        topk_derivative_bound(tensors[1], setting, dtype, cotangent),
+        topk_derivative_bound(tensors[1], setting, dtype, tensors[0], cotangent),
     ],
     kernels=2,
     is_rounded_double=True,

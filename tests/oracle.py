@@ -285,10 +285,7 @@ def quantile_at_levels_backward(
     grad_points: Tensor, input: Tensor, levels: Tensor, *setting: Any
 ) -> Tensor:
     """The transposed Jacobian of the points times what comes in."""
-    gradient: Tensor = vjp(lambda x: points_at_levels(x, levels, *setting), input.double())[1](
-        grad_points.double()
-    )[0]
-    return gradient
+    return transposed_product(lambda x: points_at_levels(x, levels, *setting), input, grad_points)
 
 
 def quantile_at_levels_tangent(
@@ -436,36 +433,20 @@ def soft_sort_tangent(
     return tangent
 
 
-def soft_sort_backward(
-    grad_output: Tensor,
-    input: Tensor,
-    regularization_strength: float | Tensor = 1.0,
-    method: str = "sigmoid",
-    mask: Tensor | None = None,
-) -> Tensor:
+def soft_sort_backward(grad_output: Tensor, input: Tensor, *setting: Any) -> Tensor:
     """The transposed Jacobian of the sorted values times what comes in."""
-
-    def values(x: Tensor) -> Tensor:
-        return soft_sort(x, regularization_strength, method, mask)
-
-    gradient: Tensor = vjp(values, input.double())[1](grad_output.double())[0]
-    return gradient
+    return transposed_product(lambda x: soft_sort(x, *setting), input, grad_output)
 
 
-def soft_topk_backward(
-    grad_output: Tensor,
-    input: Tensor,
-    k: Tensor,
-    regularization_strength: float | Tensor = 1.0,
-    method: str = "sigmoid",
-    mask: Tensor | None = None,
-) -> Tensor:
+def soft_topk_backward(grad_output: Tensor, input: Tensor, k: Tensor, *setting: Any) -> Tensor:
     """The transposed Jacobian of the mask times what comes in."""
+    return transposed_product(lambda x: soft_topk(x, k, *setting), input, grad_output)
 
-    def chosen(x: Tensor) -> Tensor:
-        return soft_topk(x, k, regularization_strength, method, mask)
 
-    gradient: Tensor = vjp(chosen, input.double())[1](grad_output.double())[0]
+def transposed_product(
+    function: Callable[[Tensor], Tensor], input: Tensor, grad_output: Tensor
+) -> Tensor:
+    gradient: Tensor = vjp(function, input.double())[1](grad_output.double())[0]
     return gradient
 
 

@@ -802,15 +802,19 @@ void points_at_any_levels_have_them() {
   }
 }
 
+/// Four rows of eight items, and which of them a mask keeps.
+const std::vector<double> kNastyRows = {
+    kNan,      1,         kInfinity,  -2,        5,         -kInfinity, 0,         0,       //
+    kHuge,     -kHuge,    0,          1,         -1,        kTiny,      -kTiny,    1e-300,  //
+    kNan,      kNan,      kNan,       kNan,      kNan,      kNan,       kNan,      kNan,    //
+    kInfinity, kInfinity, -kInfinity, kInfinity, kInfinity, kInfinity,  kInfinity, kInfinity};
+const std::vector<uint8_t> kKeptOfNastyRows = {1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1,
+                                               1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1};
+
 void quantiles_of_nasty_rows_stay_in_order() {
-  const std::vector<double> rows = {
-      kNan,      1,         kInfinity,  -2,        5,         -kInfinity, 0,         0,       //
-      kHuge,     -kHuge,    0,          1,         -1,        kTiny,      -kTiny,    1e-300,  //
-      kNan,      kNan,      kNan,       kNan,      kNan,      kNan,       kNan,      kNan,    //
-      kInfinity, kInfinity, -kInfinity, kInfinity, kInfinity, kInfinity,  kInfinity, kInfinity};
+  const std::vector<double>& rows = kNastyRows;
   const Dense<double> input(rows, 8);
-  const std::vector<uint8_t> kept = {1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1,
-                                     1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1};
+  const std::vector<uint8_t>& kept = kKeptOfNastyRows;
   for (const bool masked : {false, true}) {
     cpu::Batch<double> batch = input.batch();
     if (masked) batch.mask = {kept.data(), input.sizes, input.strides, 2};
@@ -936,14 +940,9 @@ void masks_of_any_row_add_up() {
 }
 
 void masks_of_nasty_rows_are_in_range() {
-  const std::vector<double> rows = {
-      kNan,      1,         kInfinity,  -2,        5,         -kInfinity, 0,         0,       //
-      kHuge,     -kHuge,    0,          1,         -1,        kTiny,      -kTiny,    1e-300,  //
-      kNan,      kNan,      kNan,       kNan,      kNan,      kNan,       kNan,      kNan,    //
-      kInfinity, kInfinity, -kInfinity, kInfinity, kInfinity, kInfinity,  kInfinity, kInfinity};
+  const std::vector<double>& rows = kNastyRows;
   const Dense<double> input(rows, 8);
-  const std::vector<uint8_t> kept = {1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1,
-                                     1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1};
+  const std::vector<uint8_t>& kept = kKeptOfNastyRows;
   for (const bool masked : {false, true}) {
     cpu::Batch<double> batch = input.batch();
     if (masked) batch.mask = {kept.data(), input.sizes, input.strides, 2};

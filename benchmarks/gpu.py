@@ -228,6 +228,16 @@ def entries_of(
         )
 
 
+def with_gradient(function: Callable[[Tensor], Tensor]) -> Callable[..., list[Tensor]]:
+    """Of the input and the gradient of the result: the result and the gradient of the input."""
+
+    def both(x: Tensor, g: Tensor) -> list[Tensor]:
+        output = function(x)
+        return [output.detach(), torch.autograd.grad(output, x, g)[0]]
+
+    return both
+
+
 def measure_ranks(shape: Shape, strength: float) -> Iterator[Entry]:
     inputs = [torch.randn(shape, device="cuda") for _ in range(POOL)]
     cotangents = [torch.randn(shape, device="cuda") for _ in range(POOL)]
@@ -236,10 +246,7 @@ def measure_ranks(shape: Shape, strength: float) -> Iterator[Entry]:
     def forward(x: Tensor) -> Tensor:
         return soft_rank(x, strength)
 
-    def both(x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        ranks = soft_rank(x, strength)
-        return ranks, torch.autograd.grad(ranks, x, g)[0]
-
+    both = with_gradient(forward)
     ranks, gradient = both(leaves[0], cotangents[0])
     x, r, c, g = (tensor.cpu() for tensor in (inputs[0], ranks, cotangents[0], gradient))
     of_ranks, of_gradient = rank_errors(x, r, c, g, strength, "sigmoid")
@@ -270,16 +277,6 @@ def measure_loss(shape: Shape) -> Iterator[Entry]:
         f"{name} graph": captured(both, leaves, targets),
     }
     yield from entries_of(calls, {name: error}, shape, 1.0, rivals(inputs, 1.0))
-
-
-def with_gradient(function: Callable[[Tensor], Tensor]) -> Callable[..., list[Tensor]]:
-    """Of the input and the gradient of the result: the result and the gradient of the input."""
-
-    def both(x: Tensor, g: Tensor) -> list[Tensor]:
-        output = function(x)
-        return [output.detach(), torch.autograd.grad(output, x, g)[0]]
-
-    return both
 
 
 def measure_operator(operator: Operator, shape: Shape) -> Iterator[Entry]:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -67,16 +68,35 @@ const OneBoxSeries& one_box_series(Precision precision, int order, int terms) {
 }
 
 /// The series of one kernel between boxes of a grid, for distances 0, 1, ..., `reach` boxes:
-/// coefficients [distance][l][k] of t^k s^l, t in the upper box and s in the lower one. And what
-/// powers of a box's coordinate are in the powers p of the coordinates of its cells.
+/// coefficients [distance][l][k] of t^k s^l, t in the upper box and s in the lower one, of
+/// kernel_between_boxes, and in a box with itself of the kernel F - 1/2, F' or F''. And what powers
+/// of a box's coordinate are in the powers p of the coordinates of its cells.
 struct GridSeries {
   int terms;
-  int reach;
+  int reach;  // in boxes, beyond which nothing is left of any number of items
   double width;
   std::vector<double> coefficients;
   std::vector<double> cells_to_box;  // [cell][p][l]
   std::vector<double> box_to_cells;  // [l][cell][p]
 };
+
+/// How far the tails of `count` items reach, in units of 1/α: beyond it all of them together are
+/// nothing beside one near item.
+template <class Cdf>
+double reach_of_items(Precision precision, int64_t count) {
+  const BoxGrid grid = Cdf::box_grid[precision];
+  const double times = static_cast<double>(count) / kItemsWithinReach;
+  if (times <= 1) return grid.reach;
+  const double reach = Cdf::reach_of(times, grid.reach);
+  return reach < grid.reach_of_tails ? reach : grid.reach_of_tails;
+}
+
+/// The same in boxes of its grid.
+template <class Cdf>
+int boxes_within_reach(Precision precision, int64_t count) {
+  return static_cast<int>(
+      std::ceil(reach_of_items<Cdf>(precision, count) / Cdf::box_grid[precision].width));
+}
 
 template <class Cdf>
 const GridSeries& grid_series(Precision precision, int order) {
@@ -86,15 +106,20 @@ const GridSeries& grid_series(Precision precision, int order) {
   std::call_once(once[precision][order], [&] {
     const BoxGrid grid = Cdf::box_grid[precision];
     series.terms = kGridTerms[precision];
-    series.reach = static_cast<int>(std::ceil(grid.reach / grid.width));
+    series.reach = static_cast<int>(std::ceil(grid.reach_of_tails / grid.width));
     series.width = grid.width;
-    for (int distance = 0; distance <= series.reach; ++distance) {
-      const SeriesBox box = {grid.width / 2, series.terms};
-      const std::vector<double> near = source_in_powers(
-          target_in_powers(kernel_series<Cdf>(order, distance * grid.width, box, box),
-                           series.terms),
-          series.terms);
-      series.coefficients.insert(series.coefficients.end(), near.begin(), near.end());
+    const SeriesBox box = {grid.width / 2, series.terms};
+    const auto add = [&](const std::vector<double>& chebyshev) {
+      const std::vector<double> powers =
+          source_in_powers(target_in_powers(chebyshev, series.terms), series.terms);
+      series.coefficients.insert(series.coefficients.end(), powers.begin(), powers.end());
+    };
+    add(kernel_series<Cdf>(order, 0, box, box));
+    for (int distance = 1; distance <= series.reach; ++distance) {
+      add(difference_series(
+          distance * grid.width, box, box,
+          [=](double d) { return kernel_between_boxes<Cdf>(order, d); },
+          [](int, int) { return false; }));
     }
     const int cells = kCellsABox[precision], cell_terms = kCellTerms[precision];
     series.cells_to_box.resize(cells * cell_terms * series.terms);

@@ -13,6 +13,14 @@ double kernel(int order, double d) {
   return order == 1 ? Cdf::first_derivative(q) : Cdf::second_derivative(q);
 }
 
+/// Those of a distance d >= 0 between boxes, of full relative precision far out: F(d) - 1 = -F(-d)
+/// in place of F - 1/2, so that only whole items need be added for the boxes below.
+template <class Cdf>
+double kernel_between_boxes(int order, double d) {
+  if (order == 0) return -Cdf::upper_tail(d);
+  return order == 1 ? Cdf::tail(d).density : kernel<Cdf>(order, d);
+}
+
 /// The kernels are odd for even orders and even for odd ones.
 constexpr double kernel_parity(int order) { return order % 2 == 0 ? -1 : 1; }
 

@@ -20,11 +20,17 @@ struct SeriesSpread {
 /// And of its grid of many boxes, for each precision: the width of a box, such that a series of
 /// kGridTerms powers is exact to rounding, and the reach |d| beyond which F is a step to rounding;
 /// and the reach beyond which the tails of 2^32 items are nothing beside one half.
+///
+/// Between boxes F is a series of its tail F(-d), whose error is relative to the tail: so a sum of
+/// tails keeps its relative precision however many items lie on the other side.
 struct BoxGrid {
   double width;
   double reach;
   double reach_of_tails;
 };
+
+/// So many items at a grid's reach weigh together 1e-5, or 1e-13, of one that is near.
+constexpr double kItemsWithinReach = 512;
 
 constexpr int kGridTerms[] = {8, 16};  // for each precision
 

@@ -15,9 +15,9 @@ namespace rank_relax::cpu {
 ///
 ///     local[k] = Σ_{b' within reach} Σ_l c[b - b'][l][k] moments[b'][l]
 ///
-/// and for K = F - 1/2 farther boxes count ±1/2 an item. For every set of weights: those of
-/// cpu/weighted_sums.h, the first of which counts the items, or any others. A box's row holds the
-/// terms of its sets, one set after the other.
+/// and for K = F - 1/2 the items of other boxes count ±1/2 each, to which c adds their tails. For
+/// every set of weights: those of cpu/weighted_sums.h, the first of which counts the items, or any
+/// others. A box's row holds the terms of its sets, one set after the other.
 template <class Isa, int kTerms, int kOrder, int kSets = weight_sets(kOrder)>
 class BoxTranslation {
   using W = Vector<Isa, double>;
@@ -27,11 +27,15 @@ class BoxTranslation {
  public:
   static constexpr int kRow = kSets * kTerms;
 
-  /// Borrows both, until the next call.
-  void set_moments(const GridSeries& series, const double* moments, int64_t boxes) {
+  /// Borrows both, until the next call. `reach` is in boxes. `base` is added to the sums of order 0
+  /// before anything is rounded: with half the number of items they count those below.
+  void set_moments(const GridSeries& series, int reach, const double* moments, int64_t boxes,
+                   double base = 0) {
     series_ = &series;
+    reach_ = reach;
     moments_ = moments;
     boxes_ = boxes;
+    base_ = base;
     if (kOrder > 0) return;
     below_.resize(boxes + 1);
     below_[0] = 0;
@@ -46,7 +50,7 @@ class BoxTranslation {
     static constexpr double kNone[kRow] = {};
     Sums lower = {}, upper = {};  // from boxes below, with this one, and from those above
     add_moments_at(0, moments_of(box), kNone, lower, upper);
-    for (int64_t distance = 1; distance <= series_->reach; ++distance) {
+    for (int64_t distance = 1; distance <= reach_; ++distance) {
       const bool below = box - distance >= 0 && !is_empty(box - distance);
       const bool above = box + distance < boxes_ && !is_empty(box + distance);
       if (!below && !above) continue;
@@ -61,9 +65,8 @@ class BoxTranslation {
         (upper.even[i] - upper.odd[i]).store(from_upper + v * W::kLanes);
       }
       if (kOrder == 0) {
-        const double far_below = below_[std::max<int64_t>(box - series_->reach, 0)];
-        const double not_above = below_[std::min<int64_t>(box + series_->reach + 1, boxes_)];
-        from_lower[0] += (far_below - (below_[boxes_] - not_above)) / 2;
+        const double above = below_[boxes_] - below_[box + 1];
+        from_lower[0] += (below_[box] - above) / 2 + base_;
       }
       for (int k = 0; k < kTerms; k += 2) {
         constexpr double kParity = kernel_parity(kOrder);
@@ -100,8 +103,10 @@ class BoxTranslation {
   }
 
   const GridSeries* series_;
+  int reach_;
   const double* moments_;
   int64_t boxes_;
+  double base_;
   std::vector<double> below_;  // items in boxes below, for order 0
 };
 

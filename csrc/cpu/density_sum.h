@@ -82,7 +82,9 @@ class DensitySum {
       add_block(grid, sources, weights, i);
     }
     constexpr int64_t kBoxesWorthAThread = 256;
-    translation_.set_moments(grid_series<Cdf>(kDouble, 1), moments_.data(), boxes);
+    translation_.set_moments(grid_series<Cdf>(kDouble, 1),
+                             boxes_within_reach<Cdf>(kDouble, sources.count), moments_.data(),
+                             boxes);
     parallel_for(boxes, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
       for (int64_t box = begin; box < end; ++box) {
         translation_.local_series(box, local_.data() + box * kTerms);

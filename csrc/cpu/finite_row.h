@@ -32,7 +32,9 @@ struct Direction {
   Scalar operator()(int64_t i) const { return scale * values[i] - center; }
 };
 
-/// Where a sum goes: values[i] = scale * sum_i + shift, kept between `lowest` and `highest`.
+/// Where a sum goes: values[i] = scale * sum_i + shift, kept between `lowest` and `highest`. Sums
+/// of order 0 become unit * (sum_i + base) first, in double: with half the number of items they
+/// count those below, and keep their relative precision where these are few.
 template <class Scalar>
 struct Output {
   Scalar* values;
@@ -40,6 +42,10 @@ struct Output {
   Scalar shift;
   Scalar lowest;
   Scalar highest;
+  double base = 0;
+  double unit = 1;
+
+  bool counts() const { return base > 0; }
 };
 
 }  // namespace rank_relax::cpu

@@ -34,9 +34,8 @@ void Kernels<Isa, Scalar>::soft_rank(const Batch<Scalar>& batch, double regulari
     for_each_row<Isa>(
         batch, parallel_for,
         [&](int64_t row, RowSum<Isa, Scalar>& row_sum, const ParallelFor& in_row) {
-          const Scalar half = row_sum.items().counted() > 1 ? Scalar(0.5) : Scalar(0);
-          row_sum.template centered_ranks<decltype(cdf)>(regularization_strength, half,
-                                                         output + row * batch.size, in_row);
+          row_sum.template ranks<decltype(cdf)>(regularization_strength, output + row * batch.size,
+                                                in_row);
         },
         [&](int64_t first, RowsAbreast<Isa, Scalar>& rows) {
           const auto strengths = for_rows<Isa, Scalar>(regularization_strength);
@@ -59,7 +58,7 @@ void Kernels<Isa, Scalar>::soft_rank_derivative(const Batch<Scalar>& batch,
         [&](int64_t row, RowSum<Isa, Scalar>& row_sum, const ParallelFor& in_row) {
           Scalar* derivative = output + row * batch.size;
           if (order == 0) {
-            row_sum.template centered_ranks<Cdf>(regularization_strength, 0, derivative, in_row);
+            row_sum.template centered_ranks<Cdf>(regularization_strength, derivative, in_row);
             return;
           }
           std::array<Row<Scalar>, SmoothCdfs::kMaxOrder> rows;
@@ -132,7 +131,7 @@ void Kernels<Isa, Scalar>::spearman_loss_forward(
               row_sum.set_row(targets.row(row), batch.mask.row(row), batch.size, in_row);
             }
             row_sum.template centered_ranks<decltype(cdf)>(
-                spearman::strength_of(row_sum, regularization_strength), 0, side, in_row);
+                spearman::strength_of(row_sum, regularization_strength), side, in_row);
             defined = defined && row_sum.items().counted() == row_sum.items().unmasked();
           }
           if (!defined) {

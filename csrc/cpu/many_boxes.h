@@ -30,10 +30,10 @@ struct Range {
 ///     local[b][k]   = Σ_{b' within reach} Σ_l c[b - b'][l][k] moments[b'][l]
 ///     Σ_j w_j K(α (x_i - x_j)) = Σ_k local[box of i][k] t_i^k
 ///
-/// and for K = F - 1/2 farther boxes count ±1/2 an item. In float32 items know cells alone, eight a
-/// box, with fewer powers: the moments of a box are made of those of its cells, and its local
-/// series is cut into one for each of them. Moments are in double. A row is cut into parts, in a
-/// way that threads don't change.
+/// and for K = F - 1/2 the items of other boxes count ±1/2 each, to which c adds their tails. In
+/// float32 items know cells alone, eight a box, with fewer powers: the moments of a box are made of
+/// those of its cells, and its local series is cut into one for each of them. Moments are in
+/// double. A row is cut into parts, in a way that threads don't change.
 template <class Isa, class Scalar, int kOrder>
 class ManyBoxes {
   using V = Vector<Isa, Scalar>;
@@ -53,11 +53,12 @@ class ManyBoxes {
   /// Sums over all of the row's items, at those in `targets`; `most_parts` may share the first
   /// step.
   void sum(const FiniteRow<Scalar>& row, Range targets, double regularization_strength,
-           const Direction<Scalar>* directions, const GridSeries& series, int64_t most_parts,
-           const Output<Scalar>& output, const ParallelFor& parallel_for) {
+           const Direction<Scalar>* directions, const GridSeries& series, int reach,
+           int64_t most_parts, const Output<Scalar>& output, const ParallelFor& parallel_for) {
     row_ = row;
     directions_ = directions;
     series_ = &series;
+    reach_ = reach;
     const double cell_width = series.width / kCells;
     if constexpr (sizeof(Scalar) == 4) {
       const SingleCellGrid<Isa> grid(row, cell_width, regularization_strength);
@@ -75,9 +76,9 @@ class ManyBoxes {
     boxes_ = moments_.boxes();
     if constexpr (kCells == 1) local_.make_room(boxes_ * kCellRow);
     constexpr int64_t kBoxesWorthAThread = 256;
-    translation_.set_moments(*series_, moments_.of(0), boxes_);
+    translation_.set_moments(*series_, reach_, moments_.of(0), boxes_, output.base);
     parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
-      for (int64_t box = begin; box < end; ++box) translate(box);
+      for (int64_t box = begin; box < end; ++box) translate(box, output.unit);
     });
     const int64_t parts = (targets.end - targets.begin + kPart - 1) / kPart;
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
@@ -93,11 +94,14 @@ class ManyBoxes {
   }
   Scalar* local_series() { return const_cast<Scalar*>(std::as_const(*this).local_series()); }
 
-  /// A box's local coefficients from the moments of those within reach.
-  void translate(int64_t box) {
+  /// A box's local coefficients, in this unit, from the moments of those within reach.
+  void translate(int64_t box, double unit) {
     if (translation_.is_empty(box)) return;  // no item will ask
     double local[kRow];
     translation_.local_series(box, local);
+    if constexpr (kOrder == 0) {
+      for (double& coefficient : local) coefficient *= unit;
+    }
     for (int set = 0; set < kSets; ++set) {
       cut(local + set * kTerms, local_series() + box * kCells * kCellRow + set * kCellPowers);
     }
@@ -175,6 +179,7 @@ class ManyBoxes {
   FiniteRow<Scalar> row_;
   const Direction<Scalar>* directions_;
   const GridSeries* series_;
+  int reach_;  // in boxes
   int64_t boxes_;
   BoxMoments<Isa, Scalar, kOrder> moments_;
   AlignedArray<Scalar> local_;  // [box][set][term], where it has one

@@ -188,6 +188,9 @@ class OneBox {
   static constexpr int64_t kFewestItemsForCells = 1 << 16;
   static constexpr int kFewestTermsForCells = 28;
 
+  static constexpr double kPairError = sizeof(Scalar) == 4 ? 6e-8 : 2e-15;
+  static constexpr double kPrecisionOfEnds = sizeof(Scalar) == 4 ? 4e-5 : 8e-13;
+
  public:
   OneBox(const FiniteRow<Scalar>& row, double regularization_strength,
          const Direction<Scalar>* directions, const OneBoxSeries& series)
@@ -205,19 +208,25 @@ class OneBox {
     }
   }
 
-  void sum(const Output<Scalar>& output, const ParallelFor& parallel_for) {
+  /// False, and nothing is written, if a series over the whole row is not precise enough at one of
+  /// its ends, where few items are near.
+  bool sum(const Output<Scalar>& output, const ParallelFor& parallel_for) {
     const int64_t parts = (row_.count + kPart - 1) / kPart;
     if (parts == 1) {
       Moments moments;
       find_moments(0, row_.count, moments);
-      translate(moments);
+      if (!is_precise(moments, output)) return false;
+      translate(moments, output);
       evaluate(0, row_.count, output);
-      return;
+      return true;
     }
-    translate(moments_of_parts(parts, parallel_for));
+    const Moments moments = moments_of_parts(parts, parallel_for);
+    if (!is_precise(moments, output)) return false;
+    translate(moments, output);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       evaluate(begin * kPart, std::min(end * kPart, row_.count), output);
     });
+    return true;
   }
 
  private:
@@ -344,10 +353,46 @@ class OneBox {
     Moments& moments_;
   };
 
-  void translate(const Moments& moments) {
-    if constexpr (V::kLooksUp) {
-      if (pieces_ != nullptr) return translate_to_pieces(moments);
+  /// Whether the error of a pair, which is the same all over the box, times the number of items is
+  /// small beside the smallest result: 1 + the count below the lowest item, or the sum of F' at
+  /// either end.
+  bool is_precise(const Moments& moments, const Output<Scalar>& output) const {
+    if (kOrder > 1 || (kOrder == 0 && !output.counts())) return true;
+    const double enough =
+        static_cast<double>(row_.count) * kPairError / kPrecisionOfEnds - (kOrder == 0 ? 1 : 0);
+    const double t = (row_.maximum - row_.minimum) / 2 * scale_;
+    if (enough <= least_at_ends(t, moments, output)) return true;
+    double local[kMostTerms] = {};
+    for (int l = 0; l < series_.terms; ++l) {
+      const double* column = series_.coefficients.data() + l * series_.row_size;
+      for (int k = 0; k < series_.terms; ++k) local[k] += column[k] * moments.of[0][l];
     }
+    double even = kOrder == 0 ? output.base : 0, odd = 0;  // of the terms' parity, at the upper end
+    double polynomial = 1, previous = t;
+    for (int k = 0; k < series_.terms; ++k) {
+      (k % 2 == 0 ? even : odd) += local[k] * polynomial;
+      const double next = 2 * t * polynomial - previous;
+      previous = polynomial;
+      polynomial = next;
+    }
+    return enough <= (kOrder == 0 ? even - odd : even - std::abs(odd));
+  }
+
+  /// A bound from below on those results, but for the 1: F(-d) is convex, so that of the mean
+  /// distance is no more than the mean of F(-d), and F'(d) is not less than F(-d) F'(0)/F(0).
+  double least_at_ends(double t, const Moments& moments, const Output<Scalar>& output) const {
+    const double count = static_cast<double>(row_.count), mean = moments.of[0][1] / count;
+    const double distance = series_.half_width * (t + (kOrder == 0 ? mean : std::abs(mean)));
+    const double tails = count * Cdf::upper_tail(std::max(distance, 0.0));
+    if (kOrder == 0) return output.base - count / 2 + tails;
+    return 2 * Cdf::first_derivative(Cdf::coordinate(0)) * tails;
+  }
+
+  void translate(const Moments& moments, const Output<Scalar>& output) {
+    if constexpr (V::kLooksUp) {
+      if (pieces_ != nullptr) return translate_to_pieces(moments, output);
+    }
+    const double unit = kOrder == 0 ? output.unit : 1;
     using W = Vector<Isa, double>;
     for (int set = 0; set < kSets; ++set) {
       for (int k = 0; k < series_.terms; k += W::kLanes) {
@@ -361,21 +406,24 @@ class OneBox {
         }
         double local[W::kLanes];
         (even + odd).store(local);
+        if (kOrder == 0 && k == 0) local[0] += output.base;
         for (int lane = 0; lane < W::kLanes; ++lane) {
-          local_[set][k + lane] = static_cast<Scalar>(local[lane]);
+          local_[set][k + lane] = static_cast<Scalar>(unit * local[lane]);
         }
       }
     }
   }
 
   // The lanes of polynomials_[set * kPieceTerms + p] are the coefficients of s^p on each piece.
-  void translate_to_pieces(const Moments& moments) {
+  void translate_to_pieces(const Moments& moments, const Output<Scalar>& output) {
+    const double unit = kOrder == 0 ? output.unit : 1;
     unroll<Isa, kSets>([&](auto set) {
       V sums[kPieceTerms];
       unroll<Isa, kPieceTerms>([&](auto p) { sums[p] = V::broadcast(0); });
+      if (kOrder == 0) sums[0] = V::broadcast(static_cast<Scalar>(unit * output.base));
       const float* coefficients = pieces_->coefficients.data();
       for (int l = 0; l < series_.terms; ++l, coefficients += kPieceTerms * kPieces) {
-        const V moment = V::broadcast(static_cast<Scalar>(moments.of[set][l]));
+        const V moment = V::broadcast(static_cast<Scalar>(unit * moments.of[set][l]));
         unroll<Isa, kPieceTerms>([&](auto p) {
           sums[p] = multiply_add(V::load(coefficients + p * kPieces), moment, sums[p]);
         });

@@ -31,24 +31,29 @@ class RowSum {
 
   const RowItems<Isa, Scalar>& items() const { return items_; }
 
-  /// ranks[i] = C_i + shift with the centred rank C_i = 1/(n-1) Σ_{j≠i} F(α(x_i - x_j)) - 1/2,
-  /// which is 0 if n is 1; 0 if the item is masked, NaN where the input is.
+  /// ranks[i] = 1/(n-1) Σ_{j≠i} F(α(x_i - x_j)), which is 0 if n is 1; 0 if the item is masked, NaN
+  /// where the input is. Of full relative precision at the low end: of the count 1 + (n-1)
+  /// ranks[i].
   template <class Cdf>
-  void centered_ranks(double regularization_strength, Scalar shift, Scalar* ranks,
+  void ranks(double regularization_strength, Scalar* ranks, const ParallelFor& parallel_for) {
+    const int64_t counted = items_.counted();
+    if (counted < 2) return centered_ranks<Cdf>(regularization_strength, ranks, parallel_for);
+    Output<Scalar> output = {finite_results(ranks), 1, 0, 0, 1};
+    output.base =
+        static_cast<double>(items_.below()) + static_cast<double>(items_.finite().count - 1) / 2;
+    output.unit = 1 / static_cast<double>(counted - 1);
+    ranks_between<Cdf>(regularization_strength, 0.5, output, ranks, parallel_for);
+  }
+
+  /// The same about their mean: less 1/2, if n is more than 1. For differences of ranks.
+  template <class Cdf>
+  void centered_ranks(double regularization_strength, Scalar* ranks,
                       const ParallelFor& parallel_for) {
-    const double others = static_cast<double>(std::max<int64_t>(items_.counted() - 1, 1));
-    const double from_infinities =
-        (static_cast<double>(items_.below()) - static_cast<double>(items_.above())) / 2;
-    const Scalar lowest = shift - Scalar(0.5), highest = shift + Scalar(0.5);
-    const Scalar scale = static_cast<Scalar>(1 / others);
-    const Scalar offset = static_cast<Scalar>(shift + from_infinities / others);
-    Scalar* finite = items_.packed() ? results() : ranks;
-    kernel_sum<Cdf>(regularization_strength, nullptr, 0, {finite, scale, offset, lowest, highest},
-                    parallel_for);
-    if (!items_.packed()) return;
-    const double below = -static_cast<double>(items_.counted() - items_.below()) / 2 / others;
-    const double above = static_cast<double>(items_.counted() - items_.above()) / 2 / others;
-    scatter(static_cast<Scalar>(shift + below), static_cast<Scalar>(shift + above), ranks);
+    const auto scale = static_cast<Scalar>(1 / others());
+    const auto offset = static_cast<Scalar>(from_infinities());
+    ranks_between<Cdf>(regularization_strength, 0,
+                       {finite_results(ranks), scale, offset, Scalar(-0.5), Scalar(0.5)}, ranks,
+                       parallel_for);
   }
 
   /// output[i] = factor α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)), k = `order` of at
@@ -58,7 +63,7 @@ class RowSum {
   template <class Cdf>
   void derivative(double regularization_strength, const Row<Scalar>* directions, int order,
                   double factor, Scalar* output, const ParallelFor& parallel_for) {
-    Scalar* finite = items_.packed() ? results() : output;
+    Scalar* finite = finite_results(output);
     if (items_.finite().count > 0) {
       finite_derivative<Cdf>(regularization_strength, directions, order, factor, finite,
                              parallel_for);
@@ -75,19 +80,42 @@ class RowSum {
   }
 
  private:
-  Scalar* results() {
+  double others() const { return static_cast<double>(std::max<int64_t>(items_.counted() - 1, 1)); }
+
+  /// What infinities add to a centred rank.
+  double from_infinities() const {
+    return (static_cast<double>(items_.below()) - static_cast<double>(items_.above())) / 2 /
+           others();
+  }
+
+  /// Where the results of the finite items go, if those of all go to `output`.
+  Scalar* finite_results(Scalar* output) {
+    if (!items_.packed()) return output;
     results_.resize(items_.finite().count);
     return results_.data();
   }
 
+  /// Ranks, or ranks less 1/2: `middle` is that of the middle of a row.
+  template <class Cdf>
+  void ranks_between(double regularization_strength, double middle, const Output<Scalar>& output,
+                     Scalar* ranks, const ParallelFor& parallel_for) {
+    kernel_sum<Cdf>(regularization_strength, nullptr, 0, output, middle + from_infinities(),
+                    parallel_for);
+    if (!items_.packed()) return;
+    const double below = -static_cast<double>(items_.counted() - items_.below()) / 2 / others();
+    const double above = static_cast<double>(items_.counted() - items_.above()) / 2 / others();
+    scatter(static_cast<Scalar>(middle + below), static_cast<Scalar>(middle + above), ranks);
+  }
+
+  /// `constant` is every result of even order in a row of equal values.
   template <class Cdf>
   void kernel_sum(double regularization_strength, const Direction<Scalar>* directions, int order,
-                  const Output<Scalar>& output, const ParallelFor& parallel_for) {
+                  const Output<Scalar>& output, double constant, const ParallelFor& parallel_for) {
     const FiniteRow<Scalar>& row = items_.finite();
     if (row.count == 0) return;
-    if (row.minimum == row.maximum && order % 2 == 0) {  // exactly constant
-      const Scalar value = std::clamp(output.shift, output.lowest, output.highest);
-      std::fill_n(output.values, row.count, value);
+    if (row.minimum == row.maximum && order % 2 == 0) {
+      const auto value = static_cast<Scalar>(constant);
+      std::fill_n(output.values, row.count, std::clamp(value, output.lowest, output.highest));
       return;
     }
     kernel_sum_.template sum<Cdf>(row, regularization_strength, directions, order, output,
@@ -131,7 +159,7 @@ class RowSum {
     const bool in_range = scale == 0 || (1e-25 < std::abs(scale) && std::abs(scale) < 1e25);
     kernel_sum<Cdf>(regularization_strength, directions.data(), order,
                     {finite, in_range ? static_cast<Scalar>(scale) : 1, 0, -kInfinity, kInfinity},
-                    parallel_for);
+                    0, parallel_for);
     if (in_range) return;
     for (int64_t i = 0; i < count; ++i) {
       const double sum = finite[i];

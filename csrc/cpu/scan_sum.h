@@ -30,10 +30,13 @@ struct Rows {
   const double* operator[](int64_t row) const { return values + row * kWidth; }
 };
 
-// Distances from kFar on count as infinite: e^-kFar < 2^-48. Below it no power of e^-t that is used
-// is a denormal number.
-constexpr double kFar = 33.5;
-constexpr double kNegligible = 2.8e-15;  // e^-kFar
+// Distances from kFar on count as infinite: all the items that a row may have weigh less there than
+// 1e-13 of a near one. From kFarInPowers on, e^-kFarInPowers < 2^-48, e^-t stands for all of a sum
+// of its powers; below it none of them is a denormal number.
+constexpr double kFar = 52;
+constexpr double kNegligible = 2.6e-23;  // e^-kFar
+constexpr double kFarInPowers = 33.5;
+constexpr double kNegligibleInPowers = 2.8e-15;  // e^-kFarInPowers
 
 /// values[i] = e^-values[i], of inf too, in loops that a compiler vectorises.
 template <class Isa>
@@ -99,6 +102,7 @@ struct Block {
   int64_t rows_in_reach;      // in the others e^-α(x_i - a) counts as 0
   Rows<Isa> points;           // x_i; row 0: b
   Rows<Isa> steps;            // e^-α(x_i - x_(i-1)); no row 0
+  Rows<Isa> factors;          // of its powers: the same, or 0 where they are negligible
   double reach[kRuns<Isa>];   // e^-α(b - a)
   double fade[kRuns<Isa>];    // e^-α(a' - a), a' the anchor of the next run
   double growth[kRuns<Isa>];  // e^α(b' - a')
@@ -130,6 +134,10 @@ void next_block(const Row& items, double strength, int64_t begin, Block<Isa>* bl
   double* steps = block->steps[1];
   for (int64_t i = 0; i < length * kWidth; ++i) steps[i] = strength * (x[i] - x[i - kWidth]);
   decay<Isa>(steps, length * kWidth);
+  double* factors = block->factors[1];
+  for (int64_t i = 0; i < length * kWidth; ++i) {
+    factors[i] = steps[i] > kNegligibleInPowers ? steps[i] : 0;
+  }
 
   constexpr double kNear = 0.5;
   int64_t reached = 0;
@@ -157,18 +165,19 @@ void weighted_sums(const Block<Isa>& block, const Rows<Isa>& weights, double* st
   constexpr int kTerms = Sum::kTerms;
   constexpr int kWidth = kRuns<Isa>;
   constexpr auto kCoefficients = Sum::kCoefficients;
-  static_assert(kTerms * kFar < 708);
+  static_assert(kTerms * kFarInPowers < 708);
   Lanes<Isa> run_state[kTerms];  // as if nothing was before the runs
   for (int p = 0; p < kTerms; ++p) run_state[p] = Lanes<Isa>::broadcast(0);
   for (int64_t row = 1; row <= block.length; ++row) {
     const auto step = Lanes<Isa>::load(block.steps[row]);
+    const auto factor = Lanes<Isa>::load(block.factors[row]);
     const auto weight = Lanes<Isa>::load(weights[row - 1]);
     auto power = step;
     auto sum = Lanes<Isa>::broadcast(0);
     for (int p = 0; p < kTerms; ++p) {
       run_state[p] = (run_state[p] + weight) * power;
       sum = multiply_add(Lanes<Isa>::broadcast(kCoefficients[p]), run_state[p], sum);
-      power = power * step;
+      power = power * factor;
     }
     sum.store((*sums)[row]);
   }
@@ -220,15 +229,17 @@ void share_among_equals(const Block<Isa>& block, double* last, Rows<Isa>* rows) 
   }
 }
 
-/// ±(count/2 - Σ F(-d)) over the items on one side.
+/// ±(count/2 - Σ F(-d)) over the items on one side, and `base`: downwards, where it and the count
+/// are whole halves that add up to few for the lowest items.
 template <class Isa, class Cdf, class Row, class Scalar>
-void ranks(const Row& items, double strength, Scalar* results) {
+void ranks(const Row& items, double strength, double base, Scalar* results) {
   using Sum = ExponentialSum<Cdf, Scalar, 0>;
   constexpr int kWidth = kRuns<Isa>;
   Block<Isa> block;
   Rows<Isa> ones, half;
   double state[Sum::kTerms] = {};
-  double last = 0;
+  const double own_base = Row::kStep < 0 ? base : 0;
+  double last = own_base;
   first_block<Isa>(items, &block);
   for (int64_t begin = 0; begin < items.count; begin += kWidth * block.length) {
     next_block<Isa>(items, strength, begin, &block);
@@ -238,7 +249,7 @@ void ranks(const Row& items, double strength, Scalar* results) {
     weighted_sums<Isa, Sum>(block, ones, state, &half);
     double first[kWidth];
     for (int run = 0; run < kWidth; ++run) {
-      first[run] = static_cast<double>(begin + run * block.length) * (Row::kStep * 0.5);
+      first[run] = own_base + static_cast<double>(begin + run * block.length) * (Row::kStep * 0.5);
     }
     auto half_count = Lanes<Isa>::load(first);
     for (int64_t row = 1; row <= block.length; ++row) {
@@ -291,10 +302,10 @@ void derivatives(const Row& items, double strength, const Scalar* const* directi
 
 template <class Isa, class Cdf, class Row, class Scalar>
 void one_way(const Row& items, double strength, const Scalar* const* directions, int order,
-             Scalar* results) {
+             double base, Scalar* results) {
   static_assert(ExponentialTail<Cdf>::kMaxOrder == 2);
   if (order == 0) {
-    ranks<Isa, Cdf>(items, strength, results);
+    ranks<Isa, Cdf>(items, strength, base, results);
   } else if (order == 1) {
     derivatives<Isa, Cdf, 1>(items, strength, directions, results);
   } else {
@@ -321,7 +332,7 @@ void add_equals(const Scalar* sorted, int64_t count, const Scalar* direction, Sc
 
 /// The kernel sums of a row of ascending finite values, in O(count):
 ///
-///     order 0:   sums[i] = Σ_j F(d_ij) - 1/2,                            d_ij = α (x_i - x_j)
+///     order 0:   sums[i] = base + Σ_j F(d_ij) - 1/2,                     d_ij = α (x_i - x_j)
 ///     order k:   sums[i] = Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(d_ij),    k <= 2
 ///
 /// Where F^(k)(d), d >= 0, is Σ_p c_p u^p with u = e^-d, the items below i enter as c_p times
@@ -332,12 +343,12 @@ void add_equals(const Scalar* sorted, int64_t count, const Scalar* direction, Sc
 /// directions) get equal bits. `directions` should be centred.
 template <class Isa, class Cdf, class Scalar>
 void scan_sum(const Scalar* sorted, int64_t count, double regularization_strength,
-              const Scalar* const* directions, int order, Scalar* sums) {
+              const Scalar* const* directions, int order, double base, Scalar* sums) {
   if (count == 0) return;
   scan::one_way<Isa, Cdf>(scan::Items<Isa, Scalar, true>{sorted, count}, regularization_strength,
-                          directions, order, sums);
+                          directions, order, base, sums);
   scan::one_way<Isa, Cdf>(scan::Items<Isa, Scalar, false>{sorted, count}, regularization_strength,
-                          directions, order, sums);
+                          directions, order, base, sums);
   if (order == 1) scan::add_equals<Isa, Cdf>(sorted, count, directions[0], sums);
 }
 

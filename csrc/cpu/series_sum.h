@@ -65,8 +65,11 @@ class SeriesSum {
                                               parallel_for);
       }
     }
-    OneBox<Isa, Cdf, Scalar, kOrder>(row, regularization_strength, directions, series)
-        .sum(output, parallel_for);
+    if (OneBox<Isa, Cdf, Scalar, kOrder>(row, regularization_strength, directions, series)
+            .sum(output, parallel_for)) {
+      return;
+    }
+    many_boxes<Cdf, kOrder>(row, regularization_strength, directions, output, parallel_for);
   }
 
   template <class Cdf, int kOrder>
@@ -75,8 +78,8 @@ class SeriesSum {
                   const ParallelFor& parallel_for) {
     std::get<kOrder>(many_boxes_)
         .sum(row, {0, row.count}, regularization_strength, directions,
-             grid_series<Cdf>(kPrecision, kOrder), ManyBoxes<Isa, Scalar, kOrder>::kMostParts,
-             output, parallel_for);
+             grid_series<Cdf>(kPrecision, kOrder), boxes_within_reach<Cdf>(kPrecision, row.count),
+             ManyBoxes<Isa, Scalar, kOrder>::kMostParts, output, parallel_for);
   }
 
   /// Over all of a part of a row, at its items in `targets`, with no memory but that of its boxes.
@@ -85,14 +88,15 @@ class SeriesSum {
                         const Direction<Scalar>* directions, const Output<Scalar>& output) {
     std::get<kOrder>(many_boxes_)
         .sum(row, targets, regularization_strength, directions,
-             grid_series<Cdf>(kPrecision, kOrder), 1, output, in_this_thread);
+             grid_series<Cdf>(kPrecision, kOrder), boxes_within_reach<Cdf>(kPrecision, row.count),
+             1, output, in_this_thread);
   }
 
  private:
   static void finish_in_double(const double* sums, int64_t count, const Output<Scalar>& output) {
     const double scale = output.scale, shift = output.shift;
     for (int64_t i = 0; i < count; ++i) {
-      const double value = scale * sums[i] + shift;
+      const double value = scale * (output.unit * (sums[i] + output.base)) + shift;
       output.values[i] = static_cast<Scalar>(value < output.lowest    ? output.lowest
                                              : value > output.highest ? output.highest
                                                                       : value);
@@ -117,7 +121,7 @@ class SeriesSum {
     const FiniteRow<double> wide_row = {values, count, row.minimum, row.maximum};
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     SeriesSum<Isa, double> in_double;
-    const Output<double> raw = {sums, 1, 0, -kInfinity, kInfinity};
+    const Output<double> raw = {sums, 1, 0, -kInfinity, kInfinity, output.base, 1};
     if (one_box_terms<Cdf>(kDouble, kOrder, scaled_spread(row, regularization_strength)) > 0) {
       in_double.template one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
                                               parallel_for);
@@ -125,7 +129,9 @@ class SeriesSum {
       in_double.template many_boxes<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
                                                  parallel_for);
     }
-    finish_in_double(sums, count, output);
+    Output<Scalar> rest = output;
+    rest.base = 0;
+    finish_in_double(sums, count, rest);
   }
 
   std::vector<double> doubles_;

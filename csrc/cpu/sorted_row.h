@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/box_series.h"
 #include "core/exponential_sum.h"
 #include "core/row_form.h"
 #include "cpu/finite_row.h"
@@ -35,12 +36,15 @@ class SortedRow {
            SeriesSum<Isa, Scalar>& series_sum, const ParallelFor& parallel_for) {
     regularization_strength_ = regularization_strength;
     count_ = row.count;
+    base_ = output.base;
+    reach_ = reach_of_items<Cdf>(kPrecision, count_);
     sort(row);
     if (kOrder == 0 && count_ > kShortest) std::vector<unsigned char>().swap(spare_);
     gather<kOrder>(directions);
     sum_clusters<Cdf, kOrder>(series_sum, parallel_for);
+    const double unit = output.unit * output.scale;
     for (int64_t i = 0; i < count_; ++i) {
-      const Scalar value = output.scale * sums_[i] + output.shift;
+      const auto value = static_cast<Scalar>(unit * sums_[i] + output.shift);
       output.values[order_[i]] =
           value < output.lowest ? output.lowest : (value > output.highest ? output.highest : value);
     }
@@ -69,12 +73,11 @@ class SortedRow {
 
   template <class Cdf, int kOrder>
   void sum_clusters(SeriesSum<Isa, Scalar>& series_sum, const ParallelFor& parallel_for) {
-    const double reach = Cdf::box_grid[kPrecision].reach;
     constexpr bool kScans = ExponentialTail<Cdf>::kMaxOrder >= kOrder;
     int64_t sparse = 0;  // where the items begin that no form has taken yet
     for (int64_t begin = 0, end = 0; begin < count_; begin = end) {
       end = begin + 1;
-      while (end < count_ && scaled_gap(end - 1, end) <= reach) ++end;
+      while (end < count_ && scaled_gap(end - 1, end) <= reach_) ++end;
       const RowForm form = row_form<Cdf>(kPrecision, kOrder, end - begin,
                                          scaled_gap(begin, end - 1), Vector<Isa, Scalar>::kLooksUp);
       const bool dense =
@@ -102,17 +105,22 @@ class SortedRow {
     return {sorted_.data() + begin, end - begin, sorted_[begin], sorted_[end - 1]};
   }
 
-  /// What items outside of [begin, end) add to the sum of F - 1/2.
-  template <int kOrder>
-  Scalar far_sum(int64_t begin, int64_t end) const {
-    if (kOrder > 0) return 0;
-    return static_cast<Scalar>(static_cast<double>(begin - (count_ - end)) / 2);
+  /// What is to be added to the sums of F - 1/2 over [begin, end): what the items outside of it
+  /// add, and the base.
+  double base_of(int64_t begin, int64_t end) const {
+    return base_ + static_cast<double>(begin - (count_ - end)) / 2;
   }
 
   template <int kOrder>
   Output<Scalar> sums_of(int64_t begin, int64_t end) {
     constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
-    return {sums_.data() + begin, 1, far_sum<kOrder>(begin, end), -kInfinity, kInfinity};
+    return {sums_.data() + begin,
+            1,
+            0,
+            -kInfinity,
+            kInfinity,
+            kOrder == 0 ? base_of(begin, end) : 0,
+            1};
   }
 
   template <class Cdf, int kOrder>
@@ -121,11 +129,7 @@ class SortedRow {
     const Scalar* directions[std::max(kOrder, 1)] = {};
     for (int l = 0; l < kOrder; ++l) directions[l] = directions_[l] + begin;
     scan_sum<Isa, Cdf>(sorted_.data() + begin, end - begin, regularization_strength_, directions,
-                       kOrder, sums_.data() + begin);
-    const Scalar far = far_sum<kOrder>(begin, end);
-    if (far != 0) {
-      for (int64_t i = begin; i < end; ++i) sums_[i] += far;
-    }
+                       kOrder, base_of(begin, end), sums_.data() + begin);
   }
 
   template <int kOrder>
@@ -159,9 +163,9 @@ class SortedRow {
     for (int64_t begin = cluster_begin, end = begin; begin < cluster_end; begin = end) {
       const double widest = kMostStretchBoxes * grid.width;
       while (end < cluster_end && scaled_gap(begin, end) <= widest) ++end;
-      while (scaled_gap(from, begin) > grid.reach) ++from;
+      while (scaled_gap(from, begin) > reach_) ++from;
       to = std::max(to, end);
-      while (to < cluster_end && scaled_gap(end - 1, to) <= grid.reach) ++to;
+      while (to < cluster_end && scaled_gap(end - 1, to) <= reach_) ++to;
       directions_from<kOrder>(from, directions);
       series_sum.template stretch_of_boxes<Cdf, kOrder>(
           sorted_part(from, to), {begin - from, end - from}, regularization_strength_, directions,
@@ -171,6 +175,8 @@ class SortedRow {
 
   double regularization_strength_;
   int64_t count_;
+  double base_;
+  double reach_;  // in units of 1/α
   std::vector<Scalar> sorted_;
   std::vector<uint32_t> order_;
   std::vector<Scalar> sums_;          // in the order of sorted_; while sorting, spare values

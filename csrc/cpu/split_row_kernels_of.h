@@ -77,7 +77,9 @@ class SplitRowSum {
     if (!has_items()) return;
     if (form_.terms > 0) return translate_one_box(moments);
     local_.assign(form_.boxes * kRow, 0.0);
-    translation_.set_moments(grid_series<Cdf>(kPrecision, kOrder), moments, form_.boxes);
+    translation_.set_moments(grid_series<Cdf>(kPrecision, kOrder),
+                             boxes_within_reach<Cdf>(kPrecision, static_cast<int64_t>(finite)),
+                             moments, form_.boxes);
     constexpr int64_t kBoxesWorthAThread = 64;
     parallel_for(form_.boxes, kBoxesWorthAThread, [&](int64_t first, int64_t last) {
       for (int64_t box = first; box < last; ++box) {

@@ -57,10 +57,14 @@ SeriesTables* make_tables(Precision precision, int order, cudaError_t& error) {
   }
   const GridSeries& grid = grid_series<Cdf>(precision, order);
   tables.box_width = grid.width;
-  tables.box_reach = grid.reach;
-  tables.reach = grid.reach * grid.width;
+  tables.box_reach = boxes_within_reach<Cdf>(precision, 1);
+  tables.reach = tables.box_reach * grid.width;
   const size_t grid_begin = coefficients.size();
   coefficients.insert(coefficients.end(), grid.coefficients.begin(), grid.coefficients.end());
+  // The kernels have ±1/2 for items of farther boxes alone: F - 1/2 between the nearer ones.
+  for (int distance = 1; order == 0 && distance <= grid.reach; ++distance) {
+    coefficients[grid_begin + distance * grid.terms * grid.terms] += 0.5;
+  }
   const auto* on_device = static_cast<const double*>(
       copy_to_device(coefficients.data(), coefficients.size() * sizeof(double), error));
   if (on_device == nullptr) return nullptr;

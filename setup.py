@@ -4,8 +4,8 @@ torch is imported when the library is compiled and not before, so that metadata 
 distributions are made without it.
 
 The CUDA kernels are part of the library where torch has CUDA and its toolkit is found. Of the
-environment, USE_CUDA=0 leaves them out, FORCE_CUDA=1 fails where they can't be compiled, and
-TORCH_CUDA_ARCH_LIST says for which devices they are.
+environment, CUDA_HOME names the toolkit, USE_CUDA=0 leaves them out, FORCE_CUDA=1 fails where they
+can't be compiled, and TORCH_CUDA_ARCH_LIST says for which devices they are.
 """
 
 import os
@@ -14,7 +14,8 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -24,8 +25,9 @@ LIBRARY = "rank_relax._C"
 OLDEST_TORCH = (2, 11)  # as in pyproject.toml
 OLDEST_PYTHON = "cp311"  # as in pyproject.toml
 GIB_PER_COMPILER = 2  # a file that includes torch's headers takes 1 to 1.5
-# Where neither TORCH_CUDA_ARCH_LIST nor a device says. Newer devices compile the PTX at first use.
-CUDA_ARCHITECTURES = "8.0;9.0+PTX"
+# Where neither TORCH_CUDA_ARCH_LIST nor a device says: those of them that the toolkit knows. Newer
+# devices compile the last one's PTX at first use, which takes half a minute.
+CUDA_ARCHITECTURES = ("8.0", "9.0", "10.0", "12.0")
 
 # No -std: torch's build adds the one that its headers need. No -march: wheels must run elsewhere.
 COMPILE_FLAGS = [
@@ -72,22 +74,31 @@ class BuildExtensionLater(build_ext):
 
 def library() -> Extension:
     """The extension as torch's build command wants it."""
-    from torch.utils.cpp_extension import CppExtension, CUDAExtension, include_paths
+    from torch.utils import cpp_extension
 
-    cuda = with_cuda()
-    if cuda:
-        choose_architectures()
+    toolkit = cuda_toolkit()
+    if toolkit is not None:
+        # At its import torch guessed one, from the folder of an nvcc that may be a mere script.
+        cpp_extension.CUDA_HOME = str(toolkit.home)
+        choose_architectures(toolkit.nvcc)
     # As system headers torch's own don't drown our warnings in theirs.
-    system = [f"-isystem{path}" for path in include_paths("cuda" if cuda else "cpu")]
+    system = [
+        f"-isystem{path}" for path in cpp_extension.include_paths("cuda" if toolkit else "cpu")
+    ]
     flags = {"cxx": [*COMPILE_FLAGS, *system], "nvcc": CUDA_COMPILE_FLAGS}
-    extension_for: Callable[..., Extension] = CUDAExtension if cuda else CppExtension
-    return extension_for(
+    extension_for: Callable[..., Extension] = (
+        cpp_extension.CUDAExtension if toolkit else cpp_extension.CppExtension
+    )
+    extension = extension_for(
         LIBRARY,
-        sources(cuda),
+        sources(cuda=toolkit is not None),
         include_dirs=[str(Path("csrc").resolve())],  # ninja runs elsewhere
-        extra_compile_args=flags if cuda else flags["cxx"],
+        extra_compile_args=flags if toolkit else flags["cxx"],
         py_limited_api=True,
     )
+    if toolkit is not None:
+        toolkit.complete(extension)
+    return extension
 
 
 def sources(cuda: bool) -> list[str]:
@@ -99,44 +110,146 @@ def sources(cuda: bool) -> list[str]:
     )
 
 
-def with_cuda() -> bool:
-    """Whether the library gets its CUDA kernels; a GPU is not asked for."""
-    from torch.utils.cpp_extension import CUDA_HOME
+@dataclass(frozen=True)
+class Toolkit:
+    """A CUDA toolkit, which may lack what is needed of it."""
+
+    home: Path
+
+    @property
+    def nvcc(self) -> Path:
+        return self.home / "bin" / "nvcc"
+
+    def include(self) -> Path | None:
+        """The folder of the runtime's headers: conda's is known to its nvcc alone."""
+        folders = [self.home / "include", *named_by(self.nvcc, "INCLUDES", "-I")]
+        return next((path for path in folders if (path / "cuda_runtime_api.h").exists()), None)
+
+    def runtime(self) -> Path | None:
+        """The runtime to link with; in wheels no libcudart.so leads to the one with a number."""
+        named = named_by(self.nvcc, "LIBRARIES", "-L")
+        folders = [
+            self.home / "lib64",
+            self.home / "lib",
+            *self.home.glob("lib/*-linux-gnu"),
+            *named,
+        ]
+        found = (path for folder in folders for path in sorted(folder.glob("libcudart.so*")))
+        return next(found, None)
+
+    def problem(self, cuda_version: str) -> str | None:
+        """Why it can't compile for a torch of this version of CUDA."""
+        if not self.nvcc.exists():
+            return f"there is no {self.nvcc}"
+        release = re.search(r"release (\d+)\.\d+", ask(self.nvcc, "--version"))
+        if release is not None and release[1] != cuda_version.split(".")[0]:
+            # Objects of another major version don't go together with torch's.
+            return f"{self.nvcc} is of CUDA {release[1]}"
+        if self.include() is None:
+            return f"{self.home / 'include'} has no cuda_runtime_api.h"
+        if self.runtime() is None:
+            return f"{self.home} has no lib64/libcudart.so or lib/libcudart.so.*"
+        return None
+
+    def complete(self, extension: Extension) -> None:
+        """Names what torch expects elsewhere."""
+        include, runtime = self.include(), self.runtime()
+        assert include is not None
+        assert runtime is not None
+        if include != self.home / "include":  # -I/usr/include would upset the compiler's order
+            extension.include_dirs.append(str(include))
+        extension.library_dirs.append(str(runtime.parent))
+        extension.libraries = [
+            f":{runtime.name}" if name == "cudart" else name for name in extension.libraries
+        ]
+
+
+def cuda_toolkit() -> Toolkit | None:
+    """What compiles the CUDA kernels, None where there are to be none; a GPU is not asked for."""
     from torch.version import cuda as cuda_version
 
     if os.environ.get("USE_CUDA", "1").upper() in ("0", "OFF", "NO", "FALSE"):
-        return False
+        return None
     if cuda_version is None:
         missing = "this torch was built without CUDA: install one that has it"
-    elif CUDA_HOME is None or not Path(CUDA_HOME, "bin", "nvcc").exists():
-        missing = "the CUDA toolkit was not found: install it, or name it in CUDA_HOME"
     else:
-        check_toolkit(Path(CUDA_HOME, "bin", "nvcc"), cuda_version)
-        return True
+        problems = []
+        for toolkit in toolkits(cuda_version):
+            problem = toolkit.problem(cuda_version)
+            if problem is None:
+                return toolkit
+            problems.append(problem)
+        if problems:
+            major = cuda_version.split(".")[0]
+            raise SystemExit(
+                f"this torch is built with CUDA {cuda_version}, and rank_relax's kernels can't be "
+                f"compiled for it because {problems[0]}: set CUDA_HOME to the folder of a CUDA "
+                f"{major} toolkit with nvcc, headers and libraries, or set USE_CUDA=0 to compile "
+                "rank_relax without its CUDA kernels"
+            )
+        missing = "the CUDA toolkit was not found: install it, or name it in CUDA_HOME"
     if os.environ.get("FORCE_CUDA", "0") == "1":
         raise SystemExit(f"FORCE_CUDA=1 asks for rank_relax's CUDA kernels, but {missing}")
-    return False
+    return None
 
 
-def check_toolkit(nvcc: Path, cuda_version: str) -> None:
-    """Objects of another major version of CUDA don't go together with torch's."""
-    output = subprocess.run([nvcc, "--version"], text=True, capture_output=True, check=False).stdout
-    release = re.search(r"release (\d+)\.\d+", output)
-    major = cuda_version.split(".")[0]
-    if release is not None and release[1] != major:
-        raise SystemExit(
-            f"this torch is built with CUDA {cuda_version}, but {nvcc} is of CUDA {release[1]}: "
-            f"install the CUDA {major} toolkit, name it in CUDA_HOME, or set USE_CUDA=0 to compile "
-            "rank_relax without its CUDA kernels"
-        )
-
-
-def choose_architectures() -> None:
+def toolkits(cuda_version: str) -> Iterator[Toolkit]:
+    """Where a toolkit may lie, the best place first; the environment's word is the only one."""
     import torch
 
-    if torch.cuda.device_count() == 0:
-        given = os.environ.get("TORCH_CUDA_ARCH_LIST")
-        os.environ["TORCH_CUDA_ARCH_LIST"] = given or CUDA_ARCHITECTURES
+    chosen = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    if chosen:
+        yield Toolkit(Path(chosen).resolve())
+        return
+    places = []
+    nvcc = shutil.which("nvcc")
+    if nvcc is not None:
+        # A script on PATH may call an nvcc of another folder, which knows its own.
+        tops = re.findall(r"^#\$ TOP=(.*)$", dry_run(nvcc), re.MULTILINE)
+        places += [*map(Path, tops), Path(nvcc).parents[1]]
+    wheels = Path(torch.__file__).parents[1] / "nvidia" / f"cu{cuda_version.split('.')[0]}"
+    places += [wheels, Path("/usr/local/cuda")]
+    for home in dict.fromkeys(place.resolve() for place in places):
+        if (home / "bin" / "nvcc").exists():
+            yield Toolkit(home)
+
+
+def named_by(nvcc: Path, variable: str, option: str) -> list[Path]:
+    """The folders that nvcc itself gives to compiler and linker."""
+    lines = re.findall(rf"^#\$ {variable}=(.*)$", dry_run(nvcc), re.MULTILINE)
+    words = [word for line in lines for word in shlex.split(line)]
+    return [Path(word.removeprefix(option)) for word in words if word.startswith(option)]
+
+
+def dry_run(nvcc: str | Path) -> str:
+    """What nvcc would do, after the folders that it takes for its own."""
+    return ask(nvcc, "--dryrun", "-x", "cu", "-c", os.devnull, "-o", os.devnull)
+
+
+def ask(nvcc: str | Path, *options: str) -> str:
+    answer = subprocess.run(
+        [nvcc, *options],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # where --dryrun writes
+        check=False,
+    )
+    return answer.stdout
+
+
+def choose_architectures(nvcc: Path) -> None:
+    import torch
+
+    if os.environ.get("TORCH_CUDA_ARCH_LIST") or torch.cuda.device_count() > 0:
+        return
+    known = ask(nvcc, "--list-gpu-arch").split()
+    chosen = [each for each in CUDA_ARCHITECTURES if f"compute_{each.replace('.', '')}" in known]
+    if not chosen:
+        raise SystemExit(
+            f"{nvcc} knows none of the compute capabilities {', '.join(CUDA_ARCHITECTURES)}: name "
+            "those of your devices in TORCH_CUDA_ARCH_LIST"
+        )
+    os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(chosen) + "+PTX"
 
 
 def record_build(library: Path, torch_version: str, cuda_version: str | None) -> None:

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +12,6 @@ import torch
 from operators import METHODS, OPERATORS, Operator, devices
 
 import rank_relax
-
-with warnings.catch_warnings():
-    # What torch loads at the first forward-mode derivative, and deprecates itself.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import torch._decomp.decompositions_for_jvp
 
 
 @pytest.fixture(params=devices())

@@ -81,6 +81,8 @@ def library() -> Extension:
         # At its import torch guessed one, from the folder of an nvcc that may be a mere script.
         cpp_extension.CUDA_HOME = str(toolkit.home)
         choose_architectures(toolkit.nvcc)
+        devices = os.environ.get("TORCH_CUDA_ARCH_LIST") or "the devices of this machine"
+        print(f"The CUDA kernels are compiled by {toolkit.nvcc} for {devices}", flush=True)
     # As system headers torch's own don't drown our warnings in theirs.
     system = [
         f"-isystem{path}" for path in cpp_extension.include_paths("cuda" if toolkit else "cpu")

@@ -14,7 +14,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
@@ -257,27 +257,184 @@ def test_a_missing_compiler_is_named_in_one_sentence(
     assert "CXX" in failed.stdout.splitlines()[-1]
 
 
+# Where the CUDA toolkit is, on a torch that says it has CUDA. Nothing is compiled.
+
+
+def make_toolkit(
+    home: Path,
+    header: str = "include/cuda_runtime_api.h",
+    runtime: str = "lib64/libcudart.so",
+    release: str = "13.0",
+    architectures: Iterable[int] = (75, 80, 90, 100, 120),
+) -> Path:
+    """A toolkit with no more than is asked of it; gives its nvcc."""
+    for file in (header, runtime):
+        (home / file).parent.mkdir(parents=True, exist_ok=True)
+        (home / file).touch()
+    folders = {name: (home / file).parent for name, file in (("-I", header), ("-L", runtime))}
+    return make_script(
+        home / "bin/nvcc",
+        f"""case $1 in
+--version) echo "Cuda compilation tools, release {release}, V{release}.88" ;;
+--list-gpu-arch) printf 'compute_%s\\n' {" ".join(map(str, architectures))} ;;
+--dryrun)
+  echo '#$ TOP={home}/bin/..
+#$ INCLUDES="-I{folders["-I"]}"
+#$ LIBRARIES=  "-L{home}/stubs" "-L{folders["-L"]}"' >&2
+  ;;
+esac
+""",
+    )
+
+
+def make_script(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{text}")
+    file.chmod(0o755)
+    return file
+
+
+ON_A_TORCH_WITH_CUDA = """
+import json, os, torch
+from torch.utils import cpp_extension
+
+torch.version.cuda, torch.__file__ = {cuda!r}, {torch!r}
+torch.cuda.device_count = lambda: 0
+
+
+class Report(cpp_extension.BuildExtension):
+    def run(self):
+        (library,) = self.distribution.ext_modules
+        report = dict(
+            home=cpp_extension.CUDA_HOME,
+            include=library.include_dirs,
+            folders=library.library_dirs,
+            libraries=library.libraries,
+            architectures=os.environ["TORCH_CUDA_ARCH_LIST"],
+        )
+        raise SystemExit("\\n" + json.dumps(report))
+
+
+cpp_extension.BuildExtension = Report
+"""
+
+
+@pytest.fixture
+def build_with_cuda(
+    environment: Environment, source: Path, tmp_path: Path
+) -> Callable[..., list[str]]:
+    """Gives what a build prints until it would compile, and last what that would be."""
+
+    def build(cuda: str = "13.0", path: Path | None = None, **variables: str) -> list[str]:
+        torch_file = str(tmp_path / "site-packages/torch/__init__.py")
+        script = ON_A_TORCH_WITH_CUDA.format(cuda=cuda, torch=torch_file)
+        names = ("CUDA_HOME", "CUDA_PATH", "TORCH_CUDA_ARCH_LIST", "USE_CUDA", "FORCE_CUDA")
+        compiler = shutil.which("c++")
+        assert compiler is not None
+        # No nvcc of this machine's is on this path.
+        variables = {"CXX": compiler, "PATH": f"{environment.bin}:{path}", **variables}
+        stopped = environment.run(
+            "-c",
+            script + call_hook("build_wheel", tmp_path),
+            cwd=source,
+            succeeds=False,
+            variables={**dict.fromkeys(names, ""), **variables},
+        )
+        assert stopped.returncode == 1
+        assert "Traceback" not in stopped.stdout
+        return stopped.stdout.splitlines()
+
+    return build
+
+
+@pytest.mark.parametrize(
+    "place", ["a script's nvcc", "wheels", "CUDA_HOME", "CUDA_HOME of conda"], ids=str
+)
+def test_the_toolkit_is_found(
+    place: str, build_with_cuda: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    home, include, runtime = tmp_path / "toolkit", "include", "lib64/libcudart.so"
+    if place == "a script's nvcc":
+        nvcc = make_toolkit(home)
+        script = make_script(tmp_path / "local/bin/nvcc", f'exec {nvcc} "$@"\n')
+        (tmp_path / "local/include").mkdir()
+        lines = build_with_cuda(path=script.parent)
+    elif place == "wheels":
+        home, runtime = tmp_path / "site-packages/nvidia/cu13", "lib/libcudart.so.13"
+        make_toolkit(home, runtime=runtime)
+        lines = build_with_cuda()
+    else:
+        if place == "CUDA_HOME of conda":
+            include, runtime = "targets/x86/include", "targets/x86/lib/libcudart.so"
+        make_toolkit(home, header=f"{include}/cuda_runtime_api.h", runtime=runtime)
+        another = make_toolkit(tmp_path / "another")
+        lines = build_with_cuda(path=another.parent, CUDA_HOME=str(home))
+    found = json.loads(lines[-1])
+    assert found["home"] == str(home)
+    assert str(home / include) in found["include"]
+    assert str((home / runtime).parent) in found["folders"]
+    assert f":{Path(runtime).name}" in found["libraries"]
+    assert "cudart" not in found["libraries"]  # which is not what a wheel's file is called
+
+
+@pytest.mark.parametrize("lacking", ["nvcc", "header", "runtime", "script's toolkit"])
+def test_an_incomplete_toolkit_is_refused_with_one_sentence_before_compiling(
+    lacking: str, build_with_cuda: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    home = tmp_path / "toolkit"
+    nvcc = make_toolkit(home, release="99.0")
+    named = {"CUDA_HOME": str(home)}
+    if lacking == "script's toolkit":
+        make_script(nvcc, "echo release 99.0")
+        shutil.rmtree(home / "include")
+        named = {"path": nvcc.parent}
+        reason = f"{home}/include has no cuda_runtime_api.h"
+    elif lacking == "header":
+        (home / "include/cuda_runtime_api.h").unlink()
+        reason = f"{home}/include has no cuda_runtime_api.h"
+    elif lacking == "runtime":
+        (home / "lib64/libcudart.so").unlink()
+        reason = f"{home} has no lib64/libcudart.so"
+    else:
+        nvcc.unlink()
+        reason = f"there is no {nvcc}"
+    sentence = build_with_cuda(cuda="99.0", **named)[-1]
+    assert f"because {reason}" in sentence
+    assert "set CUDA_HOME to" in sentence
+    assert "USE_CUDA=0" in sentence
+
+
 @pytest.mark.parametrize("release", ["12.9", "13.0"])
 def test_a_toolkit_of_another_cuda_than_torchs_is_refused_with_one_sentence(
-    release: str, environment: Environment, source: Path, tmp_path: Path
+    release: str, build_with_cuda: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    nvcc = tmp_path / "cuda/bin/nvcc"
-    nvcc.parent.mkdir(parents=True)
-    nvcc.write_text(f"#!/bin/sh\necho Cuda compilation tools, release {release}, V{release}.88\n")
-    nvcc.chmod(0o755)
-    a_torch_with_cuda = (
-        "import torch, torch.utils.cpp_extension as extension; "
-        f"torch.version.cuda = '11.8'; extension.CUDA_HOME = {str(tmp_path / 'cuda')!r}; "
-    )
-    failed = environment.run(
-        "-c", a_torch_with_cuda + call_hook("build_wheel", tmp_path), cwd=source, succeeds=False
-    )
-    assert failed.returncode == 1
-    assert "Traceback" not in failed.stdout
-    sentence = failed.stdout.splitlines()[-1]
+    nvcc = make_toolkit(tmp_path / "cuda", release=release)
+    sentence = build_with_cuda(cuda="11.8", CUDA_HOME=str(tmp_path / "cuda"))[-1]
     assert "built with CUDA 11.8" in sentence
     assert f"{nvcc} is of CUDA {release.split('.')[0]}" in sentence
     assert "USE_CUDA=0" in sentence
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "expected"),
+    [
+        ((75, 80, 90), "", "8.0;9.0+PTX"),
+        ((80, 90, 100, 103, 120, 121), "", "8.0;9.0;10.0;12.0+PTX"),
+        ((90, 100, 120, 140), "", "9.0;10.0;12.0+PTX"),
+        ((75, 80, 90), "7.5", "7.5"),
+    ],
+)
+def test_the_architectures_are_those_given_or_those_of_the_usual_ones_that_nvcc_knows(
+    known: tuple[int, ...],
+    given: str,
+    expected: str,
+    build_with_cuda: Callable[..., list[str]],
+    tmp_path: Path,
+) -> None:
+    make_toolkit(tmp_path / "cuda", architectures=known)
+    home = str(tmp_path / "cuda")
+    lines = build_with_cuda(CUDA_HOME=home, TORCH_CUDA_ARCH_LIST=given)
+    assert json.loads(lines[-1])["architectures"] == expected
 
 
 # What is distributed

@@ -1,17 +1,15 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
+#include "core/grid_placement.h"
 #include "cpu/finite_row.h"
 #include "cpu/vector/vector.h"
 
 namespace rank_relax::cpu {
 
-// Cells of one width lie around its multiples from an anchor. The anchor 0 makes the remainder of a
-// value exact, without which the place in a cell would be no better than the rounding of
-// (x - x_min) α.
+// Cells of one width lie around its multiples from an anchor (core/grid_placement.h).
 
 /// Cells in double.
 template <class Isa, class Scalar>
@@ -21,35 +19,17 @@ class DoubleCellGrid {
   using Wide = Widened<Isa, Scalar>;
 
  public:
-  /// Where values are too far from 0 beside their spread for whole numbers of cells, they are so
-  /// close to one another that their difference from the minimum is exact, and that is the anchor.
-  DoubleCellGrid(const FiniteRow<Scalar>& row, double scaled_width,
-                 double regularization_strength) {
-    const double minimum = row.minimum, maximum = row.maximum;
-    per_width_ = regularization_strength / scaled_width;
-    width_ = scaled_width / regularization_strength;
-    width_rest_ =
-        std::fma(-width_, regularization_strength, scaled_width) / regularization_strength;
-    if (std::isinf(2 * per_width_)) {  // only equal values are within reach of one another
-      per_width_ = first_ = 0;
-      anchor_ = minimum;
-      cells_ = 1;
-      return;
-    }
-    constexpr double kWhole = 1LL << 46;  // further out a position is rounded to too much of a cell
-    const double farthest = std::max(std::abs(minimum), std::abs(maximum)) * per_width_;
-    anchor_ = farthest < kWhole ? 0 : minimum;
-    first_ = std::nearbyint((minimum - anchor_) * per_width_);
-    cells_ = static_cast<int64_t>(std::nearbyint((maximum - anchor_) * per_width_) - first_) + 1;
-  }
+  DoubleCellGrid(const FiniteRow<Scalar>& row, double scaled_width, double regularization_strength)
+      : grid_(grid_placement(row.minimum, row.maximum, scaled_width, regularization_strength)),
+        cells_(static_cast<int64_t>(grid_.last - grid_.first) + 1) {}
 
   int64_t cells() const { return cells_; }
 
   // The middle of the i-th cell lies at origin + (first_position + i) (width + width_rest).
-  double origin() const { return anchor_; }
-  double first_position() const { return first_; }
-  double width() const { return width_; }
-  double width_rest() const { return width_rest_; }
+  double origin() const { return grid_.anchor; }
+  double first_position() const { return grid_.first; }
+  double width() const { return grid_.width; }
+  double width_rest() const { return grid_.width_rest; }
 
   /// The coordinates, in [-1, 1] or little more, of the values from there on in their cells, and
   /// where the cells begin in an array with kRow numbers for each.
@@ -58,18 +38,18 @@ class DoubleCellGrid {
     W x[Wide::kParts], coordinate[Wide::kParts];
     Wide::load(from, x);
     for (int part = 0; part < Wide::kParts; ++part) {
-      const W from_anchor = x[part] - W::broadcast(anchor_);
-      const W position = from_anchor * W::broadcast(per_width_);
+      const W from_anchor = x[part] - W::broadcast(grid_.anchor);
+      const W position = scaled(from_anchor);
       const W nearest = round(position);
       if constexpr (sizeof(Scalar) == 4) {  // in double the position is exact enough
         coordinate[part] = (position - nearest) * W::broadcast(2);
       } else {
-        const W rest = exact_remainder(nearest, W::broadcast(width_), from_anchor);
-        coordinate[part] = exact_remainder(nearest, W::broadcast(width_rest_), rest) *
-                           W::broadcast(2 * per_width_);
+        const W rest = exact_remainder(nearest, W::broadcast(grid_.width), from_anchor);
+        const W remainder = exact_remainder(nearest, W::broadcast(grid_.width_rest), rest);
+        coordinate[part] = scaled(remainder) * W::broadcast(2);
       }
       // Within bounds though another thread should write to the values meanwhile.
-      const W cell = smaller(larger(nearest - W::broadcast(first_), W::broadcast(0)),
+      const W cell = smaller(larger(nearest - W::broadcast(grid_.first), W::broadcast(0)),
                              W::broadcast(static_cast<double>(cells_ - 1)));
       (cell * W::broadcast(kRow)).store_int32(offsets + part * W::kLanes);
     }
@@ -77,8 +57,12 @@ class DoubleCellGrid {
   }
 
  private:
-  double per_width_, width_, width_rest_;  // cells for a unit of x; their width in x, in two parts
-  double anchor_, first_;
+  /// In units of the width.
+  [[gnu::always_inline]] W scaled(W x) const {
+    return x * W::broadcast(grid_.strength) * W::broadcast(grid_.per_scaled_width);
+  }
+
+  GridPlacement grid_;
   int64_t cells_;
 };
 

@@ -21,6 +21,7 @@
 
 #include "core/box_series.h"
 #include "core/correlation.h"
+#include "core/grid_placement.h"
 #include "core/pairwise_sum.h"
 #include "core/quantile_series.h"
 #include "core/row_form.h"

@@ -47,6 +47,7 @@ class SplitRowSum {
     if (form_.terms == 0) return;
     one_box_ = &one_box_series<Cdf>(kPrecision, kOrder, form_.terms);
     middle_ = row_.minimum / 2 + row_.maximum / 2;
+    rest_ = ((row_.minimum - middle_) + (row_.maximum - middle_)) / 2;
     half_width_ = one_box_->half_width;
   }
 
@@ -172,7 +173,8 @@ class SplitRowSum {
   /// The local coordinates in the row's only box.
   void place_in_one_box(const Block& block, double* t) const {
     for (int i = 0; i < kBlock; ++i) {
-      const double coordinate = (block.values[i] - middle_) * row_.strength / half_width_;
+      const double from_middle = (block.values[i] - middle_) - rest_;
+      const double coordinate = from_middle * row_.strength / half_width_;
       t[i] = std::min(std::max(coordinate, -1.0), 1.0);
     }
   }
@@ -314,7 +316,7 @@ class SplitRowSum {
   Row<double> directions_[std::max(kOrder, 1)];
   double centers_[std::max(kOrder, 1)];
   const OneBoxSeries* one_box_ = nullptr;
-  double middle_ = 0, half_width_ = 1;
+  double middle_ = 0, rest_ = 0, half_width_ = 1;  // what the middle was rounded by
   double scale_ = 0, from_infinities_ = 0, at_below_ = 0, at_above_ = 0;
   std::vector<double> local_;  // [set][term] in one box, [box][set][term] on a grid
   Translation translation_;

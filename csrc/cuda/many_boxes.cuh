@@ -40,12 +40,13 @@ struct Place {
 };
 
 __device__ inline Place place_in_grid(const RowPlan& plan, double value) {
-  const double from_anchor = value - plan.anchor;
-  const double nearest = rint(from_anchor * plan.per_width);
-  const double rest = fma(-nearest, plan.width_rest, fma(-nearest, plan.width, from_anchor));
+  const GridPlacement& grid = plan.grid;
+  const double from_anchor = value - grid.anchor;
+  const double nearest = rint(from_anchor * grid.strength * grid.per_scaled_width);
+  const double rest = fma(-nearest, grid.width_rest, fma(-nearest, grid.width, from_anchor));
   // Within bounds though another kernel should write to the values meanwhile.
-  const double box = Larger()(0, Smaller()(nearest - plan.first, plan.boxes - 1));
-  return {static_cast<int64_t>(box), rest * 2 * plan.per_width};
+  const double box = Larger()(0, Smaller()(nearest - grid.first, plan.boxes - 1));
+  return {static_cast<int64_t>(box), 2 * (rest * grid.strength * grid.per_scaled_width)};
 }
 
 /// Calls add(box, set * kBoxTerms + l, w s^l) for items [begin, end), by the threads of a block.

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "core/correlation.h"
+#include "core/grid_placement.h"
+#include "core/row_form.h"
 #include "cuda/block.cuh"
 #include "cuda/kernel_sum.h"
 #include "cuda/series_tables.h"
@@ -153,7 +155,8 @@ struct RowPlan {
   double unit;            // 2 where maximum - minimum overflows: values are divided by it
   double center, rest;    // of the one box, and what the centre was rounded by
   double per_half_width;  // of the one box, in units of 1/α
-  double anchor, first, per_width, width, width_rest, boxes;  // of the grid
+  GridPlacement grid;
+  double boxes;
   double factor;
   double scale;  // of a derivative's sums
   Direction directions[kSeriesDirections];
@@ -214,29 +217,10 @@ __device__ double factor_of(const KernelSum& problem, int64_t row) {
   return problem.factor.data == nullptr ? 1.0 : load<Scalar>(problem.factor, row, 0);
 }
 
-/// The widest scaled spread at which one box is chosen where a grid would do.
-template <class Scalar>
-constexpr double kWidestOneBoxBesideGrid = sizeof(Scalar) == 4 ? 18 : 10;
-
 /// Most boxes of a long row's grid, which its memory is for. An order with several sets of weights
 /// asks for as many times the items a box, so that the memory is O(1) an item.
 RANK_RELAX_HOST_DEVICE inline int64_t most_boxes(Precision precision, int order, int64_t size) {
   return size / ((precision == kSingle ? 20 : 40) << order);
-}
-
-/// The grid of core/box_series.h: boxes lie around the multiples of the width from an anchor. The
-/// anchor 0 makes the remainder of a value exact. Where values are too far from 0 beside their
-/// spread for whole numbers of boxes, they are so close to one another that their difference from
-/// the minimum is exact.
-__device__ inline void place_grid(const SeriesTables& tables, RowPlan& plan) {
-  plan.per_width = plan.strength / tables.box_width;
-  plan.width = tables.box_width / plan.strength;
-  plan.width_rest = fma(-plan.width, plan.strength, tables.box_width) / plan.strength;
-  constexpr double kWhole = 1LL << 50;
-  const double farthest = Larger()(fabs(plan.minimum), fabs(plan.maximum)) * plan.per_width;
-  plan.anchor = farthest < kWhole ? 0 : plan.minimum;
-  plan.first = rint((plan.minimum - plan.anchor) * plan.per_width);
-  plan.boxes = rint((plan.maximum - plan.anchor) * plan.per_width) - plan.first + 1;
 }
 
 /// The form of a row whose order has series; there is memory for a grid of `most_boxes`. By a warp.
@@ -251,10 +235,11 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, RowP
   if (lane() != 0) return;
   plan.which = which;
   const bool has_one_box = which < kTermCounts;
-  const bool narrow = spread <= kWidestOneBoxBesideGrid<Scalar>;
+  const bool narrow = spread <= kWidestOneBox[precision_of<Scalar>];
   if (!(has_one_box && narrow) && plan.unit == 1 &&
       spread / tables.box_width + 2 <= static_cast<double>(most_boxes)) {
-    place_grid(tables, plan);
+    plan.grid = grid_placement(plan.minimum, plan.maximum, tables.box_width, plan.strength);
+    plan.boxes = plan.grid.last - plan.grid.first + 1;
     plan.form = Form::kManyBoxes;
   } else if (has_one_box) {
     plan.terms = kFewestTerms + which * kTermStep;

@@ -89,7 +89,7 @@ struct SortedRow {
   double* moments;
   uint32_t* clusters;
   uint32_t* runs;
-  double per_unit, per_width, width, width_rest;  // in the plan's unit
+  double per_unit, width, width_rest;  // in the plan's unit
 
   __device__ SortedRow(const KernelSum& problem, const SeriesTables& tables, const RowPlan& plan,
                        int64_t row, const SortedSumMemory<Scalar>& memory)
@@ -105,10 +105,9 @@ struct SortedRow {
         clusters(memory.sort.positions[1]),
         runs(reinterpret_cast<uint32_t*>(memory.sort.keys[1])),
         per_unit(1 / plan.unit) {
-    const double strength = plan.strength * plan.unit;
-    per_width = strength / tables.box_width;
-    width = tables.box_width / strength;
-    width_rest = fma(-width, strength, tables.box_width) / strength;
+    const GridPlacement grid = grid_placement(0, 0, tables.box_width, plan.strength);
+    width = grid.width * per_unit;
+    width_rest = grid.width_rest * per_unit;
   }
 
   __device__ Scalar item(int64_t p) const { return value_of<Scalar>(keys[p]); }
@@ -116,15 +115,20 @@ struct SortedRow {
   /// In the plan's unit, in which no difference overflows.
   __device__ double value(int64_t p) const { return static_cast<double>(item(p)) * per_unit; }
 
+  /// A difference, where boxes for a unit may be too many for a double.
+  __device__ double in_boxes(double difference) const {
+    return difference * plan.strength * (plan.unit / tables.box_width);
+  }
+
   /// Box and coordinate of an item from its cluster's first. The difference is kept unrounded, in
   /// two parts.
   __device__ void place(int64_t p, double& box, double& coordinate) const {
     const double x = value(p), origin = value(clusters[p]);
     const double high = x - origin, back = x - high;
     const double low = (back - origin) + (x - (high + back));
-    box = rint(high * per_width);
+    box = rint(in_boxes(high));
     const double rest = fma(-box, width_rest, fma(-box, width, high) + low);
-    coordinate = rest * 2 * per_width;
+    coordinate = 2 * in_boxes(rest);
   }
 
   __device__ double box(int64_t p) const {
@@ -200,7 +204,7 @@ struct SortedRow {
   };
 };
 
-/// The runs within reach of one, [begin, end). By a warp: a lane looks at one run on each side.
+/// The runs within reach of one, [begin, end). By a warp: a lane looks at one run at a time.
 struct Window {
   int64_t begin, end;
 };
@@ -215,9 +219,14 @@ __device__ Window window_of(const SortedRow<Scalar>& sorted, int64_t run) {
     const int64_t first = sorted.runs[other];
     return sorted.clusters[first] == cluster && fabs(sorted.box(first) - box) <= reach;
   };
-  const unsigned below = __ballot_sync(kAllLanes, is_near(run - 1 - lane()));
-  const unsigned above = __ballot_sync(kAllLanes, is_near(run + 1 + lane()));
-  return {run - __popc(below), run + 1 + __popc(above)};
+  const auto near_on_side = [&](int64_t direction) {
+    int64_t near = 0;
+    for (int found = kWarp; found == kWarp; near += found) {
+      found = __popc(__ballot_sync(kAllLanes, is_near(run + direction * (near + 1 + lane()))));
+    }
+    return near;
+  };
+  return {run - near_on_side(-1), run + 1 + near_on_side(1)};
 }
 
 /// Σ over items begin, begin + step, .. before `end` of the terms of item p. Chunks are added in

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "../plain_cdf_by_name.h"
 #include "core/smooth_cdf.h"
 #include "cuda/quantile.h"
 #include "tensor.h"
@@ -40,20 +41,15 @@ void report(const std::string& what, const Case& c, int64_t place, double got, d
 
 /// F(-d) for d >= 0, its logarithm, and F'.
 long double tail(const std::string& method, long double d) {
-  if (method == "sigmoid") return std::exp(-d) / (1 + std::exp(-d));
-  return std::erfc(d / std::sqrt(2.0L)) / 2;
+  return of_plain_cdf(method, [=](auto cdf) { return cdf.tail(d); });
 }
 
 long double log_tail(const std::string& method, long double d) {
-  if (method == "sigmoid") return -d - std::log1p(std::exp(-d));
-  if (d < 100) return std::log(tail(method, d));
-  const long double q = 1 / (d * d), log_sqrt_2_pi = 0.918938533204672741780329736406L;
-  return -d * d / 2 - std::log(d) - log_sqrt_2_pi + std::log1p(-q * (1 - 3 * q * (1 - 5 * q)));
+  return of_plain_cdf(method, [=](auto cdf) { return cdf.log_tail(d); });
 }
 
 long double density(const std::string& method, long double d) {
-  if (method == "sigmoid") return tail(method, std::abs(d)) * (1 - tail(method, std::abs(d)));
-  return std::exp(-d * d / 2) / std::sqrt(2 * std::acos(-1.0L));
+  return of_plain_cdf(method, [=](auto cdf) { return cdf.at(d).first; });
 }
 
 /// What counts of a row, as docs/semantics.md says.

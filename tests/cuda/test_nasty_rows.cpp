@@ -1,0 +1,36 @@
+// The CUDA kernels, run on the host (emulator/cuda_runtime.h), on the rows that the CPU's are asked
+// for too.
+
+#include <cstdio>
+#include <vector>
+
+#include "../check_nasty_rows.h"
+#include "cuda/kernel_sum.h"
+#include "tensor.h"
+
+int main(int count, char** arguments) {
+  using namespace rank_relax;
+  const auto run = [](auto cdf, bool in_double, const Row& values, double strength,
+                      const std::vector<Row>& directions) {
+    const Storage storage = in_double ? Storage::kFloat64 : Storage::kFloat32;
+    const auto size = static_cast<int64_t>(values.size());
+    Tensor input(storage, values), output(storage, Row(size, 123.0));
+    std::vector<Tensor> tensors;
+    cuda::KernelSum problem;
+    problem.rows = 1;
+    problem.size = size;
+    problem.input = input.items(size);
+    problem.output = output.results();
+    problem.regularization_strength = strength;
+    problem.order = static_cast<int>(directions.size());
+    problem.shift = directions.empty() ? 0.5 : 0;
+    for (const Row& direction : directions) tensors.emplace_back(storage, direction);
+    for (size_t l = 0; l < tensors.size(); ++l) problem.directions[l] = tensors[l].items(size);
+    std::vector<char> workspace(cuda::kernel_sum_workspace(problem) + 1, '\x5a');
+    if (cuda::kernel_sum(problem, cdf.name, workspace.data(), nullptr) != cudaSuccess) {
+      return Row(size, kNan);
+    }
+    return output.values();
+  };
+  return NastyRowCheck()(count > 1 ? arguments[1] : nullptr, run);
+}

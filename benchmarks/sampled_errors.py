@@ -19,7 +19,9 @@ def centred_cdf_and_density(d: Tensor, method: str) -> tuple[Tensor, Tensor]:
     if method == "sigmoid":
         cdf = torch.sigmoid(d)
         return cdf - 0.5, cdf * (1 - cdf)
-    return torch.erf(d / 2**0.5) / 2, torch.exp(-d * d / 2) / (2 * torch.pi) ** 0.5
+    if method == "gaussian":
+        return torch.erf(d / 2**0.5) / 2, torch.exp(-d * d / 2) / (2 * torch.pi) ** 0.5
+    raise ValueError(f"method {method!r}")
 
 
 def exact_sums(

@@ -310,5 +310,7 @@ def kernels(d: Tensor, method: str) -> tuple[Tensor, Tensor, Tensor]:
     if method == "sigmoid":
         t = torch.tanh(d / 2)
         return t / 2, torch.addcmul(t.new_tensor(0.25), t, t, value=-0.25), t
-    density = (d * d).mul_(-0.5).exp_().mul_((2 * math.pi) ** -0.5)
-    return torch.erf(d / 2**0.5) / 2, density, d
+    if method == "gaussian":
+        density = (d * d).mul_(-0.5).exp_().mul_((2 * math.pi) ** -0.5)
+        return torch.erf(d / 2**0.5) / 2, density, d
+    raise ValueError(f"method {method!r}")

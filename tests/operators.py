@@ -427,7 +427,7 @@ def finite_count(input: Tensor, setting: Setting) -> Tensor:
 def reach_of_points(input: Tensor, setting: Setting, share: float | Tensor) -> Tensor:
     """How far points are from 0: the largest item, and the bracket min, max +- F^-1(share)."""
     share = torch.as_tensor(share, dtype=torch.float64, device=input.device).clamp(max=0.5)
-    inverse = torch.logit if setting.method == "sigmoid" else torch.special.ndtri
+    inverse = {"sigmoid": torch.logit, "gaussian": torch.special.ndtri}[setting.method]
     return largest_finite(input) - inverse(share) / setting.regularization_strength
 
 
@@ -538,6 +538,8 @@ def steepest(input: Tensor, setting: Setting) -> Tensor:
     No point between items is farther from the nearest one than the widest gap.
     """
     one = torch.ones_like(largest_finite(input))
+    if setting.method not in METHODS:
+        raise ValueError(f"method {setting.method!r}")
     if setting.method == "sigmoid" or input.size(-1) < 2:
         return one
     finite = oracle.counted_items(input, setting.mask) & input.isfinite()

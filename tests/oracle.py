@@ -139,13 +139,19 @@ def projection_sums(
 
 def tail(d: Tensor, method: str) -> Tensor:
     """F, to full relative precision at negative d."""
-    return torch.sigmoid(d) if method == "sigmoid" else torch.special.ndtr(d)
+    if method == "sigmoid":
+        return torch.sigmoid(d)
+    if method == "gaussian":
+        return torch.special.ndtr(d)
+    raise ValueError(f"method {method!r}")
 
 
 def log_tail(d: Tensor, method: str) -> Tensor:
     if method == "sigmoid":
         return -torch.nn.functional.softplus(-d, threshold=700)  # no exponential overflows
-    return torch.special.log_ndtr(d)
+    if method == "gaussian":
+        return torch.special.log_ndtr(d)
+    raise ValueError(f"method {method!r}")
 
 
 def halved(residual: Callable[[Tensor], Tensor], lower: Tensor, upper: Tensor) -> Tensor:

@@ -62,8 +62,13 @@ def gradients(
 def test_the_oracle_is_the_sum_that_the_documentation_states(method: str) -> None:
     x, alpha = [0.3, -1.2, 2.0, 0.3], 1.7
 
-    def cdf(d: float) -> float:
-        return 1 / (1 + math.exp(-d)) if method == "sigmoid" else math.erfc(-d / 2**0.5) / 2
+    def sigmoid(d: float) -> float:
+        return 1 / (1 + math.exp(-d))
+
+    def gaussian(d: float) -> float:
+        return math.erfc(-d / 2**0.5) / 2
+
+    cdf = {"sigmoid": sigmoid, "gaussian": gaussian}[method]
 
     expected = [sum(cdf(alpha * (x[i] - x[j])) for j in range(4) if j != i) / 3 for i in range(4)]
     actual = oracle.soft_rank(torch.tensor(x, dtype=torch.float64), alpha, method)

@@ -192,7 +192,7 @@ def test_in_a_wide_gap_the_nearest_neighbours_share_the_weight(
     leaf = x.clone().requires_grad_()
     point = soft_quantile(leaf, 2.5 / 4, method=method)  # level 3 of 5
     # Of the sigmoid, e^-1 and e^-2 of the items behind count as well; the gap's error is relative.
-    lower = math.log1p(math.exp(-1) + math.exp(-2)) if method == "sigmoid" else 0.0
+    lower = {"sigmoid": math.log1p(math.exp(-1) + math.exp(-2)), "gaussian": 0.0}[method]
     expected = float(sides[0] + sides[1]) / 2 + lower / 2
     assert abs(float(point.detach()) - expected) <= 1e-6 * (1 + gap)
     (weights,) = torch.autograd.grad(point, leaf)

@@ -1,22 +1,13 @@
 #pragma once
 
 #include "core/gaussian.h"
-#include "core/method_list.h"
 #include "core/sigmoid.h"
+#include "core/smooth_cdf_list.h"
 
 namespace rank_relax {
 
 /// The smooth CDFs that a method name may stand for. A new one is a file beside sigmoid.h that
-/// gives the same members, and its name here.
-template <class... Cdfs>
-struct SmoothCdfList : MethodList<Cdfs...> {
-  static constexpr int kMaxOrder = [] {
-    int order = 1 << 30;
-    ((order = Cdfs::Derivative::kMaxOrder < order ? Cdfs::Derivative::kMaxOrder : order), ...);
-    return order;
-  }();
-};
-
+/// gives the same members, and its name here; and its form as functions of a tensor in torch/cdf/.
 using SmoothCdfs = SmoothCdfList<Sigmoid, Gaussian>;
 
 }  // namespace rank_relax

@@ -193,7 +193,7 @@ void sum_sorted_rows(const KernelSum& problem, const SeriesTables* tables,
 template <class Cdf, class Scalar, int kOrder>
 cudaError_t sum_in_series(const KernelSum& problem, void* memory, cudaStream_t stream) {
   cudaError_t error = cudaSuccess;
-  const SeriesTables* tables = series_tables<Cdf>(precision_of<Scalar>, kOrder, error);
+  const SeriesTables* tables = series_tables(Cdf::name, precision_of<Scalar>, kOrder, error);
   if (tables == nullptr) return error;
   const Workspace<Scalar> workspace(problem, memory);
   Launches launches(stream);

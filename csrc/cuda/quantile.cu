@@ -160,10 +160,8 @@ cudaError_t quantile_of(const Quantile& problem, void* memory, cudaStream_t stre
     return queue.error();
   }
   cudaError_t error = cudaSuccess;
-  const QuantileTables* tables = quantile_tables<Cdf>(error);
+  const QuantileTables* tables = quantile_tables(Cdf::name, error);
   if (tables == nullptr) return error;
-  static_assert(Cdf::box_grid[kDouble].reach_of_tails <=
-                (kMostMargin - 2) * Cdf::box_grid[kDouble].width);
   const Workspace workspace(problem, memory);
   const int64_t rows = problem.source.rows;
   for (int64_t first = 0; first < rows; first += workspace.count) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/kernel_series.h"
+#include "core/smooth_cdf.h"
 #include "cuda/level_search.cuh"
 #include "cuda/many_boxes.cuh"
 #include "cuda/quantile_row.cuh"
@@ -33,7 +34,7 @@ struct QuantileGrid {
 };
 
 /// Boxes of a row's grid at most: those that span its items, and the margins.
-constexpr int64_t kMostMargin = 48;
+constexpr int64_t kMostMargin = SmoothCdfs::kMostBoxesOfTails + 2;
 RANK_RELAX_HOST_DEVICE inline int64_t most_spanned_boxes(int64_t size) { return 64 + size / 16; }
 RANK_RELAX_HOST_DEVICE inline int64_t most_quantile_boxes(int64_t size) {
   return most_spanned_boxes(size) + 2 * kMostMargin;

@@ -91,10 +91,8 @@ QuantileTables* make_quantile_tables(cudaError_t& error) {
   return static_cast<QuantileTables*>(made);
 }
 
-}  // namespace
-
 template <class Cdf>
-const SeriesTables* series_tables(Precision precision, int order, cudaError_t& error) {
+const SeriesTables* kept_series_tables(Precision precision, int order, cudaError_t& error) {
   static std::mutex mutex;
   static std::map<int, SeriesTables*> kept[2][kSeriesOrders];  // by device
   int device = 0;
@@ -109,7 +107,7 @@ const SeriesTables* series_tables(Precision precision, int order, cudaError_t& e
 }
 
 template <class Cdf>
-const QuantileTables* quantile_tables(cudaError_t& error) {
+const QuantileTables* kept_quantile_tables(cudaError_t& error) {
   static std::mutex mutex;
   static std::map<int, QuantileTables*> kept;  // by device
   int device = 0;
@@ -123,9 +121,21 @@ const QuantileTables* quantile_tables(cudaError_t& error) {
   return tables;
 }
 
-template const SeriesTables* series_tables<Sigmoid>(Precision, int, cudaError_t&);
-template const SeriesTables* series_tables<Gaussian>(Precision, int, cudaError_t&);
-template const QuantileTables* quantile_tables<Sigmoid>(cudaError_t&);
-template const QuantileTables* quantile_tables<Gaussian>(cudaError_t&);
+}  // namespace
+
+const SeriesTables* series_tables(std::string_view method, Precision precision, int order,
+                                  cudaError_t& error) {
+  const SeriesTables* tables = nullptr;
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    tables = kept_series_tables<decltype(cdf)>(precision, order, error);
+  });
+  return tables;
+}
+
+const QuantileTables* quantile_tables(std::string_view method, cudaError_t& error) {
+  const QuantileTables* tables = nullptr;
+  SmoothCdfs::visit(method, [&](auto cdf) { tables = kept_quantile_tables<decltype(cdf)>(error); });
+  return tables;
+}
 
 }  // namespace rank_relax::cuda

@@ -2,6 +2,8 @@
 
 #include <cuda_runtime.h>
 
+#include <string_view>
+
 #include "core/series_spread.h"
 
 namespace rank_relax::cuda {
@@ -18,10 +20,10 @@ struct SeriesTables {
   const double* grid;  // [distance][l][k] of t^k s^l, t in the upper box
 };
 
-/// Those of a CDF, made at its first use on a device and kept; null, and `error` set, if that
-/// fails.
-template <class Cdf>
-const SeriesTables* series_tables(Precision precision, int order, cudaError_t& error);
+/// Those of the CDF that a method names, made at their first use on a device and kept; null, and
+/// `error` set, if that fails.
+const SeriesTables* series_tables(std::string_view method, Precision precision, int order,
+                                  cudaError_t& error);
 
 /// The series of core/quantile_series.h in double precision, in device memory.
 struct QuantileTables {
@@ -32,7 +34,6 @@ struct QuantileTables {
 };
 
 /// As above.
-template <class Cdf>
-const QuantileTables* quantile_tables(cudaError_t& error);
+const QuantileTables* quantile_tables(std::string_view method, cudaError_t& error);
 
 }  // namespace rank_relax::cuda

@@ -6,29 +6,22 @@
 #include <ATen/ops/amin.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/erf.h>
-#include <ATen/ops/exp.h>
-#include <ATen/ops/full_like.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isinf.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/narrow_copy.h>
 #include <ATen/ops/ones_like.h>
-#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/sqrt.h>
-#include <ATen/ops/tanh.h>
 #include <ATen/ops/unsqueeze_copy.h>
 #include <ATen/ops/view_copy.h>
 #include <ATen/ops/where.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <limits>
-#include <utility>
 #include <vector>
 
 #include "core/correlation.h"
-#include "core/smooth_cdf.h"
+#include "torch/cdf/by_method.h"
 #include "torch/checks.h"
 
 namespace rank_relax::any_device {
@@ -38,65 +31,6 @@ using at::Tensor;
 
 constexpr int64_t kTableSize = 1 << 22;  // pairs that are looked at together
 constexpr double kFar = 1000;            // F is 0 or 1 and its derivatives are 0 long before
-
-/// F^(order) as functions of a tensor of differences, for each of core/smooth_cdf.h.
-template <class Cdf>
-struct OfTensor;
-
-template <>
-struct OfTensor<Sigmoid> {
-  static Tensor centered(const Tensor& d) { return at::tanh(d / 2) / 2; }
-
-  /// F' Q(-q) with q = tanh(d/2) and the polynomials of core/sigmoid.h.
-  static Tensor derivative(const Tensor& d, int order) {
-    const Tensor density = at::sigmoid(d) * at::sigmoid(-d);
-    if (order == 1) return density;
-    const std::vector<double> coefficients = polynomial(order);
-    const Tensor m = at::tanh(d / 2).neg();
-    Tensor value = at::full_like(m, coefficients.back());
-    for (size_t power = coefficients.size() - 1; power-- > 0;) {
-      value = value * m + coefficients[power];
-    }
-    return value * density;
-  }
-
- private:
-  /// Q_order, lowest coefficient first: Q_1 = 1, Q_{k+1}(m) = m Q_k(m) - (1 - m²)/2 Q_k'(m).
-  static std::vector<double> polynomial(int order) {
-    std::vector<double> coefficients = {1};
-    for (int k = 1; k < order; ++k) {
-      std::vector<double> next(k + 1);
-      for (int power = 0; power < k; ++power) {
-        const double c = coefficients[power];
-        next[power + 1] += c + power * c / 2;
-        if (power > 0) next[power - 1] -= power * c / 2;
-      }
-      coefficients = std::move(next);
-    }
-    return coefficients;
-  }
-};
-
-template <>
-struct OfTensor<Gaussian> {
-  static constexpr double kInverseSqrt2 = 0.70710678118654752440;
-  static constexpr double kInverseSqrt2Pi = 0.39894228040143267794;
-  static constexpr double kNoDensity = 40;  // beyond, where He may not overflow either
-
-  static Tensor centered(const Tensor& d) { return at::erf(d * kInverseSqrt2) / 2; }
-
-  /// (-1)^(order-1) He_{order-1}(d) φ(d), as in core/gaussian.h.
-  static Tensor derivative(const Tensor& d, int order) {
-    const Tensor root = d * kInverseSqrt2;
-    const Tensor density = at::exp(-root * root) * kInverseSqrt2Pi;
-    const Tensor near = d.clamp(-kNoDensity, kNoDensity);
-    Tensor previous = at::zeros_like(d), hermite = at::ones_like(d);
-    for (int k = 0; k < order - 1; ++k) {
-      previous = std::exchange(hermite, near * hermite - k * previous);
-    }
-    return order % 2 == 1 ? hermite * density : -hermite * density;
-  }
-};
 
 /// part(begin, length) over slices of at most `step`, put together. In one part where the size is
 /// a symbol: a graph is being recorded for every size.
@@ -159,11 +93,8 @@ struct Problem {
   Tensor sums(const Slice& items, std::string_view method) const {
     const int order = static_cast<int>(directions.size());
     const Tensor d = differences(items);
-    Tensor terms;
-    SmoothCdfs::visit(method, [&](auto cdf) {
-      using Cdf = OfTensor<decltype(cdf)>;
-      terms = order == 0 ? Cdf::centered(d) : Cdf::derivative(d, order);
-    });
+    Tensor terms = of_cdf(
+        method, [&](auto cdf) { return order == 0 ? cdf.centered(d) : cdf.derivative(d, order); });
     for (const Tensor& direction : directions) {
       const Tensor factors =
           scaled(items.as_first(direction) - at::unsqueeze_copy(direction, -2), strength);

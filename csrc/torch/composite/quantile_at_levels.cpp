@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isnan.h>
-#include <ATen/ops/log_sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
@@ -12,7 +11,7 @@
 #include <limits>
 #include <vector>
 
-#include "core/smooth_cdf.h"
+#include "torch/cdf/by_method.h"
 #include "torch/checks.h"
 
 namespace rank_relax {
@@ -28,17 +27,6 @@ Tensor counted_items(const Tensor& input, const Options& options) {
   return options.mask.has_value() ? finite.logical_and(*options.mask) : finite;
 }
 
-/// log F'(d), less what is the same for all items of a level.
-Tensor log_density(const Tensor& d, const Tensor& counted, std::string_view method) {
-  if (method == Sigmoid::name) return at::log_sigmoid(d) + at::log_sigmoid(-d);
-  if (d.sym_size(-1) == 0) return d;  // there is no nearest item
-  // (d² - nearest²)/2, so that the largest is 0 however far the nearest item is.
-  const Tensor nearest =
-      d.detach().abs().masked_fill(counted.logical_not(), kInfinity).amin(-1, /*keepdim=*/true);
-  const Tensor finite_nearest = nearest.masked_fill(at::isfinite(nearest).logical_not(), 0);
-  return (d - finite_nearest) * (d + finite_nearest) / -2;
-}
-
 /// [*, L, n]
 Tensor weights(const Tensor& input, const Tensor& points, const Options& options) {
   const Tensor counted = counted_items(input, options);
@@ -51,8 +39,10 @@ Tensor weights(const Tensor& input, const Tensor& points, const Options& options
   constexpr double kFarthest = 1e150;
   const Tensor largest = values.detach().abs().amax(-1, /*keepdim=*/true).clamp_min(1 / kFarthest);
   const Tensor strength = (kFarthest / largest).clamp_max(options.regularization_strength);
-  const Tensor logits = log_density((at - values) * strength, items, options.method)
-                            .masked_fill(items.logical_not(), -kInfinity);
+  const Tensor d = (at - values) * strength;
+  const Tensor logits = of_cdf(options.method, [&](auto cdf) {
+                          return cdf.log_density(d, items);
+                        }).masked_fill(items.logical_not(), -kInfinity);
   return logits.softmax(-1).masked_fill(known.unsqueeze(-1).logical_not(), 0);
 }
 

@@ -1,21 +1,18 @@
 #include "torch/composite/soft_topk.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/exp.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isinf.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/ones_like.h>
-#include <ATen/ops/sigmoid.h>
-#include <ATen/ops/special_ndtr.h>
 #include <ATen/ops/where.h>
 #include <torch/library.h>
 
 #include <limits>
 #include <vector>
 
-#include "core/smooth_cdf.h"
+#include "torch/cdf/by_method.h"
 #include "torch/checks.h"
 
 namespace rank_relax {
@@ -29,13 +26,11 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 Tensor number_of(const Tensor& items) { return items.sum(-1, /*keepdim=*/true, at::kDouble); }
 
 Tensor cdf(const Tensor& d, std::string_view method) {
-  return method == Sigmoid::name ? at::sigmoid(d) : at::special_ndtr(d);
+  return of_cdf(method, [&](auto of) { return of.cdf(d); });
 }
 
-/// F'
 Tensor density(const Tensor& d, std::string_view method) {
-  if (method == Sigmoid::name) return at::sigmoid(d) * at::sigmoid(-d);
-  return at::exp(d * d / -2) * 0.39894228040143267794;  // 1/sqrt(2π)
+  return of_cdf(method, [&](auto of) { return of.density(d); });
 }
 
 /// The values around the item that is nearest to where the threshold is: a double may be too coarse

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "core/method_list.h"
+#include "core/smooth_cdf_members.h"
+
+namespace rank_relax {
+
+template <class... Cdfs>
+struct SmoothCdfList : MethodList<Cdfs...> {
+  static_assert((SmoothCdfMembers<Cdfs>::kAllThere && ...));
+
+  static constexpr int kMaxOrder = [] {
+    int order = 1 << 30;
+    ((order = Cdfs::Derivative::kMaxOrder < order ? Cdfs::Derivative::kMaxOrder : order), ...);
+    return order;
+  }();
+
+  /// The most boxes that the tails of sorts and quantiles reach on a grid in double.
+  static constexpr int kMostBoxesOfTails = [] {
+    int most = 0;
+    ((most = boxes_of_tails(Cdfs::box_grid[1]) > most ? boxes_of_tails(Cdfs::box_grid[1]) : most),
+     ...);
+    return most;
+  }();
+};
+
+}  // namespace rank_relax

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string_view>
+
+#include "core/smooth_cdf.h"
+#include "torch/cdf/gaussian.h"
+#include "torch/cdf/sigmoid.h"
+
+namespace rank_relax {
+
+/// function(OfTensor<Cdf>()) for the CDF that a method names; an undefined tensor if it names none.
+template <class Function>
+at::Tensor of_cdf(std::string_view method, const Function& function) {
+  at::Tensor result;
+  SmoothCdfs::visit(method, [&](auto cdf) { result = function(OfTensor<decltype(cdf)>()); });
+  return result;
+}
+
+}  // namespace rank_relax

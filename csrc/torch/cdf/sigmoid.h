@@ -1,0 +1,58 @@
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/log_sigmoid.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/tanh.h>
+
+#include <utility>
+#include <vector>
+
+#include "core/sigmoid.h"
+#include "torch/cdf/of_tensor.h"
+
+namespace rank_relax {
+
+template <>
+struct OfTensor<Sigmoid> {
+  using Tensor = at::Tensor;
+
+  static Tensor cdf(const Tensor& d) { return at::sigmoid(d); }
+  static Tensor centered(const Tensor& d) { return at::tanh(d / 2) / 2; }
+  static Tensor density(const Tensor& d) { return at::sigmoid(d) * at::sigmoid(-d); }
+
+  /// F' Q(-q) with q = tanh(d/2) and the polynomials of core/sigmoid.h.
+  static Tensor derivative(const Tensor& d, int order) {
+    if (order == 1) return density(d);
+    const std::vector<double> coefficients = polynomial(order);
+    const Tensor m = at::tanh(d / 2).neg();
+    Tensor value = at::full_like(m, coefficients.back());
+    for (size_t power = coefficients.size() - 1; power-- > 0;) {
+      value = value * m + coefficients[power];
+    }
+    return value * density(d);
+  }
+
+  static Tensor log_density(const Tensor& d, const Tensor&) {
+    return at::log_sigmoid(d) + at::log_sigmoid(-d);
+  }
+
+ private:
+  /// Q_order, lowest coefficient first: Q_1 = 1, Q_{k+1}(m) = m Q_k(m) - (1 - m²)/2 Q_k'(m).
+  static std::vector<double> polynomial(int order) {
+    std::vector<double> coefficients = {1};
+    for (int k = 1; k < order; ++k) {
+      std::vector<double> next(k + 1);
+      for (int power = 0; power < k; ++power) {
+        const double c = coefficients[power];
+        next[power + 1] += c + power * c / 2;
+        if (power > 0) next[power - 1] -= power * c / 2;
+      }
+      coefficients = std::move(next);
+    }
+    return coefficients;
+  }
+};
+
+}  // namespace rank_relax

@@ -17,6 +17,8 @@ class KernelSumReference {
   struct At {
     int64_t item;
     double expected[3];
+    double mass;  // Σ_j F' around it
+    bool at_an_end;
   };
 
   template <class Cdf>
@@ -29,17 +31,22 @@ class KernelSumReference {
 
   const std::vector<At>& items() const { return items_; }
 
-  double bound(int order, bool in_double) const {
-    if (order == 0) return in_double ? 1e-13 : 5e-7;
+  /// How far a kernel may be off in any place; and at some items, `relative` to what is there: to 1
+  /// + the soft count of the items below, and to the sum of F' at either end of the row.
+  double bound(const At& at, int order, bool in_double, double relative) const {
+    if (order == 0) {
+      return std::min(in_double ? 1e-13 : 5e-7, relative * (1 / others() + at.expected[0]));
+    }
     const double many = in_double && values_.size() > 100'000 ? 10 : 1;
     const double of_gradient = many * (in_double ? 1e-12 : 1e-6) * mass_;
-    double of_second = many * (in_double ? 1e-12 : 2e-6) * 4 * curvature_;
-    if (spread_ > 2) of_second = std::max(of_second, 2 * of_gradient);
+    double sums = many * (in_double ? 1e-12 : 2e-6) * 4 * curvature_;
+    if (order == 2 && spread_ > 2) sums = std::max(sums, 2 * of_gradient);
+    if (order == 1) sums = at.at_an_end ? std::min(of_gradient, relative * at.mass) : of_gradient;
     // What is left of a constant direction is the rounding of its mean.
     const double epsilon = in_double ? std::numeric_limits<double>::epsilon() *
                                            std::sqrt(static_cast<double>(values_.size()))
                                      : std::numeric_limits<float>::epsilon();
-    double bound = (order == 1 ? of_gradient : of_second) / others();
+    double bound = sums / others();
     for (int l = 0; l < order; ++l) {
       bound *= (deviation_[l] + epsilon * largest_[l]) * strength_;
     }
@@ -93,7 +100,8 @@ class KernelSumReference {
   template <class Cdf>
   void sum(int64_t item) {
     const double x = values_[item];
-    At at = {item, {}};
+    At at = {};
+    at.item = item;
     long double sums[3] = {}, mass = 0, curvature = 0;
     if (std::isfinite(x)) {
       for (const int64_t j : order_) {
@@ -115,7 +123,11 @@ class KernelSumReference {
     }
     mass_ = std::max(mass_, static_cast<double>(mass));
     curvature_ = std::max(curvature_, static_cast<double>(curvature));
-    at.expected[0] = static_cast<double>(sums[0] / others()) + (size() > 1 ? 0.5 : 0);
+    at.mass = static_cast<double>(mass);
+    at.at_an_end =
+        std::isfinite(x) && (x == values_[order_.front()] || x == values_[order_.back()]);
+    const long double half = size() > 1 ? 0.5L : 0;
+    at.expected[0] = static_cast<double>((sums[0] + half * others()) / others());
     at.expected[1] = static_cast<double>(sums[1] * strength_ / others());
     at.expected[2] = static_cast<double>(sums[2] * strength_ * strength_ / others());
     items_.push_back(at);

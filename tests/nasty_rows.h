@@ -106,6 +106,11 @@ inline std::vector<NastyRow> nasty_rows() {
     add("an outlier", 3000, 1,
         [=](int64_t i, Randomness& random) { return i == 1000 ? outlier : random.normal(); });
   }
+  for (const double distance : {5.0, 7.5, 9.0, 15.0, 19.0, 25.0, 37.0, 41.0}) {
+    add("one below a crowd", 30000, 1, [=](int64_t i, Randomness& random) {
+      return i == 7 ? 0 : distance + random.uniform() / 128;
+    });
+  }
   add("half at one end", 2000, 14, [](int64_t i, Randomness& random) {
     return i % 2 == 0 ? -0.5 : 0.5 + 1e-4 * random.normal();
   });

@@ -24,6 +24,13 @@ constexpr int64_t kFewestItemsABox[] = {24, 40};  // on the average of a row
 constexpr double kWidestOneBoxOfManyItems[] = {7, 10};
 constexpr int64_t kManyItemsABox = 500;
 
+// A series over the whole row has the same error in every pair, and where few items are near an end
+// that is much of the result. With more than kPrecisionOfEnds / kPairError items, [precision], a
+// row has one box only where 1 + the count below its lowest item, or the sum of F' at both of its
+// ends, is as many times the errors of all pairs.
+constexpr double kPairError[] = {6e-8, 2e-15};
+constexpr double kPrecisionOfEnds[] = {4e-5, 8e-13};
+
 constexpr double kMostNumbersOfAGrid = 1 << 30;  // which 32 bits can address
 
 /// The form for `count` values of this scaled spread, where vectors can look up pieces or not.

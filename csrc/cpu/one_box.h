@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/box_series.h"
+#include "core/row_form.h"
 #include "cpu/cell_moments.h"
 #include "cpu/finite_row.h"
 #include "cpu/parallel.h"
@@ -188,8 +189,7 @@ class OneBox {
   static constexpr int64_t kFewestItemsForCells = 1 << 16;
   static constexpr int kFewestTermsForCells = 28;
 
-  static constexpr double kPairError = sizeof(Scalar) == 4 ? 6e-8 : 2e-15;
-  static constexpr double kPrecisionOfEnds = sizeof(Scalar) == 4 ? 4e-5 : 8e-13;
+  static constexpr Precision kPrecision = precision_of<Scalar>;
 
  public:
   OneBox(const FiniteRow<Scalar>& row, double regularization_strength,
@@ -359,8 +359,9 @@ class OneBox {
   bool is_precise(const Moments& moments, const Output<Scalar>& output) const {
     if (kOrder > 1 || (kOrder == 0 && !output.counts())) return true;
     const double enough =
-        static_cast<double>(row_.count) * kPairError / kPrecisionOfEnds - (kOrder == 0 ? 1 : 0);
-    const double t = (row_.maximum - row_.minimum) / 2 * scale_;
+        static_cast<double>(row_.count) * (kPairError[kPrecision] / kPrecisionOfEnds[kPrecision]) -
+        (kOrder == 0 ? 1 : 0);
+    const double t = (row_.maximum / 2 - row_.minimum / 2) * scale_;  // whose double may overflow
     if (enough <= least_at_ends(t, moments, output)) return true;
     double local[kMostTerms] = {};
     for (int l = 0; l < series_.terms; ++l) {

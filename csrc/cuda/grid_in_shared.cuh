@@ -147,14 +147,13 @@ __device__ int64_t count_below(const GridInShared<Scalar>& grid, Fixed* below) {
   return before;
 }
 
-/// Half the items in farther boxes below, less half of those above.
+/// Half the items in boxes below, less half of those above.
 template <class Scalar>
-__device__ double count_far(const GridInShared<Scalar>& grid, const Fixed* below, int64_t count,
-                            int64_t box, int64_t reach) {
-  const auto far_below = static_cast<int64_t>(below[box > reach ? box - reach : 0]);
-  const int64_t not_above =
-      box + reach + 1 < grid.boxes() ? static_cast<int64_t>(below[box + reach + 1]) : count;
-  return static_cast<double>(far_below - (count - not_above)) / 2;
+__device__ double count_others(const GridInShared<Scalar>& grid, const Fixed* below, int64_t count,
+                               int64_t box) {
+  const auto before = static_cast<int64_t>(below[box]);
+  const int64_t not_above = box + 1 < grid.boxes() ? static_cast<int64_t>(below[box + 1]) : count;
+  return static_cast<double>(before - (count - not_above)) / 2;
 }
 
 /// The moments of one set of weights make way for the local series of their boxes, a thread for one
@@ -163,11 +162,12 @@ __device__ double count_far(const GridInShared<Scalar>& grid, const Fixed* below
 ///
 ///     c[l][k] (m[l] + p m'[l])  for k + l even,   c[l][k] (m[l] - p m'[l])  for k + l odd.
 template <class Scalar, int kOrder>
-__device__ void translate_set(const SeriesTables& tables, const GridInShared<Scalar>& grid, int set,
-                              const Fixed* below, int64_t count) {
+__device__ void translate_set(const SeriesTables& tables, const RowPlan& plan,
+                              const GridInShared<Scalar>& grid, int set, const Fixed* below,
+                              int64_t count) {
   constexpr int kTerms = kBoxTerms<Scalar>, kBoxes = kBoxesAThread<Scalar>;
   const double parity = kernel_parity(kOrder);
-  const int reach = tables.box_reach;
+  const int reach = tables.box_reach[plan.capacity];
   double sums[kBoxes][kTerms] = {};
   for (int distance = 0; distance <= reach; ++distance) {
 #pragma unroll
@@ -197,7 +197,7 @@ __device__ void translate_set(const SeriesTables& tables, const GridInShared<Sca
   for (int m = 0; m < kBoxes; ++m) {
     const int box = static_cast<int>(threadIdx.x) + m * kGridThreads;
     if (box >= grid.boxes()) continue;
-    if (kOrder == 0) sums[m][0] += count_far(grid, below, count, box, reach);
+    if (kOrder == 0) sums[m][0] += count_others(grid, below, count, box) + plan.base;
 #pragma unroll
     for (int k = 0; k < kTerms; ++k) grid.set_coefficient(box, set * kTerms + k, sums[m][k]);
   }
@@ -220,7 +220,7 @@ __device__ void sum_on_grid_in_shared(const KernelSum& problem, const SeriesTabl
   Fixed* const below = grid.spare();
   const int64_t count = kOrder == 0 ? count_below(grid, below) : 0;
   for (int set = 0; set < kSets<kOrder>; ++set) {
-    translate_set<Scalar, kOrder>(tables, grid, set, below, count);
+    translate_set<Scalar, kOrder>(tables, plan, grid, set, below, count);
   }
   __syncthreads();
   many_boxes_evaluate<Scalar, kOrder>(

@@ -255,8 +255,9 @@ __global__ void translate_grids(KernelSum problem, LongRows<Scalar> rows,
     const int64_t box = i / kNumbers;
     const int number = static_cast<int>(i % kNumbers);
     if (moments[box * kNumbers] == 0) continue;
-    const double coefficient = many_boxes_translate<Scalar, kOrder>(
-        *tables, plan, box, number / kTerms, number % kTerms, moments, rows.grid_below_of(row));
+    const double coefficient =
+        many_boxes_translate<Scalar, kOrder>(*tables, plan, box, number / kTerms, number % kTerms,
+                                             moments, rows.grid_below_of(row), unit);
     rows.grid_local_of(row, kNumbers)[i] = static_cast<Scalar>(coefficient / unit);
   }
 }

@@ -16,8 +16,9 @@ namespace rank_relax::cuda {
 //     local[b][k]   = Σ_{b' within reach} Σ_l c[b - b'][l][k] moments[b'][l]
 //     Σ_j w_j K(α (x_i - x_j)) = Σ_k local[box of i][k] t_i^k
 //
-// and for K = F - 1/2 farther boxes count ±1/2 an item. Moments are in fixed point: |w s^l| <= 1,
-// so 64 bits hold a row's sum to 2^-61 of its size, and integers add to the same bits in any order.
+// and for K = F - 1/2 the items of other boxes count ±1/2 each, to which c adds their tails.
+// Moments are in fixed point: |w s^l| <= 1, so 64 bits hold a row's sum to 2^-61 of its size, and
+// integers add to the same bits in any order.
 
 template <class Scalar>
 constexpr int kBoxTerms = kGridTerms[precision_of<Scalar>];
@@ -97,10 +98,11 @@ __device__ void count_below(const RowPlan& plan, const Fixed* moments, Fixed* be
 /// -t.
 template <class Scalar, int kOrder>
 __device__ double many_boxes_translate(const SeriesTables& tables, const RowPlan& plan, int64_t box,
-                                       int set, int k, const Fixed* moments, const Fixed* below) {
+                                       int set, int k, const Fixed* moments, const Fixed* below,
+                                       double unit) {
   constexpr int kTerms = kBoxTerms<Scalar>, kRow = kSets<kOrder> * kTerms;
   const auto boxes = static_cast<int64_t>(plan.boxes);
-  const int64_t reach = tables.box_reach;
+  const int64_t reach = tables.box_reach[plan.capacity];
   double lower = 0, upper = 0;
   for (int64_t distance = 0; distance <= reach; ++distance) {
     const double* series = tables.grid + distance * kTerms * kTerms + k;
@@ -121,10 +123,10 @@ __device__ double many_boxes_translate(const SeriesTables& tables, const RowPlan
   }
   double sum = lower + (k % 2 == 0 ? 1 : -1) * kernel_parity(kOrder) * upper;
   if (kOrder == 0 && k == 0) {
-    const Fixed far_below = below[box > reach ? box - reach : 0];
-    const Fixed not_above = below[box + reach + 1 < boxes ? box + reach + 1 : boxes];
-    const Fixed far_above = below[boxes] - not_above;
-    sum += static_cast<double>(static_cast<int64_t>(far_below - far_above)) / 2;
+    // In whole halves, so that nothing is rounded where they add up to few.
+    const Fixed twice = below[box] - (below[boxes] - below[box + 1]);
+    const auto twice_base = static_cast<int64_t>(2 * plan.base * unit);
+    sum += static_cast<double>(static_cast<int64_t>(twice) + twice_base) / 2;
   }
   return sum;
 }

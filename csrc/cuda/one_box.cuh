@@ -133,6 +133,7 @@ __device__ void one_box_translate(const SeriesTables& tables, const RowPlan& pla
     for (int l = (k + kOrder + 1) % 2; l < plan.terms; l += 2) {
       sum += coefficients[l * row_size + k] * moments[set * kSetTerms + l];
     }
+    if (kOrder == 0 && k == 0) sum += plan.base;
     local[set * kSetTerms + k] = static_cast<Scalar>(sum);
   }
   __syncthreads();
@@ -196,7 +197,7 @@ __device__ void write_without_sums(const KernelSum& problem, const RowPlan& plan
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
     Scalar value;
     const Kind kind = load_item(problem, row, i, value);
-    write_result<Scalar>(problem, plan, row, i, kind, 0);
+    write_result<Scalar>(problem, plan, row, i, kind, plan.base);
   }
 }
 

@@ -81,7 +81,7 @@ __device__ void sum_item(const KernelSum& problem, const RowPlan& plan,
                          ? 0
                          : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i,
                                                      value / plan.unit);
-  write_result<Scalar>(problem, plan, row, i, kind, sum);
+  write_result<Scalar>(problem, plan, row, i, kind, sum + plan.base);
 }
 
 /// Rows of any size and orders of any number: [rows * tiles] blocks, each for blockDim.x items of a

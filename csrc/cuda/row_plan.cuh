@@ -45,12 +45,13 @@ struct Direction {
 struct RowStatistics {
   double finite, below, above, unmasked, counted;
   double minimum, maximum;  // of finite values
+  double total;             // of finite values, each divided by the size of the row
   double unfit;             // finite items at which a direction is not
   double sum[kSeriesDirections], lowest[kSeriesDirections], highest[kSeriesDirections];
 
   __device__ void clear() {
     const double infinity = std::numeric_limits<double>::infinity();
-    finite = below = above = unmasked = counted = unfit = 0;
+    finite = below = above = unmasked = counted = total = unfit = 0;
     minimum = infinity;
     maximum = -infinity;
     for (int l = 0; l < kSeriesDirections; ++l) {
@@ -76,6 +77,7 @@ struct RowStatistics {
     above += other.above;
     unmasked += other.unmasked;
     counted += other.counted;
+    total += other.total;
     unfit += other.unfit;
     minimum = Smaller()(minimum, other.minimum);
     maximum = Larger()(maximum, other.maximum);
@@ -93,6 +95,7 @@ struct RowStatistics {
     above = reduce_in_block(above, Sum());
     unmasked = reduce_in_block(unmasked, Sum());
     counted = reduce_in_block(counted, Sum());
+    total = reduce_in_block(total, Sum());
     minimum = reduce_in_block(minimum, Smaller());
     maximum = reduce_in_block(maximum, Larger());
     if (order > 0) unfit = reduce_in_block(unfit, Sum());
@@ -123,6 +126,7 @@ __device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, in
     if (kind != Kind::kFinite) continue;
     minimum = value < minimum ? value : minimum;
     maximum = value > maximum ? value : maximum;
+    found.total += value * per_size;
 #pragma unroll
     for (int l = 0; l < kOrder; ++l) {
       found.take_in_direction(l, load<Scalar>(problem.directions[l], row, i), per_size);
@@ -150,6 +154,10 @@ struct RowPlan {
   double finite, below, above, others;
   bool several;  // n > 1
   bool constant;
+  bool counts;     // ranks, and not about their mean: sums of order 0 are relative to those below
+  double base;     // added to sums of order 0 before they are rounded, which then count those below
+  double mean;     // of finite values
+  int capacity;    // the finite items are 2^capacity or fewer
   bool undefined;  // a direction is not finite at a finite item
   double minimum, maximum;
   double unit;            // 2 where maximum - minimum overflows: values are divided by it
@@ -191,6 +199,11 @@ __device__ inline void make_plan(const KernelSum& problem, const RowStatistics& 
   plan.minimum = found.finite > 0 ? found.minimum : 0;
   plan.maximum = found.finite > 0 ? found.maximum : 0;
   plan.constant = plan.minimum == plan.maximum;
+  plan.counts = problem.order == 0 && problem.shift > 0 && plan.several;
+  plan.base = plan.counts ? found.below + (found.finite - 1) / 2 : 0;
+  plan.mean =
+      found.finite > 0 ? found.total * (static_cast<double>(problem.size) / found.finite) : 0;
+  plan.capacity = found.finite > 1 ? ilogb(found.finite - 1) + 1 : 0;
   plan.undefined = found.unfit > 0;
   plan.unit = isfinite(plan.maximum - plan.minimum) ? 1 : 2;
   double strength = problem.regularization_strength;
@@ -223,6 +236,19 @@ RANK_RELAX_HOST_DEVICE inline int64_t most_boxes(Precision precision, int order,
   return size / ((precision == kSingle ? 20 : 40) << order);
 }
 
+/// Whether a series over the whole row is precise at the ends: F(-d) is convex, so that its mean is
+/// not less than F(-d) of the mean distance from an end.
+template <class Scalar, int kOrder>
+__device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan) {
+  constexpr Precision kPrecision = precision_of<Scalar>;
+  if (kOrder > 1 || (kOrder == 0 && !plan.counts)) return true;
+  if (plan.finite <= kPrecisionOfEnds[kPrecision] / kPairError[kPrecision]) return true;
+  const double above_lowest = 2 * ((plan.mean / 2 - plan.minimum / 2) * plan.strength);
+  const double below_highest = 2 * ((plan.maximum / 2 - plan.mean / 2) * plan.strength);
+  return above_lowest <= tables.most_mean_distance &&
+         (kOrder == 0 || below_highest <= tables.most_mean_distance);
+}
+
 /// The form of a row whose order has series; there is memory for a grid of `most_boxes`. By a warp.
 template <class Scalar, int kOrder>
 __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, RowPlan& plan) {
@@ -235,7 +261,8 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, RowP
   if (lane() != 0) return;
   plan.which = which;
   const bool has_one_box = which < kTermCounts;
-  const bool narrow = spread <= kWidestOneBox[precision_of<Scalar>];
+  const bool narrow = spread <= kWidestOneBox[precision_of<Scalar>] &&
+                      one_box_is_precise<Scalar, kOrder>(tables, plan);
   if (!(has_one_box && narrow) && plan.unit == 1 &&
       spread / tables.box_width + 2 <= static_cast<double>(most_boxes)) {
     plan.grid = grid_placement(plan.minimum, plan.maximum, tables.box_width, plan.strength);
@@ -252,7 +279,7 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, RowP
   }
 }
 
-/// Writes an item's result; `sum` is its kernel sum if it is finite.
+/// Writes an item's result; `sum` is its kernel sum with the plan's base, if it is finite.
 template <class Scalar>
 __device__ void write_result(const KernelSum& problem, const RowPlan& plan, int64_t row, int64_t i,
                              Kind kind, double sum) {
@@ -267,7 +294,11 @@ __device__ void write_result(const KernelSum& problem, const RowPlan& plan, int6
                             : kind == Kind::kBelow ? (plan.below - counted) / 2
                                                    : (counted - plan.above) / 2;
     const double rank = centered / plan.others;
-    if (kind != Kind::kMasked) result = shift + Larger()(-0.5, Smaller()(0.5, rank));
+    if (kind == Kind::kFinite && plan.counts) {
+      result = Larger()(0, Smaller()(1, sum / plan.others));
+    } else if (kind != Kind::kMasked) {
+      result = shift + Larger()(-0.5, Smaller()(0.5, rank));
+    }
   } else if (kind == Kind::kFinite) {
     // A saturated row stays 0 though α^k may overflow.
     result = plan.undefined ? kNan : (sum == 0 && isfinite(plan.factor) ? 0 : sum * plan.scale);

@@ -5,6 +5,7 @@
 
 #include "core/box_series.h"
 #include "core/quantile_series.h"
+#include "core/row_form.h"
 #include "core/smooth_cdf.h"
 #include "cuda/series_tables.h"
 
@@ -41,6 +42,19 @@ void* copy_to_device(const void* from, size_t size, cudaError_t& error) {
   return nullptr;
 }
 
+/// The d at which F(-d), or what F' there is not less than, is that many times the error of a pair.
+template <class Cdf>
+double most_mean_distance(Precision precision, int order) {
+  const double hazard = order == 0 ? 1 : 2 * Cdf::first_derivative(Cdf::coordinate(0));
+  double near = 0, far = Cdf::box_grid[precision].reach;
+  for (int step = 0; step < 60; ++step) {
+    const double middle = (near + far) / 2;
+    const double least = hazard * Cdf::upper_tail(middle);
+    (least > kPairError[precision] / kPrecisionOfEnds[precision] ? near : far) = middle;
+  }
+  return near;
+}
+
 template <class Cdf>
 SeriesTables* make_tables(Precision precision, int order, cudaError_t& error) {
   SeriesTables tables{};
@@ -57,14 +71,13 @@ SeriesTables* make_tables(Precision precision, int order, cudaError_t& error) {
   }
   const GridSeries& grid = grid_series<Cdf>(precision, order);
   tables.box_width = grid.width;
-  tables.box_reach = boxes_within_reach<Cdf>(precision, 1);
-  tables.reach = tables.box_reach * grid.width;
+  for (int b = 0; b < kItemCounts; ++b) {
+    tables.box_reach[b] = boxes_within_reach<Cdf>(precision, int64_t{1} << b);
+    tables.reach[b] = reach_of_items<Cdf>(precision, int64_t{1} << b);
+  }
+  tables.most_mean_distance = most_mean_distance<Cdf>(precision, order);
   const size_t grid_begin = coefficients.size();
   coefficients.insert(coefficients.end(), grid.coefficients.begin(), grid.coefficients.end());
-  // The kernels have ±1/2 for items of farther boxes alone: F - 1/2 between the nearer ones.
-  for (int distance = 1; order == 0 && distance <= grid.reach; ++distance) {
-    coefficients[grid_begin + distance * grid.terms * grid.terms] += 0.5;
-  }
   const auto* on_device = static_cast<const double*>(
       copy_to_device(coefficients.data(), coefficients.size() * sizeof(double), error));
   if (on_device == nullptr) return nullptr;

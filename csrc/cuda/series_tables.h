@@ -8,16 +8,21 @@
 
 namespace rank_relax::cuda {
 
+constexpr int kItemCounts = 33;  // of a row, 2^b or fewer
+
 /// The series of one kernel at one precision (core/box_series.h), in device memory.
 struct SeriesTables {
   double widest[kTermCounts];      // the widest scaled spread for each number of terms
   double half_width[kTermCounts];  // of its box
   int row_size[kTermCounts];       // coefficients [l][k] of T_k(t) T_l(s)
   const double* one_box[kTermCounts];
-  double box_width;  // of the grid, and how many boxes far it goes
-  int box_reach;
-  double reach;        // in units of 1/α
-  const double* grid;  // [distance][l][k] of t^k s^l, t in the upper box
+  // The farthest that the mean of very many items may be from an end of their row for one box.
+  double most_mean_distance;
+  double box_width;  // of the grid
+  // How many boxes far the tails of 2^b items go at most, and in units of 1/α.
+  int box_reach[kItemCounts];
+  double reach[kItemCounts];
+  const double* grid;  // [distance][l][k] of t^k s^l, t in the upper box; core/box_series.h
 };
 
 /// Those of the CDF that a method names, made at their first use on a device and kept; null, and

@@ -166,7 +166,7 @@ struct SortedRow {
   }
 
   __device__ bool within_reach(int64_t p, int64_t q) const {
-    return fabs(value(p) - value(q)) * plan.strength * plan.unit <= tables.reach;
+    return fabs(value(p) - value(q)) * plan.strength * plan.unit <= tables.reach[plan.capacity];
   }
 
   __device__ void find_clusters() {
@@ -213,7 +213,7 @@ template <class Scalar>
 __device__ Window window_of(const SortedRow<Scalar>& sorted, int64_t run) {
   const int64_t item = sorted.runs[run];
   const uint32_t cluster = sorted.clusters[item];
-  const double box = sorted.box(item), reach = sorted.tables.box_reach;
+  const double box = sorted.box(item), reach = sorted.tables.box_reach[sorted.plan.capacity];
   const auto is_near = [&](int64_t other) {
     if (other < 0 || other >= sorted.run_count) return false;
     const int64_t first = sorted.runs[other];
@@ -272,11 +272,12 @@ __device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64
   return sum_in_pairs<Cdf, 2>(sorted, p, begin, end, step);
 }
 
-/// What the items outside of a window add.
+/// What is to be added to the sum over a window: what the items outside of it add, and the base.
 template <class Scalar>
 __device__ double far_of_window(const SortedRow<Scalar>& sorted, int64_t begin, int64_t end) {
   if (sorted.problem.order > 0) return 0;
-  return (static_cast<double>(begin) - static_cast<double>(sorted.count - end)) / 2;
+  const double outside = (static_cast<double>(begin) - static_cast<double>(sorted.count - end)) / 2;
+  return outside + sorted.plan.base;
 }
 
 /// Whether no item has more than `most` others within reach on a side. By a block.
@@ -451,7 +452,8 @@ __device__ void sum_runs(SortedRow<Scalar>& sorted, double* of_warps) {
       sum_window_in_pairs<Cdf>(sorted, run, begin, end);
     } else {
       translate_window(sorted, run, window, own, own + numbers);
-      evaluate_run(sorted, run, own + numbers, far_of_window(sorted, begin, end));
+      const double far = far_of_window(sorted, sorted.runs[run], sorted.runs[run + 1]);
+      evaluate_run(sorted, run, own + numbers, far);
     }
     __syncwarp();
   }

@@ -46,10 +46,10 @@ std::vector<double> in_parts(const std::string& method, const std::vector<double
 
 int main(int count, char** arguments) {
   const char* const only = count > 1 ? arguments[1] : nullptr;
-  const int of_whole = NastyRowCheck()(only, [](auto cdf, bool in_double, const auto&... row) {
+  const int of_whole = NastyRowCheck(1e-12)(only, [](auto cdf, bool in_double, const auto&... row) {
     return in_double ? whole<double>(cdf.name, row...) : whole<float>(cdf.name, row...);
   });
-  const int of_parts = NastyRowCheck()(only, [](auto cdf, bool in_double, const auto&... row) {
+  const int of_parts = NastyRowCheck(1e-12)(only, [](auto cdf, bool in_double, const auto&... row) {
     return in_double ? in_parts<double>(cdf.name, row...) : in_parts<float>(cdf.name, row...);
   });
   return of_whole == EXIT_SUCCESS ? of_parts : of_whole;

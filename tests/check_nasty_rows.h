@@ -15,8 +15,9 @@
 /// every smooth CDF, with derivatives to second order.
 class NastyRowCheck {
  public:
-  /// How exact float64 is to be where few items are near, relative to what is there.
-  explicit NastyRowCheck(double double_at_ends) : double_at_ends_(double_at_ends) {}
+  /// How exact float32 and float64 are to be where few items are near, relative to what is there.
+  NastyRowCheck(double single_at_ends, double double_at_ends)
+      : at_ends_{single_at_ends, double_at_ends} {}
 
   /// run(cdf, in_double, values, strength, directions) returns the soft ranks, or their derivative
   /// along the directions; nothing if it has no way to sum the row. A row is the first argument of
@@ -71,8 +72,7 @@ class NastyRowCheck {
               std::vector<std::vector<double>>(directions.begin(), directions.begin() + order));
       if (got.empty()) continue;
       for (const KernelSumReference::At& at : reference.items()) {
-        const double bound =
-            reference.bound(at, order, in_double, in_double ? double_at_ends_ : kSingleAtEnds);
+        const double bound = reference.bound(at, order, in_double, at_ends_[in_double]);
         // What a float cannot hold is infinite or 0.
         const double here = in_double ? got[at.item] : static_cast<float>(got[at.item]);
         const double expected =
@@ -95,9 +95,8 @@ class NastyRowCheck {
   }
 
   static constexpr int kMostPrinted = 40;
-  static constexpr double kSingleAtEnds = 5e-5;
 
-  double double_at_ends_;
+  double at_ends_[2];
 
   int checks_ = 0, failures_ = 0;
   double worst_[2][3] = {};  // [in_double][order], in units of the bound

@@ -110,7 +110,7 @@ class KernelSumReference {
         const PlainKernels plain = PlainCdf<Cdf>::at(d);
         const long double v = static_cast<long double>(directions_[0][item]) - directions_[0][j];
         const long double w = static_cast<long double>(directions_[1][item]) - directions_[1][j];
-        sums[0] += plain.centered;
+        sums[0] += 0.5L + plain.centered;  // few of a count round nothing, half of all would
         sums[1] += v * plain.first;
         sums[2] += v * w * plain.second;
         mass += plain.first;
@@ -119,15 +119,14 @@ class KernelSumReference {
     }
     for (const double y : values_) {
       if (std::isfinite(x) && std::isfinite(y)) continue;
-      sums[0] += x == y ? 0 : (x > y ? 0.5L : -0.5L);
+      sums[0] += x == y ? 0.5L : (x > y ? 1 : 0);
     }
     mass_ = std::max(mass_, static_cast<double>(mass));
     curvature_ = std::max(curvature_, static_cast<double>(curvature));
     at.mass = static_cast<double>(mass);
     at.at_an_end =
         std::isfinite(x) && (x == values_[order_.front()] || x == values_[order_.back()]);
-    const long double half = size() > 1 ? 0.5L : 0;
-    at.expected[0] = static_cast<double>((sums[0] + half * others()) / others());
+    at.expected[0] = static_cast<double>((sums[0] - 0.5L) / others());  // less the item itself
     at.expected[1] = static_cast<double>(sums[1] * strength_ / others());
     at.expected[2] = static_cast<double>(sums[2] * strength_ * strength_ / others());
     items_.push_back(at);

@@ -32,6 +32,5 @@ int main(int count, char** arguments) {
     }
     return output.values();
   };
-  // The moments of a long row are rounded to 2^-61 of its size.
-  return NastyRowCheck(5e-5, 1e-11)(count > 1 ? arguments[1] : nullptr, run);
+  return NastyRowCheck(5e-5, 1e-12)(count > 1 ? arguments[1] : nullptr, run);
 }

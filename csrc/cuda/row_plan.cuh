@@ -242,7 +242,8 @@ template <class Scalar, int kOrder>
 __device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan) {
   constexpr Precision kPrecision = precision_of<Scalar>;
   if (kOrder > 1 || (kOrder == 0 && !plan.counts)) return true;
-  if (plan.finite <= kPrecisionOfEnds[kPrecision] / kPairError[kPrecision]) return true;
+  constexpr double kFewItems = kPrecisionOfEnds[kPrecision] / kPairError[kPrecision];
+  if (plan.finite <= kFewItems) return true;
   const double above_lowest = 2 * ((plan.mean / 2 - plan.minimum / 2) * plan.strength);
   const double below_highest = 2 * ((plan.maximum / 2 - plan.mean / 2) * plan.strength);
   return above_lowest <= tables.most_mean_distance &&
@@ -261,8 +262,8 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, RowP
   if (lane() != 0) return;
   plan.which = which;
   const bool has_one_box = which < kTermCounts;
-  const bool narrow = spread <= kWidestOneBox[precision_of<Scalar>] &&
-                      one_box_is_precise<Scalar, kOrder>(tables, plan);
+  constexpr double kWidest = kWidestOneBox[precision_of<Scalar>];
+  const bool narrow = spread <= kWidest && one_box_is_precise<Scalar, kOrder>(tables, plan);
   if (!(has_one_box && narrow) && plan.unit == 1 &&
       spread / tables.box_width + 2 <= static_cast<double>(most_boxes)) {
     plan.grid = grid_placement(plan.minimum, plan.maximum, tables.box_width, plan.strength);

@@ -272,7 +272,11 @@ def ours(operation: Operation, data: Data) -> Contender:
 def pairwise(operation: Operation, data: Data) -> Contender:
     """Soft ranks in plain torch, by a table of n x n for each of a few rows."""
     strength, n = operation.strength, data.inputs[0].size(-1)
-    cdf = {"sigmoid": torch.sigmoid, "gaussian": torch.special.ndtr}[operation.method]
+    cdfs: dict[str, Callable[[Tensor], Tensor]] = {
+        "sigmoid": torch.sigmoid,
+        "gaussian": torch.special.ndtr,
+    }
+    cdf = cdfs[operation.method]
 
     def ranks(x: Tensor) -> Tensor:
         return (cdf(strength * (x[:, :, None] - x[:, None, :])).sum(-1) - 0.5) / (n - 1)

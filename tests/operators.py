@@ -427,7 +427,11 @@ def finite_count(input: Tensor, setting: Setting) -> Tensor:
 def reach_of_points(input: Tensor, setting: Setting, share: float | Tensor) -> Tensor:
     """How far points are from 0: the largest item, and the bracket min, max +- F^-1(share)."""
     share = torch.as_tensor(share, dtype=torch.float64, device=input.device).clamp(max=0.5)
-    inverse = {"sigmoid": torch.logit, "gaussian": torch.special.ndtri}[setting.method]
+    inverses: dict[str, Callable[[Tensor], Tensor]] = {
+        "sigmoid": torch.logit,
+        "gaussian": torch.special.ndtri,
+    }
+    inverse = inverses[setting.method]
     return largest_finite(input) - inverse(share) / setting.regularization_strength
 
 

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from rank_relax import _vmap, torchsort
+from rank_relax import torchsort
+from rank_relax._operators import OPERATORS
 
 # Those with a form by pairs of items, csrc/torch/any_device; the others need the host.
 _BY_PAIRS = {
@@ -52,7 +53,7 @@ def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
     table: dict[torch._ops.OperatorBase, Callable[..., Any]] = {
         **torch.export.default_decompositions()
     }
-    for name in _vmap.OPERATORS:
+    for name in OPERATORS:
         if torch._C._dispatch_has_kernel_for_dispatch_key(
             f"rank_relax::{name}", "CompositeExplicitAutograd"
         ):

@@ -44,7 +44,7 @@ Tensor density_sum(const Places& targets, const Places& sources, const Tensor& w
   const Tensor derivative = operators::soft_rank_derivative()(
       {at::cat({at::zeros_like(targets.at), counted_weights}, -1)},
       at::cat({targets.at, sources.at}, -1), {strength, options.method, counted});
-  const Tensor others = counted->sum(-1, /*keepdim=*/true, at::kDouble) - 1;
+  const Tensor others = counted->sum(-1, /*keepdim=*/true).to(at::kDouble) - 1;
   return derivative.narrow_symint(-1, 0, targets.at.sym_size(-1)) * (others / -(strength * shrink));
 }
 

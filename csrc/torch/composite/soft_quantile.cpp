@@ -28,7 +28,7 @@ at::Tensor soft_quantile(const at::Tensor& input, const at::Tensor& q,
   }
   const at::Tensor q_valid =
       q.to(at::kDouble).masked_fill((q >= 0).logical_and(q <= 1).logical_not(), kNan);
-  const at::Tensor count = counted.sum(-1, /*keepdim=*/true, at::kDouble);
+  const at::Tensor count = counted.sum(-1, /*keepdim=*/true).to(at::kDouble);
   const at::Tensor levels = q_valid * (count - 1) + 0.5;
   const Centered list = centered(input, mask);
   const at::Tensor points =

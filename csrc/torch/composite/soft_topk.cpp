@@ -23,7 +23,7 @@ using at::Tensor;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-Tensor number_of(const Tensor& items) { return items.sum(-1, /*keepdim=*/true, at::kDouble); }
+Tensor number_of(const Tensor& items) { return items.sum(-1, /*keepdim=*/true).to(at::kDouble); }
 
 Tensor cdf(const Tensor& d, std::string_view method) {
   return of_cdf(method, [&](auto of) { return of.cdf(d); });

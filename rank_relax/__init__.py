@@ -6,7 +6,7 @@ here are thin fronts for them.
 
 from pathlib import Path
 
-from rank_relax import _library, _vmap, distributed, torchsort
+from rank_relax import _library, _sharding, _vmap, distributed, torchsort
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
 from rank_relax.sorts import SoftSort, soft_sort
@@ -15,6 +15,7 @@ from rank_relax.topk import SoftTopK, soft_topk
 
 _library.load()
 _vmap.register()
+_sharding.register()
 
 # For CMAKE_PREFIX_PATH, so that find_package(rank_relax) finds this package.
 cmake_prefix_path = str(Path(__file__).parent / "share" / "cmake")

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from rank_relax._sharding import beside
 from rank_relax._strength import DTYPES, Strength
 
 Scale = Literal["std"] | None
@@ -78,7 +79,7 @@ def restored(points: Tensor, scores: Tensor, strength: Strength, mask: Tensor | 
 
 def _valid(strength: Tensor, values: Tensor) -> Tensor:
     """The strength where the values are, in their dtype; NaN if it is not positive and finite."""
-    strength = strength.to(values)
+    strength = beside(values, strength).to(values)
     return torch.where((strength > 0) & torch.isfinite(strength), strength, torch.nan)
 
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
 from rank_relax._scores import restored, result_dtype, scaled
+from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import (
     NUMBERS,
     Strength,
@@ -83,8 +84,10 @@ def soft_quantile(
     if moved and mask is not None:
         check_same_shape("soft_quantile", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
+    scores, mask = whole_lists(scores), whole_lists(mask)
     if not isinstance(q, Tensor):
         q = torch.full((), q + 0.0, dtype=torch.float64, device=input.device)
+    q = beside(scores, q)
     several = q.dim() == 1
     values, strength = scaled(scores, regularization_strength, None, mask)
     quantiles: Tensor = torch.ops.rank_relax.soft_quantile.default(

@@ -11,6 +11,7 @@ from rank_relax._checks import (
     check_tensor,
 )
 from rank_relax._scores import Scale, result_dtype, scaled
+from rank_relax._sharding import whole_lists
 from rank_relax._strength import DTYPES, Strength, check_strength, describe_strength, set_strength
 
 
@@ -88,6 +89,7 @@ def soft_rank(
     if moved and mask is not None:
         check_same_shape("soft_rank", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
+    scores, mask = whole_lists(scores), whole_lists(mask)
     # Counts of a half-precision list are worth more digits than its ranks have.
     values = scores if normalize else _at_least_float32(scores)
     values, strength = scaled(values, regularization_strength, scale, mask)

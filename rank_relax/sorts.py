@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
 from rank_relax._scores import restored, result_dtype, scaled
+from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import DTYPES, Strength, check_strength, describe_strength, set_strength
 
 
@@ -76,6 +77,7 @@ def soft_sort(
     if moved and mask is not None:
         check_same_shape("soft_sort", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
+    scores, mask = whole_lists(scores), whole_lists(mask)
     scale = _scale(regularization_strength, method)
     values, strength = scaled(scores, scale, None, mask)
     if descending and values.dtype in DTYPES:  # the operator refuses the others
@@ -85,7 +87,7 @@ def soft_sort(
         ordered = -ordered
     ordered = restored(ordered, scores, scale, mask)
     if mask is not None and (descending or isinstance(scale, Tensor)):
-        places = torch.arange(scores.shape[-1], device=scores.device)
+        places = beside(scores, torch.arange(scores.shape[-1], device=scores.device))
         ordered = ordered.masked_fill(places >= mask.sum(-1, keepdim=True), 0)
     ordered = ordered.to(result_dtype(input.dtype, input.device))
     return ordered.movedim(-1, dim) if moved else ordered

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rank_relax._checks import check_choice, check_mask, check_method, check_tensor
 from rank_relax._scores import Scale, result_dtype, scaled
+from rank_relax._sharding import whole_lists
 from rank_relax._strength import Strength, check_strength, describe_strength, set_strength
 
 Reduction = Literal["mean", "sum", "none"]
@@ -72,6 +73,8 @@ def spearman_loss(
     check_method("spearman_loss", method)
     check_choice("spearman_loss", "reduction", reduction, ("mean", "sum", "none"))
     check_choice("spearman_loss", "scale", scale, (None, "std"))
+    predictions, targets = whole_lists(predictions), whole_lists(targets)
+    mask = whole_lists(mask)
     left, strength = scaled(predictions, regularization_strength, scale, mask)
     if left is predictions:
         right = targets

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
 from rank_relax._scores import result_dtype, scaled
+from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import (
     DTYPES,
     NUMBERS,
@@ -83,6 +84,7 @@ def soft_topk(
     if moved and mask is not None:
         check_same_shape("soft_topk", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
+    scores, mask = whole_lists(scores), whole_lists(mask)
     if not isinstance(k, Tensor):
         if input.dim() > 0 and k > scores.shape[-1]:  # the operator refuses a 0-dim tensor
             raise ValueError(
@@ -90,6 +92,8 @@ def soft_topk(
                 f"{scores.shape[-1]}, got {k}"
             )
         k = torch.full((), k + 0.0, dtype=torch.float64, device=input.device)
+    if k.dim() == 0:
+        k = beside(scores, k)
     values, strength = scaled(scores, regularization_strength, None, mask)
     if not largest and values.dtype in DTYPES:  # the operator refuses the others
         values = -values

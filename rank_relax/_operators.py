@@ -22,6 +22,8 @@ OPERATORS = {
     "_quantile_at_levels_tangent": 1,
     "_soft_topk_forward": 0,
     "_soft_topk_backward": 1,
+    "_in_float64": 0,
+    "_in_float64_backward": 1,
     "spearman_loss": 0,
     "_spearman_loss_forward": 0,
     "_spearman_loss_backward": 1,

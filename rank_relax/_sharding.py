@@ -61,6 +61,7 @@ def _strategy(
             inputs: list[Any] = []
             for index, argument in enumerate(arguments):
                 one_for_all = shared is not None and index == 1 and argument.ndim == shared
+                one_for_all = one_for_all or getattr(argument, "ndim", 1) == 0
                 its_placement = Replicate() if one_for_all else placement
                 items = argument if isinstance(argument, list | tuple) else (argument,)
                 inputs.extend(its_placement if hasattr(item, "ndim") else None for item in items)

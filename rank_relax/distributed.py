@@ -29,7 +29,7 @@ import rank_relax.ranks
 import rank_relax.spearman
 from rank_relax._checks import check_choice
 from rank_relax._group import SumOverGroup, check_group, exchange
-from rank_relax._scores import result_dtype
+from rank_relax._scores import Scale, result_dtype
 from rank_relax._split_rank import (
     WholeLists,
     derivative,
@@ -52,6 +52,7 @@ def soft_rank(
     descending: bool = False,
     normalize: bool = True,
     mask: Tensor | None = None,
+    scale: Scale = None,
     group: dist.ProcessGroup | None = None,
 ) -> Tensor:
     r"""Soft rank of every item of this process among the items of all processes.
@@ -69,6 +70,8 @@ def soft_rank(
         normalize: If false, ranks are soft counts of smaller items, from 0 to n - 1.
         mask: Bool, of the shape of ``input``, true where an item counts; on every process or on
             none.
+        scale: ``"std"`` divides the scores by the standard deviation of the whole list, as in
+            :func:`rank_relax.soft_rank`.
         group: The processes that hold the lists; by default all.
 
     Returns:
@@ -107,16 +110,19 @@ def soft_rank(
             value,
             method=method,
             mask=_on_meta(mask),
+            scale=scale,
         ),
         {"input": input},
         regularization_strength,
         method,
         mask,
-        {"descending": descending, "normalize": normalize},
+        {"descending": descending, "normalize": normalize, "scale": scale},
         group,
     )
     signed = -input if descending else input
-    (values,), (lists,) = _lists([signed], regularization_strength, method, mask, lengths, group)
+    (values,), (lists,) = _lists(
+        [signed], regularization_strength, scale, method, mask, lengths, group
+    )
     centered = derivative(lists, values)
     others = (lists.counted - 1)[..., None].to(input.device)
     ranks = centered + torch.where(others > 0, 0.5, 0.0)
@@ -135,6 +141,7 @@ def spearman_loss(
     method: str = "sigmoid",
     mask: Tensor | None = None,
     reduction: Reduction = "mean",
+    scale: Scale = None,
     group: dist.ProcessGroup | None = None,
 ) -> Tensor:
     r"""One minus Spearman's correlation of lists that are split over processes, with soft ranks.
@@ -156,6 +163,7 @@ def spearman_loss(
             on none.
         reduction: ``"mean"`` or ``"sum"`` over the lists of the batch, or ``"none"`` for one loss a
             list.
+        scale: ``"std"`` divides both lists by their standard deviations over all processes first.
         group: The processes that hold the lists; by default all.
 
     Returns:
@@ -201,6 +209,7 @@ def spearman_loss(
             method=method,
             mask=_on_meta(mask),
             reduction="none",
+            scale=scale,
         )
 
     lengths = _agree(
@@ -210,7 +219,7 @@ def spearman_loss(
         regularization_strength,
         method,
         mask,
-        {"reduction": reduction},
+        {"reduction": reduction, "scale": scale},
         group,
     )
     dtype = result_dtype(predictions.dtype, predictions.device)
@@ -219,7 +228,7 @@ def spearman_loss(
     else:
         targets = targets.to(dtype)
     sides, lists = _lists(
-        [predictions, targets], regularization_strength, method, mask, lengths, group
+        [predictions, targets], regularization_strength, scale, method, mask, lengths, group
     )
     losses = _loss(sides, [for_correlation(of_side) for of_side in lists], mask).to(dtype)
     if reduction == "none":
@@ -238,6 +247,7 @@ class SpearmanLoss(nn.Module):
             0-dim tensor becomes a buffer, to be changed in place by a schedule.
         method: As in :func:`spearman_loss`, like all that follow.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        scale: ``"std"`` to divide both lists by their standard deviation first.
         group: The processes that hold the lists; by default all.
 
     Shapes:
@@ -272,12 +282,14 @@ class SpearmanLoss(nn.Module):
         *,
         method: str = "sigmoid",
         reduction: Reduction = "mean",
+        scale: Scale = None,
         group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
         self.method = method
         self.reduction: Reduction = reduction
+        self.scale: Scale = scale
         self.group = group
 
     def forward(self, predictions: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -289,13 +301,14 @@ class SpearmanLoss(nn.Module):
             method=self.method,
             mask=mask,
             reduction=self.reduction,
+            scale=self.scale,
             group=self.group,
         )
 
     def extra_repr(self) -> str:
         return (
             f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
-            f"reduction={self.reduction!r}"
+            f"reduction={self.reduction!r}, scale={self.scale!r}"
         )
 
 
@@ -388,6 +401,7 @@ def _check_devices(function: str, tensors: dict[str, Tensor], mask: Tensor | Non
 def _lists(
     inputs: list[Tensor],
     strength: Strength,
+    scale: Scale,
     method: str,
     mask: Tensor | None,
     lengths: list[int],
@@ -401,27 +415,57 @@ def _lists(
         return whole_lists(values, number, method=method, mask=mask, lengths=lengths, group=group)
 
     lists = known(values)
-    if isinstance(strength, Tensor):
-        values = [
-            _times(x, strength, of_x.extents.to(x.device), mask)
-            for x, of_x in zip(values, lists, strict=True)
-        ]
+    if scale is not None or isinstance(strength, Tensor):
+        values = _scaled(values, lists, strength, scale, mask)
         lists = known(values)
     return values, lists
 
 
-def _times(values: Tensor, strength: Tensor, extents: Tensor, mask: Tensor | None) -> Tensor:
+def _scaled(
+    values: list[Tensor],
+    lists: list[WholeLists],
+    strength: Strength,
+    scale: Scale,
+    mask: Tensor | None,
+) -> list[Tensor]:
     """α·x around the middle of the whole list, within float64's range.
 
     A strength's gradient is Σ x ∂L/∂x, in which any common part of x cancels.
     """
-    counts = values.isfinite() if mask is None else values.isfinite() & mask
+    x = torch.stack([value.double() for value in values])
+    counts = x.isfinite() if mask is None else x.isfinite() & mask
+    extents = torch.stack([of_list.extents for of_list in lists]).to(x.device)
     low, high = extents.nan_to_num(posinf=0, neginf=0).unbind(-1)  # of a list without finite items
     half = (high / 2 - low / 2)[..., None]
     half = torch.where(half > 0, half, 1)
-    centered = torch.where(counts, values.double(), 0) - (low / 2 + high / 2)[..., None]
-    scaled = centered / half * (half * strength.to(half)).clamp(1e-290, 1e290)
-    return torch.where(counts, scaled, values.double())
+    centered = (torch.where(counts, x, 0) - (low / 2 + high / 2)[..., None]) / half
+    if scale == "std":
+        number = torch.stack([of_list.counts[..., :1] for of_list in lists]).clamp(min=1)
+        centered = _standardized(centered, counts, number.to(x.device), lists[0].group)
+        half = torch.ones_like(half)
+    if isinstance(strength, Tensor):
+        half = (half * strength.to(half)).clamp(1e-290, 1e290)
+    else:
+        half = torch.ones_like(half)
+    return list(torch.where(counts, centered * half, x).unbind())
+
+
+def _standardized(
+    centered: Tensor, counts: Tensor, number: Tensor, group: dist.ProcessGroup | None
+) -> Tensor:
+    """Divided by the standard deviation of the whole list; in two passes, so that nothing cancels.
+
+    Sums are those of all processes' items, and so are the derivatives.
+    """
+
+    def mean(x: Tensor) -> Tensor:
+        sums = torch.where(counts, x, 0).sum(-1, keepdim=True)
+        total: Tensor = SumOverGroup.apply(sums, group)  # type: ignore[no-untyped-call]
+        return total / number
+
+    deviation = centered - mean(centered)
+    variance = mean(deviation * deviation)
+    return deviation / variance.masked_fill(variance == 0, 1).sqrt()
 
 
 class Products(torch.autograd.Function):

@@ -24,6 +24,8 @@ _BY_PAIRS = {
     "_spearman_loss_forward",
     "_spearman_loss_backward",
 }
+# In terms of the others.
+_IN_FLOAT64 = {"_in_float64", "_in_float64_backward"}
 # A backend that has only what the library has for every backend: the form by tensor operators.
 _ANY_BACKEND = "Lazy"
 
@@ -126,8 +128,8 @@ def _erf(x: Tensor) -> Any:
 
 def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any]:
     """The operator's kernel for every backend as a function that tracing sees through."""
-    by_pairs = operator._opname in _BY_PAIRS
-    kernel = torch.library.get_kernel(operator, _ANY_BACKEND)
+    in_float64 = operator._opname in _IN_FLOAT64
+    kernel = torch.library.get_kernel(operator, "CPU" if in_float64 else _ANY_BACKEND)
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
     parameters = operator._schema.arguments
     positions = {parameter.name: place for place, parameter in enumerate(parameters)}
@@ -140,7 +142,8 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
         method = arguments[positions["method"]]
         if method in torchsort.REGULARIZATIONS:
             _refuse(f"method {method!r} has")
-        if not by_pairs:
+        function = arguments[positions["function"]] if in_float64 else operator._opname
+        if function not in _BY_PAIRS | {"spearman_loss"}:
             _refuse("soft sorts, quantiles and top-k masks have")
         return kernel.call_boxed(keys, *arguments)
 

@@ -3,10 +3,17 @@
 import torch
 from torch import Tensor, nn
 
-from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
-from rank_relax._scores import restored, result_dtype, scaled
+from rank_relax._checks import (
+    check_choice,
+    check_mask,
+    check_method,
+    check_same_shape,
+    check_tensor,
+)
+from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import (
+    DTYPES,
     NUMBERS,
     Strength,
     check_strength,
@@ -25,6 +32,7 @@ def soft_quantile(
     method: str = "sigmoid",
     dim: int = -1,
     mask: Tensor | None = None,
+    scale: Scale = None,
 ) -> Tensor:
     r"""Soft quantiles of every list.
 
@@ -50,6 +58,9 @@ def soft_quantile(
         dim: The dimension that holds a list.
         mask: Bool, of the shape of ``input``, true where an item counts. Items that don't are left
             out of the sum and of n; their gradient is 0.
+        scale: ``"std"`` takes the values in units of their list's own standard deviation (the
+            population's, over finite items that count), gradient included, so that one strength
+            serves any scale. The result is in the values' own unit.
 
     Returns:
         As ``torch.quantile``: the shape of ``input`` without ``dim``, and with ``[L]`` in front if
@@ -79,21 +90,32 @@ def soft_quantile(
     check_strength("soft_quantile", regularization_strength)
     check_method("soft_quantile", method)
     check_q("soft_quantile", q)
+    check_choice("soft_quantile", "scale", scale, (None, "std"))
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
         check_same_shape("soft_quantile", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
     scores, mask = whole_lists(scores), whole_lists(mask)
-    if not isinstance(q, Tensor):
-        q = torch.full((), q + 0.0, dtype=torch.float64, device=input.device)
-    q = beside(scores, q)
-    several = q.dim() == 1
-    values, strength = scaled(scores, regularization_strength, None, mask)
-    quantiles: Tensor = torch.ops.rank_relax.soft_quantile.default(
-        values, q if several else q.unsqueeze(0), strength, method, mask
-    )
-    quantiles = restored(quantiles, scores, regularization_strength, mask)
+    strength = regularization_strength
+    several = isinstance(q, Tensor) and q.dim() == 1
+    refused = scores.dtype not in DTYPES or scores.dim() == 0
+    if not isinstance(q, Tensor) and not refused:  # the number exactly, on any device
+        quantiles = in_float64(
+            "soft_quantile", scores, strength, scale, method, mask, number=q + 0.0
+        )
+    else:
+        q = q if isinstance(q, Tensor) else torch.zeros(())
+        q = beside(scores, q if several else q.unsqueeze(0))
+        if is_scaled(scores, strength, scale):
+            level = q.expand(*scores.shape[:-1], q.shape[-1])
+            quantiles = in_float64(
+                "soft_quantile", scores, strength, scale, method, mask, level=level
+            )
+        else:
+            quantiles = torch.ops.rank_relax.soft_quantile.default(
+                scores, q, plain(strength), method, mask
+            )
     quantiles = quantiles.to(result_dtype(input.dtype, input.device))
     return quantiles.movedim(-1, 0) if several else quantiles.squeeze(-1)
 
@@ -121,6 +143,7 @@ class SoftQuantile(nn.Module):
             0-dim tensor becomes a buffer, to be changed in place by a schedule.
         method: As in :func:`soft_quantile`, like all that follow.
         dim: The dimension that holds a list.
+        scale: ``"std"`` to take a list in units of its standard deviation.
 
     Shapes:
         ``input`` of any shape with at least one item along ``dim``, ``mask`` of the same; returns
@@ -151,6 +174,7 @@ class SoftQuantile(nn.Module):
         *,
         method: str = "sigmoid",
         dim: int = -1,
+        scale: Scale = None,
     ) -> None:
         super().__init__()
         check_q("SoftQuantile", q)
@@ -158,6 +182,7 @@ class SoftQuantile(nn.Module):
         set_strength(self, "SoftQuantile", regularization_strength)
         self.method = method
         self.dim = dim
+        self.scale: Scale = scale
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
         """Returns ``soft_quantile(input, q, mask=mask)`` with the module's options."""
@@ -168,11 +193,12 @@ class SoftQuantile(nn.Module):
             method=self.method,
             dim=self.dim,
             mask=mask,
+            scale=self.scale,
         )
 
     def extra_repr(self) -> str:
         return (
             f"{describe_number('q', self.q)}, "
             f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
-            f"dim={self.dim}"
+            f"dim={self.dim}, scale={self.scale!r}"
         )

@@ -10,7 +10,7 @@ from rank_relax._checks import (
     check_same_shape,
     check_tensor,
 )
-from rank_relax._scores import Scale, result_dtype, scaled
+from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
 from rank_relax._strength import DTYPES, Strength, check_strength, describe_strength, set_strength
 
@@ -92,10 +92,13 @@ def soft_rank(
     scores, mask = whole_lists(scores), whole_lists(mask)
     # Counts of a half-precision list are worth more digits than its ranks have.
     values = scores if normalize else _at_least_float32(scores)
-    values, strength = scaled(values, regularization_strength, scale, mask)
     if descending and values.dtype in DTYPES:  # the operator refuses the others
         values = -values
-    ranks: Tensor = torch.ops.rank_relax.soft_rank.default(values, strength, method, mask)
+    strength = regularization_strength
+    if is_scaled(values, strength, scale):
+        ranks = in_float64("soft_rank", values, strength, scale, method, mask)
+    else:
+        ranks = torch.ops.rank_relax.soft_rank.default(values, plain(strength), method, mask)
     if not normalize:
         counted = ~torch.isnan(scores) if mask is None else mask & ~torch.isnan(scores)
         ranks = ranks * (counted.sum(-1, keepdim=True) - 1).clamp(min=0)

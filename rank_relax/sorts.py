@@ -3,8 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
-from rank_relax._scores import restored, result_dtype, scaled
+from rank_relax._checks import (
+    check_choice,
+    check_mask,
+    check_method,
+    check_same_shape,
+    check_tensor,
+)
+from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import DTYPES, Strength, check_strength, describe_strength, set_strength
 
@@ -17,6 +23,7 @@ def soft_sort(
     dim: int = -1,
     descending: bool = False,
     mask: Tensor | None = None,
+    scale: Scale = None,
 ) -> Tensor:
     r"""Soft sorted values of every list, ascending.
 
@@ -44,6 +51,9 @@ def soft_sort(
             at the end.
         mask: Bool, of the shape of ``input``, true where an item counts. Items that don't count
             take up the last places, with 0, whatever they hold, and have gradient 0.
+        scale: ``"std"`` sorts the values in units of their list's own standard deviation (the
+            population's, over finite items that count), gradient included, so that one strength
+            serves any scale. The result is in the values' own unit.
 
     Returns:
         Values of the shape of ``input``, and of its dtype (float32 under autocast for the half
@@ -72,37 +82,32 @@ def soft_sort(
     check_mask("soft_sort", mask)
     check_strength("soft_sort", regularization_strength)
     check_method("soft_sort", method)
+    check_choice("soft_sort", "scale", scale, (None, "std"))
+    strength = regularization_strength
+    if isinstance(strength, Tensor) and method == "kl":
+        raise ValueError(
+            "soft_sort: regularization_strength must be a float for method 'kl', whose sorted "
+            "values are not those of scaled ones, got a tensor; give its .item(), or take 'l2'"
+        )
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
         check_same_shape("soft_sort", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
     scores, mask = whole_lists(scores), whole_lists(mask)
-    scale = _scale(regularization_strength, method)
-    values, strength = scaled(scores, scale, None, mask)
-    if descending and values.dtype in DTYPES:  # the operator refuses the others
-        values = -values
-    ordered: Tensor = torch.ops.rank_relax.soft_sort.default(values, strength, method, mask)
+    if descending and scores.dtype in DTYPES:  # the operator refuses the others
+        scores = -scores
+    if is_scaled(scores, strength, scale):
+        ordered = in_float64("soft_sort", scores, strength, scale, method, mask)
+    else:
+        ordered = torch.ops.rank_relax.soft_sort.default(scores, plain(strength), method, mask)
     if descending:
         ordered = -ordered
-    ordered = restored(ordered, scores, scale, mask)
-    if mask is not None and (descending or isinstance(scale, Tensor)):
-        places = beside(scores, torch.arange(scores.shape[-1], device=scores.device))
-        ordered = ordered.masked_fill(places >= mask.sum(-1, keepdim=True), 0)
+        if mask is not None:  # no -0
+            places = beside(scores, torch.arange(scores.shape[-1], device=scores.device))
+            ordered = ordered.masked_fill(places >= mask.sum(-1, keepdim=True), 0)
     ordered = ordered.to(result_dtype(input.dtype, input.device))
     return ordered.movedim(-1, dim) if moved else ordered
-
-
-def _scale(strength: Strength, method: str) -> Strength:
-    """What the values of a strength that is a tensor are multiplied by, for a strength of 1."""
-    if isinstance(strength, Tensor) and method == "kl":
-        raise ValueError(
-            "soft_sort: regularization_strength must be a float for method 'kl', whose sorted "
-            "values are not those of scaled ones, got a tensor; give its .item(), or take 'l2'"
-        )
-    if isinstance(strength, Tensor) and method == "l2":
-        return strength.double().reciprocal()
-    return strength
 
 
 class SoftSort(nn.Module):
@@ -114,6 +119,7 @@ class SoftSort(nn.Module):
         method: As in :func:`soft_sort`, like all that follow.
         dim: The dimension that holds a list.
         descending: Whether the largest value comes first.
+        scale: ``"std"`` to sort a list in units of its standard deviation.
 
     Shapes:
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
@@ -140,12 +146,14 @@ class SoftSort(nn.Module):
         method: str = "sigmoid",
         dim: int = -1,
         descending: bool = False,
+        scale: Scale = None,
     ) -> None:
         super().__init__()
         set_strength(self, "SoftSort", regularization_strength)
         self.method = method
         self.dim = dim
         self.descending = descending
+        self.scale: Scale = scale
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
         """Returns ``soft_sort(input, mask=mask)`` with the module's options."""
@@ -156,10 +164,11 @@ class SoftSort(nn.Module):
             dim=self.dim,
             descending=self.descending,
             mask=mask,
+            scale=self.scale,
         )
 
     def extra_repr(self) -> str:
         return (
             f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
-            f"dim={self.dim}, descending={self.descending}"
+            f"dim={self.dim}, descending={self.descending}, scale={self.scale!r}"
         )

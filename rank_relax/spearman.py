@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rank_relax._checks import check_choice, check_mask, check_method, check_tensor
-from rank_relax._scores import Scale, result_dtype, scaled
+from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
 from rank_relax._strength import Strength, check_strength, describe_strength, set_strength
 
@@ -75,17 +75,26 @@ def spearman_loss(
     check_choice("spearman_loss", "scale", scale, (None, "std"))
     predictions, targets = whole_lists(predictions), whole_lists(targets)
     mask = whole_lists(mask)
-    left, strength = scaled(predictions, regularization_strength, scale, mask)
-    if left is predictions:
-        right = targets
-    else:
+    strength = regularization_strength
+    if is_scaled(predictions, strength, scale) and not targets.is_complex():
         dtype = result_dtype(predictions.dtype, predictions.device)
-        if not (targets.is_floating_point() or targets.is_complex()):
+        if not targets.is_floating_point():
             targets = targets.to(dtype)  # as the operator does
-        right, _ = scaled(targets, regularization_strength, scale, mask)
-    losses: Tensor = torch.ops.rank_relax.spearman_loss.default(left, right, strength, method, mask)
-    if left is not predictions:
+        common = torch.promote_types(predictions.dtype, targets.dtype)
+        losses = in_float64(
+            "spearman_loss",
+            predictions.to(common),
+            strength,
+            scale,
+            method,
+            mask,
+            targets=targets.to(common),
+        )
         losses = losses.to(torch.promote_types(dtype, result_dtype(targets.dtype, targets.device)))
+    else:
+        losses = torch.ops.rank_relax.spearman_loss.default(
+            predictions, targets, plain(strength), method, mask
+        )
     if reduction == "none":
         return losses
     return losses.mean() if reduction == "mean" else losses.sum()

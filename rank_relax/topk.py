@@ -1,10 +1,18 @@
 """Soft top-k masks."""
 
+import numbers
+
 import torch
 from torch import Tensor, nn
 
-from rank_relax._checks import check_mask, check_method, check_same_shape, check_tensor
-from rank_relax._scores import result_dtype, scaled
+from rank_relax._checks import (
+    check_choice,
+    check_mask,
+    check_method,
+    check_same_shape,
+    check_tensor,
+)
+from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import (
     DTYPES,
@@ -27,6 +35,7 @@ def soft_topk(
     dim: int = -1,
     largest: bool = True,
     mask: Tensor | None = None,
+    scale: Scale = None,
 ) -> Tensor:
     r"""Soft mask of the k largest items of every list, which adds up to k.
 
@@ -51,6 +60,9 @@ def soft_topk(
         largest: If false, the k smallest: those of -x.
         mask: Bool, of the shape of ``input``, true where an item counts. Items that don't are never
             chosen: theirs is 0, and their gradient 0.
+        scale: ``"std"`` divides the scores by their list's own standard deviation (the
+            population's, over finite items that count), gradient included, so that one strength
+            serves any scale.
 
     Returns:
         A mask of the shape of ``input``, and of its dtype (float32 under autocast for the half
@@ -79,6 +91,7 @@ def soft_topk(
     check_strength("soft_topk", regularization_strength)
     check_method("soft_topk", method)
     check_k("soft_topk", k)
+    check_choice("soft_topk", "scale", scale, (None, "std"))
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
@@ -91,15 +104,27 @@ def soft_topk(
                 f"soft_topk: k must not exceed the size of input's dimension {dim}, "
                 f"{scores.shape[-1]}, got {k}"
             )
-        k = torch.full((), k + 0.0, dtype=torch.float64, device=input.device)
+        k = _as_tensor(k, input.device)
     if k.dim() == 0:
         k = beside(scores, k)
-    values, strength = scaled(scores, regularization_strength, None, mask)
-    if not largest and values.dtype in DTYPES:  # the operator refuses the others
-        values = -values
-    chosen: Tensor = torch.ops.rank_relax.soft_topk.default(values, k, strength, method, mask)
+    if not largest and scores.dtype in DTYPES:  # the operator refuses the others
+        scores = -scores
+    strength = regularization_strength
+    if is_scaled(scores, strength, scale):
+        level = k if k.dim() else k.expand(scores.shape[:-1])
+        chosen = in_float64("soft_topk", scores, strength, scale, method, mask, level=level)
+    else:
+        chosen = torch.ops.rank_relax.soft_topk.default(scores, k, plain(strength), method, mask)
     chosen = chosen.to(result_dtype(input.dtype, input.device))
     return chosen.movedim(-1, dim) if moved else chosen
+
+
+def _as_tensor(k: float, device: torch.device) -> Tensor:
+    """A number on the device: exactly, where it is whole or the device is sure to have float64."""
+    if isinstance(k, (numbers.Integral, torch.SymInt)):
+        return torch.full((), k + 0, dtype=torch.int64, device=device)
+    dtype = torch.float64 if device.type in ("cpu", "cuda", "meta") else torch.float32
+    return torch.full((), k + 0.0, dtype=dtype, device=device)
 
 
 def check_k(function: str, k: float | Tensor) -> None:
@@ -122,6 +147,7 @@ class SoftTopK(nn.Module):
         method: As in :func:`soft_topk`, like all that follow.
         dim: The dimension that holds a list.
         largest: Whether the largest items are chosen.
+        scale: ``"std"`` to divide a list by its standard deviation first.
 
     Shapes:
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
@@ -151,6 +177,7 @@ class SoftTopK(nn.Module):
         method: str = "sigmoid",
         dim: int = -1,
         largest: bool = True,
+        scale: Scale = None,
     ) -> None:
         super().__init__()
         check_k("SoftTopK", k)
@@ -159,6 +186,7 @@ class SoftTopK(nn.Module):
         self.method = method
         self.dim = dim
         self.largest = largest
+        self.scale: Scale = scale
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
         """Returns ``soft_topk(input, k, mask=mask)`` with the module's options."""
@@ -170,11 +198,12 @@ class SoftTopK(nn.Module):
             dim=self.dim,
             largest=self.largest,
             mask=mask,
+            scale=self.scale,
         )
 
     def extra_repr(self) -> str:
         return (
             f"{describe_number('k', self.k)}, "
             f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
-            f"dim={self.dim}, largest={self.largest}"
+            f"dim={self.dim}, largest={self.largest}, scale={self.scale!r}"
         )

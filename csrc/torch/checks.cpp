@@ -191,8 +191,8 @@ void check_quantile_sort_product(const char* op, const char* name, const at::Ten
   check_matches(op, name, vector, "input", input);
   check_smooth_cdf(op, options);
   check_options(op, "input", input, options);
-  check_indices(op, "points", points, at::kDouble, input);
-  check_indices(op, "densities", densities, at::kDouble, input);
+  check_indices(op, "points", points, at::kLong, input);
+  check_indices(op, "densities", densities, at::kLong, input);
 }
 
 void check_soft_quantile(const at::Tensor& input, const at::Tensor& q, const Options& options) {
@@ -203,6 +203,7 @@ void check_soft_quantile(const at::Tensor& input, const at::Tensor& q, const Opt
   TORCH_CHECK_VALUE(input.sym_size(-1) != 0, op,
                     ": input must have at least one item in its last dimension, got shape ",
                     input.sym_sizes());
+  if (!q.defined()) return;  // a number
   TORCH_CHECK_TYPE(is_supported(q.scalar_type()), op,
                    ": q must be float64, float32, bfloat16 or float16, got ",
                    name_of(q.scalar_type()));
@@ -218,6 +219,7 @@ void check_soft_topk(const at::Tensor& input, const at::Tensor& k, const Options
   check_values(op, "input", input);
   check_smooth_cdf(op, options);
   check_options(op, "input", input, options);
+  if (!k.defined()) return;  // a number
   TORCH_CHECK_TYPE(is_real(k.scalar_type()), op,
                    ": k must be of an integer or a floating dtype, got ", name_of(k.scalar_type()));
   check_device(op, "k", k, "input", input);
@@ -230,7 +232,9 @@ void check_soft_topk(const at::Tensor& input, const at::Tensor& k, const Options
 namespace {
 
 void check_one_number_a_row(const char* op, const at::Tensor& k, const at::Tensor& input) {
-  check_rows(op, "k", k, at::kDouble, input);
+  TORCH_CHECK_TYPE(is_real(k.scalar_type()), op,
+                   ": k must be of an integer or a floating dtype, got ", name_of(k.scalar_type()));
+  check_rows(op, "k", k, k.scalar_type(), input);
   TORCH_CHECK_VALUE(k.sym_size(-1) == 1, op, ": k must have one number a list, got shape ",
                     k.sym_sizes());
 }
@@ -254,7 +258,7 @@ void check_soft_topk_backward(const at::Tensor& grad_output, const at::Tensor& i
   check_smooth_cdf(op, options);
   check_options(op, "input", input, options);
   check_one_number_a_row(op, k, input);
-  check_indices(op, "densities", densities, at::kDouble, input);
+  check_indices(op, "densities", densities, at::kLong, input);
 }
 
 void check_quantile_at_levels(const char* op, const at::Tensor& input, const at::Tensor& levels,

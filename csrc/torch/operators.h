@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <tuple>
@@ -146,6 +147,23 @@ inline const auto& quantile_at_levels_backward() {
 inline const auto& quantile_at_levels_tangent() {
   static const Operator<Tensor, const Tensor&, const Tensor&, const Tensor&, const Tensor&> op(
       "rank_relax::_quantile_at_levels_tangent");
+  return op;
+}
+
+inline const auto& in_float64() {
+  static const Operator<Tensor, const Tensor&, const std::optional<Tensor>&,
+                        const std::optional<Tensor>&, const std::optional<Tensor>&,
+                        std::string_view, double, bool>
+      op("rank_relax::_in_float64");
+  return op;
+}
+
+inline const auto& in_float64_backward() {
+  static const Operator<std::tuple<Tensor, Tensor, Tensor>, const Tensor&, const Tensor&,
+                        const std::optional<Tensor>&, const std::optional<Tensor>&,
+                        const std::optional<Tensor>&, std::string_view, double, bool,
+                        std::array<bool, 3>>
+      op("rank_relax::_in_float64_backward");
   return op;
 }
 

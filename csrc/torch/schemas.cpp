@@ -48,9 +48,10 @@ TORCH_LIBRARY(rank_relax, library) {
       "soft_topk(Tensor input, Tensor k, float regularization_strength=1.0, "
       "str method=\"sigmoid\", Tensor? mask=None) -> Tensor",
       {at::Tag::pt2_compliant_tag});
-  // Methods "sigmoid" and "gaussian". `points` (float64) are the values before they are rounded,
-  // `densities` (float64) the slopes of the smoothed count there, in units of the strength; 0 where
-  // no finite value stands. Constants to autograd, which finds their derivatives from the input.
+  // Methods "sigmoid" and "gaussian". `points` are the values before they are rounded, `densities`
+  // the slopes of the smoothed count there, in units of the strength; 0 where no finite value
+  // stands. Both are float64, as its bits (torch/float64.h), which any device can hold. Constants
+  // to autograd, which finds their derivatives from the input.
   library.def(
       "_quantile_sort_forward(Tensor input, float regularization_strength, str method, "
       "Tensor? mask) -> (Tensor values, Tensor points, Tensor densities)",
@@ -77,7 +78,7 @@ TORCH_LIBRARY(rank_relax, library) {
       "_quantile_at_levels_tangent(Tensor direction, Tensor input, Tensor levels, Tensor points, "
       "float regularization_strength, str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
-  // k (float64) is [*, 1]. `densities` (float64) are the slopes of the mask by each item, the
+  // k is [*, 1]. `densities` (float64, as its bits) are the slopes of the mask by each item, the
   // threshold being held, in units of the strength. Constants to autograd, as above.
   library.def(
       "_soft_topk_forward(Tensor input, Tensor k, float regularization_strength, str method, "
@@ -86,6 +87,21 @@ TORCH_LIBRARY(rank_relax, library) {
   library.def(
       "_soft_topk_backward(Tensor grad_output, Tensor input, Tensor k, Tensor densities, "
       "float regularization_strength, str method, Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // The function of that name in float64 inside, float64 for float64 and else float32: with a
+  // strength that is a tensor, of the first dimensions of the batch; with lists in units of their
+  // standard deviation; quantiles. `level` is the q [*, L] or the k [*], or `number` is.
+  library.def(
+      "_in_float64(Tensor input, Tensor? targets, Tensor? level, Tensor? strength, str function, "
+      "float number, bool standardize, float regularization_strength, str method, Tensor? mask) -> "
+      "Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // Of input, targets and strength; what is not needed is empty.
+  library.def(
+      "_in_float64_backward(Tensor grad_output, Tensor input, Tensor? targets, Tensor? level, "
+      "Tensor? strength, str function, float number, bool standardize, bool[3] needed, "
+      "float regularization_strength, str method, Tensor? mask) -> (Tensor grad_input, "
+      "Tensor grad_targets, Tensor grad_strength)",
       {at::Tag::pt2_compliant_tag});
   // Methods "l2" and "kl". `permutation` (int64) is the item at each place of the sorted row,
   // `blocks` (int32) its block: constant between the points where sorted values have no derivative.

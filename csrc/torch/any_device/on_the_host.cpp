@@ -75,7 +75,9 @@ TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
   for (const char* name :
        {"soft_sort", "_permutahedron_rank_forward", "_permutahedron_rank_derivative",
         "_permutahedron_sort_forward", "_permutahedron_sort_backward",
-        "_permutahedron_sort_tangent", "_quantile_sort_forward", "_quantile_at_levels"}) {
+        "_permutahedron_sort_tangent", "_quantile_sort_forward", "_quantile_sort_backward",
+        "_quantile_sort_tangent", "_quantile_at_levels", "_soft_topk_forward",
+        "_soft_topk_backward", "_in_float64", "_in_float64_backward"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&on_the_host>());
   }
 }

@@ -22,14 +22,17 @@ auto below_autograd(const Kernel& kernel) {
 
 /// The node of a call on `inputs`, or null if none of them requires a gradient.
 template <class Formula>
-NodePtr node_if_required(const variable_list& inputs, const variable_list& saved,
-                         const Options& options) {
+NodePtr node_if_required(const variable_list& inputs, const SavedValues& saved) {
   if (!torch::autograd::GradMode::is_enabled()) return nullptr;
   if (!torch::autograd::any_variable_requires_grad(inputs)) return nullptr;
-  return make_node<OperatorNode<Formula>>(
-      torch::autograd::collect_next_edges(inputs),
-      SavedValues{saved, options.mask, options.regularization_strength,
-                  std::string(options.method)});
+  return make_node<OperatorNode<Formula>>(torch::autograd::collect_next_edges(inputs), saved);
+}
+
+template <class Formula>
+NodePtr node_if_required(const variable_list& inputs, const variable_list& saved,
+                         const Options& options) {
+  return node_if_required<Formula>(
+      inputs, {saved, options.mask, options.regularization_strength, std::string(options.method)});
 }
 
 inline bool has_tangent(const at::Tensor& tensor) {

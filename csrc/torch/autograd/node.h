@@ -41,6 +41,10 @@ struct SavedValues {
   std::optional<at::Tensor> mask;
   double regularization_strength;
   std::string method;
+  // Of torch/composite/in_float64.h.
+  std::string function = {};
+  double number = 0;
+  bool standardize = false;
 };
 
 /// The node of an operator whose backward is a pure function of the incoming gradients and of
@@ -57,7 +61,10 @@ class OperatorNode final : public Node {
   OperatorNode(torch::autograd::edge_list&& next_edges, const SavedValues& values)
       : Node(std::move(next_edges)),
         regularization_strength_(values.regularization_strength),
-        method_(values.method) {
+        method_(values.method),
+        function_(values.function),
+        number_(values.number),
+        standardize_(values.standardize) {
     tensors_.reserve(values.tensors.size());
     for (const at::Tensor& tensor : values.tensors) tensors_.emplace_back(tensor, false);
     if (values.mask.has_value()) mask_.emplace_back(*values.mask, false);
@@ -76,6 +83,9 @@ class OperatorNode final : public Node {
     args.collect(mask_, false);
     args.collect(regularization_strength_);
     args.collect(method_);
+    args.collect(function_);
+    args.collect(number_);
+    args.collect(standardize_);
   }
 
   variable_list apply_with_saved(const variable_list& grad_outputs,
@@ -89,7 +99,9 @@ class OperatorNode final : public Node {
           saved.get_py_compiler(), name(), traced_backward,
           {IValuePacker<std::vector<bool>>::packed_type(),
            IValuePacker<variable_list>::packed_type(), IValuePacker<variable_list>::packed_type(),
-           IValuePacker<double>::packed_type(), IValuePacker<std::string>::packed_type()});
+           IValuePacker<double>::packed_type(), IValuePacker<std::string>::packed_type(),
+           IValuePacker<std::string>::packed_type(), IValuePacker<double>::packed_type(),
+           IValuePacker<bool>::packed_type()});
       return true;
     }();
     torch::dynamo::autograd::PackedArgs packed;
@@ -98,6 +110,9 @@ class OperatorNode final : public Node {
     packed.pack(unpack(mask_));
     packed.pack(regularization_strength_);
     packed.pack(method_);
+    packed.pack(function_);
+    packed.pack(number_);
+    packed.pack(standardize_);
     const auto metadata =
         IValuePacker<std::vector<std::optional<torch::autograd::InputMetadata>>>::pack(
             torch::dynamo::autograd::get_input_metadata(next_edges()));
@@ -116,7 +131,7 @@ class OperatorNode final : public Node {
     return Formula::backward(
         grad_outputs, needed_gradients(),
         {unpack(tensors_), masks.empty() ? std::nullopt : std::make_optional(masks.front()),
-         regularization_strength_, method_});
+         regularization_strength_, method_, function_, number_, standardize_});
   }
 
   static variable_list traced_backward(const variable_list& grad_outputs,
@@ -128,6 +143,9 @@ class OperatorNode final : public Node {
     if (!masks.empty()) saved.mask = masks.front();
     saved.regularization_strength = packed.unpack<double>();
     saved.method = packed.unpack<std::string>();
+    saved.function = packed.unpack<std::string>();
+    saved.number = packed.unpack<double>();
+    saved.standardize = packed.unpack<bool>();
     return Formula::backward(grad_outputs, needed, saved);
   }
 
@@ -148,6 +166,9 @@ class OperatorNode final : public Node {
   std::vector<SavedVariable> mask_;  // empty or one: a saved variable has no "absent"
   double regularization_strength_;
   std::string method_;
+  std::string function_;
+  double number_;
+  bool standardize_;
 };
 
 }  // namespace rank_relax::autograd

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "torch/autograd/differentiable.h"
+#include "torch/autograd/on_the_host.h"
 #include "torch/checks.h"
 #include "torch/operators.h"
 
@@ -60,6 +61,10 @@ Tensor quantile_sort_backward(c10::DispatchKeySet keys, const Tensor& grad_outpu
   if (is_differentiated({grad_output, input})) {
     check_quantile_sort_product("_quantile_sort_backward", "grad_output", grad_output, input,
                                 points, densities, options);
+    if (!has_float64(input.device())) {
+      return called_on_the_host(operators::quantile_sort_backward(), options, grad_output, input,
+                                points, densities);
+    }
     return quantile_sort::backward(
                grad_output, quantile_sort::differentiable_point(input, densities, options), options)
         .to(input.scalar_type());
@@ -78,6 +83,10 @@ Tensor quantile_sort_tangent(c10::DispatchKeySet keys, const Tensor& direction, 
   if (is_differentiated({direction, input})) {
     check_quantile_sort_product("_quantile_sort_tangent", "direction", direction, input, points,
                                 densities, options);
+    if (!has_float64(input.device())) {
+      return called_on_the_host(operators::quantile_sort_tangent(), options, direction, input,
+                                points, densities);
+    }
     return quantile_sort::tangent(
                direction, quantile_sort::differentiable_point(input, densities, options), options)
         .to(input.scalar_type());

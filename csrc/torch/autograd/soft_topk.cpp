@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "torch/autograd/differentiable.h"
+#include "torch/autograd/on_the_host.h"
 #include "torch/checks.h"
 #include "torch/operators.h"
 
@@ -58,6 +59,10 @@ Tensor soft_topk_backward(c10::DispatchKeySet keys, const Tensor& grad_output, c
   const Options options{regularization_strength, method, mask};
   if (is_differentiated({grad_output, input})) {
     check_soft_topk_backward(grad_output, input, k, densities, options);
+    if (!has_float64(input.device())) {
+      return called_on_the_host(operators::soft_topk_backward(), options, grad_output, input, k,
+                                densities);
+    }
     const Tensor of_input = std::get<1>(topk::forward(input, k, options));
     return topk::backward(grad_output, of_input, regularization_strength).to(input.scalar_type());
   }

@@ -15,6 +15,7 @@
 #include "core/correlation.h"
 #include "core/methods.h"
 #include "torch/autograd/differentiable.h"
+#include "torch/autograd/on_the_host.h"
 #include "torch/checks.h"
 #include "torch/operators.h"
 
@@ -154,6 +155,10 @@ Tensor spearman_loss_backward(c10::DispatchKeySet keys, const Tensor& grad_outpu
   const Options options{regularization_strength, method, mask};
   if (is_differentiated({grad_output, predictions, targets})) {
     check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient, options);
+    if (!has_float64(predictions.device())) {
+      return called_on_the_host(operators::spearman_loss_backward(), options, grad_output,
+                                predictions, targets, rank_gradient);
+    }
     return differentiable_backward(grad_output, predictions, targets, options);
   }
   const at::AutoDispatchBelowADInplaceOrView below_autograd;

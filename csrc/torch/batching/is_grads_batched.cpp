@@ -49,13 +49,27 @@ void one_call_for_the_batch(const c10::OperatorHandle& op, torch::jit::Stack* st
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, Batched, library) {
-  for (const char* name :
-       {"soft_rank", "soft_rank_backward", "_soft_rank_derivative", "_permutahedron_rank_forward",
-        "_permutahedron_rank_derivative", "soft_sort", "_permutahedron_sort_forward",
-        "_permutahedron_sort_backward", "_permutahedron_sort_tangent", "_quantile_sort_forward",
-        "_quantile_sort_backward", "_quantile_sort_tangent", "_quantile_at_levels",
-        "_quantile_at_levels_backward", "_quantile_at_levels_tangent", "_soft_topk_forward",
-        "_soft_topk_backward", "_spearman_loss_forward", "_spearman_loss_backward"}) {
+  for (const char* name : {"soft_rank",
+                           "soft_rank_backward",
+                           "_soft_rank_derivative",
+                           "_permutahedron_rank_forward",
+                           "_permutahedron_rank_derivative",
+                           "soft_sort",
+                           "_permutahedron_sort_forward",
+                           "_permutahedron_sort_backward",
+                           "_permutahedron_sort_tangent",
+                           "_quantile_sort_forward",
+                           "_quantile_sort_backward",
+                           "_quantile_sort_tangent",
+                           "_quantile_at_levels",
+                           "_quantile_at_levels_backward",
+                           "_quantile_at_levels_tangent",
+                           "_soft_topk_forward",
+                           "_soft_topk_backward",
+                           "_in_float64",
+                           "_in_float64_backward",
+                           "_spearman_loss_forward",
+                           "_spearman_loss_backward"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&one_call_for_the_batch>());
   }
 }

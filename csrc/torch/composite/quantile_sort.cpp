@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "torch/checks.h"
+#include "torch/float64.h"
 
 namespace rank_relax {
 namespace quantile_sort {
@@ -48,19 +49,24 @@ Tensor density_sum(const Places& targets, const Places& sources, const Tensor& w
   return derivative.narrow_symint(-1, 0, targets.at.sym_size(-1)) * (others / -(strength * shrink));
 }
 
-}  // namespace
-
-Point known_point(const Tensor& input, const Tensor& points, const Tensor& densities,
-                  const Options& options) {
-  Point point{input.to(at::kDouble), points, {}, densities > 0};
+Point point_at(const Tensor& input, const Tensor& points, const Tensor& densities,
+               const Options& options) {
+  Point point{input, points, {}, float64_of(densities) > 0};
   point.densities =
       density_sum(points_of(point), values_of(point, options), at::ones_like(point.input), options);
   return point;
 }
 
+}  // namespace
+
+Point known_point(const Tensor& input, const Tensor& points, const Tensor& densities,
+                  const Options& options) {
+  return point_at(input.to(at::kDouble), float64_of(points), densities, options);
+}
+
 Point differentiable_point(const Tensor& input, const Tensor& densities, const Options& options) {
   const Tensor values = input.to(at::kDouble);
-  return known_point(values, operators::soft_sort()(values, options), densities, options);
+  return point_at(values, operators::soft_sort()(values, options), densities, options);
 }
 
 Tensor backward(const Tensor& grad_output, const Point& point, const Options& options) {
@@ -110,7 +116,8 @@ at::Tensor quantile_sort_tangent(const at::Tensor& direction, const at::Tensor& 
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
+// Elsewhere by the CPU's kernels.
+TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
   library.impl("_quantile_sort_backward", quantile_sort_backward);
   library.impl("_quantile_sort_tangent", quantile_sort_tangent);
 }

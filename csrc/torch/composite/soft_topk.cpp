@@ -14,6 +14,7 @@
 
 #include "torch/cdf/by_method.h"
 #include "torch/checks.h"
+#include "torch/float64.h"
 
 namespace rank_relax {
 namespace topk {
@@ -74,7 +75,9 @@ Tensor from_threshold(const Tensor& values, const Tensor& threshold, const Tenso
 
 }  // namespace
 
-std::tuple<Tensor, Tensor> forward(const Tensor& input, const Tensor& k, const Options& options) {
+std::tuple<Tensor, Tensor> forward(const Tensor& input, const Tensor& number,
+                                   const Options& options) {
+  const Tensor k = number.to(at::kDouble);
   const std::optional<Tensor>& mask = options.mask;
   const Tensor is_nan = at::isnan(input);
   const Tensor unmasked = mask.has_value() ? *mask : at::ones_like(is_nan);
@@ -139,7 +142,7 @@ std::tuple<Tensor, Tensor> soft_topk_forward(const Tensor& input, const Tensor& 
   const Options options{regularization_strength, method, mask};
   check_soft_topk_forward(input, k, options);
   const auto [chosen, densities] = topk::forward(input, k, options);
-  return {chosen.to(input.scalar_type()), densities};
+  return {chosen.to(input.scalar_type()), bits_of(densities)};
 }
 
 Tensor soft_topk_backward(const Tensor& grad_output, const Tensor& input, const Tensor& k,
@@ -147,7 +150,8 @@ Tensor soft_topk_backward(const Tensor& grad_output, const Tensor& input, const 
                           std::string_view method, const std::optional<Tensor>& mask) {
   check_soft_topk_backward(grad_output, input, k, densities,
                            {regularization_strength, method, mask});
-  return topk::backward(grad_output, densities, regularization_strength).to(input.scalar_type());
+  return topk::backward(grad_output, float64_of(densities), regularization_strength)
+      .to(input.scalar_type());
 }
 
 Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_strength,
@@ -156,13 +160,14 @@ Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_str
   check_soft_topk(input, k, options);
   std::vector<c10::SymInt> one_a_list = input.sym_sizes().vec();
   one_a_list.back() = 1;
-  const Tensor of_lists = k.to(at::kDouble).unsqueeze(-1).expand_symint(one_a_list);
+  const Tensor of_lists = k.unsqueeze(-1).expand_symint(one_a_list);
   return std::get<0>(operators::soft_topk_forward()(input, of_lists, options));
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
+// Elsewhere by the CPU's kernels.
+TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
   library.impl("_soft_topk_forward", soft_topk_forward);
   library.impl("_soft_topk_backward", soft_topk_backward);
 }

@@ -9,6 +9,7 @@
 #include "core/permutahedron.h"
 #include "torch/checks.h"
 #include "torch/cpu/adapter.h"
+#include "torch/float64.h"
 
 namespace rank_relax {
 namespace {
@@ -48,14 +49,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> quantile_sort_forward_cpu(
   const at::TensorOptions doubles = input.options().dtype(at::kDouble);
   const at::Tensor points = at::empty(input.sizes(), doubles);
   const at::Tensor densities = at::empty(input.sizes(), doubles);
-  return {sorted_values(input, points, densities, options), points, densities};
+  return {sorted_values(input, points, densities, options), bits_of(points), bits_of(densities)};
 }
 
 at::Tensor product(const at::Tensor& vector, const at::Tensor& input, const at::Tensor& points,
                    const at::Tensor& densities, bool transposed, const Options& options) {
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
   const at::Tensor items = at_least_float32(input), factors = at_least_float32(vector);
-  const at::Tensor dense_points = points.contiguous(), dense_densities = densities.contiguous();
+  const at::Tensor dense_points = float64_of(points.contiguous());
+  const at::Tensor dense_densities = float64_of(densities.contiguous());
   const at::Tensor output = at::empty(items.sizes(), items.options());
   AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "quantile_sort_product", [&] {
     cpu::quantile_sort_product(batch_of<scalar_t>(items, options.mask),
@@ -112,13 +114,14 @@ std::tuple<at::Tensor, at::Tensor> soft_topk_forward_cpu(const at::Tensor& input
   const at::Tensor items = at_least_float32(input);
   const at::Tensor chosen = at::empty(items.sizes(), items.options());
   const at::Tensor densities = at::empty(input.sizes(), input.options().dtype(at::kDouble));
-  if (input.numel() == 0) return {chosen.to(input.scalar_type()), densities};
+  if (input.numel() == 0) return {chosen.to(input.scalar_type()), bits_of(densities)};
+  const at::Tensor counts = k.to(at::kDouble);
   AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "soft_topk", [&] {
-    cpu::topk(batch_of<scalar_t>(items, mask), rows_of<double>(k), regularization_strength, method,
-              chosen.mutable_data_ptr<scalar_t>(), densities.mutable_data_ptr<double>(),
+    cpu::topk(batch_of<scalar_t>(items, mask), rows_of<double>(counts), regularization_strength,
+              method, chosen.mutable_data_ptr<scalar_t>(), densities.mutable_data_ptr<double>(),
               torch_parallel_for);
   });
-  return {chosen.to(input.scalar_type()), densities};
+  return {chosen.to(input.scalar_type()), bits_of(densities)};
 }
 
 at::Tensor soft_topk_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
@@ -128,10 +131,10 @@ at::Tensor soft_topk_backward_cpu(const at::Tensor& grad_output, const at::Tenso
   check_soft_topk_backward(grad_output, input, k, densities,
                            {regularization_strength, method, mask});
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
-  const at::Tensor vector = at_least_float32(grad_output);
+  const at::Tensor vector = at_least_float32(grad_output), slopes = float64_of(densities);
   const at::Tensor product = at::empty(vector.sizes(), vector.options());
   AT_DISPATCH_FLOATING_TYPES(vector.scalar_type(), "soft_topk_backward", [&] {
-    cpu::topk_product(batch_of<scalar_t>(vector, std::nullopt), rows_of<double>(densities),
+    cpu::topk_product(batch_of<scalar_t>(vector, std::nullopt), rows_of<double>(slopes),
                       regularization_strength, product.mutable_data_ptr<scalar_t>(),
                       torch_parallel_for);
   });

@@ -9,6 +9,7 @@
 #include "core/permutahedron.h"
 #include "torch/checks.h"
 #include "torch/cuda/adapter.h"
+#include "torch/float64.h"
 
 namespace rank_relax {
 namespace {
@@ -67,7 +68,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> quantile_sort_forward_cuda(
   const at::TensorOptions doubles = input.options().dtype(at::kDouble);
   const at::Tensor points = at::empty(input.sizes(), doubles);
   const at::Tensor densities = at::empty(input.sizes(), doubles);
-  return {sorted_values(input, points, densities, options), points, densities};
+  return {sorted_values(input, points, densities, options), bits_of(points), bits_of(densities)};
 }
 
 at::Tensor quantile_at_levels_cuda(const at::Tensor& input, const at::Tensor& levels,

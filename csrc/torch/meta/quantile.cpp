@@ -18,10 +18,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> quantile_sort_forward_meta(
     const at::Tensor& input, double regularization_strength, std::string_view method,
     const std::optional<at::Tensor>& mask) {
   check_quantile_sort_forward(input, {regularization_strength, method, mask});
-  const at::TensorOptions doubles = input.options().dtype(at::kDouble);
+  const at::TensorOptions bits = input.options().dtype(at::kLong);
   return {at::empty_symint(input.sym_sizes(), input.options()),
-          at::empty_symint(input.sym_sizes(), doubles),
-          at::empty_symint(input.sym_sizes(), doubles)};
+          at::empty_symint(input.sym_sizes(), bits), at::empty_symint(input.sym_sizes(), bits)};
 }
 
 at::Tensor quantile_at_levels_meta(const at::Tensor& input, const at::Tensor& levels,
@@ -72,7 +71,7 @@ std::tuple<at::Tensor, at::Tensor> soft_topk_forward_meta(const at::Tensor& inpu
                                                           const std::optional<at::Tensor>& mask) {
   check_soft_topk_forward(input, k, {regularization_strength, method, mask});
   return {at::empty_symint(input.sym_sizes(), input.options()),
-          at::empty_symint(input.sym_sizes(), input.options().dtype(at::kDouble))};
+          at::empty_symint(input.sym_sizes(), input.options().dtype(at::kLong))};
 }
 
 at::Tensor soft_topk_backward_meta(const at::Tensor& grad_output, const at::Tensor& input,

@@ -13,11 +13,10 @@ Scale = Literal["std"] | None
 
 def result_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
     """What the operators return for inputs of this dtype: float32 for half ones under autocast."""
-    half = dtype in (torch.bfloat16, torch.float16)
-    # Half first: the meta device knows nothing of autocast.
-    if half and device.type != "meta" and torch.is_autocast_enabled(device.type):
-        return torch.float32
-    return dtype
+    if dtype not in (torch.bfloat16, torch.float16):  # first: some devices have no autocast
+        return dtype
+    has_autocast = device.type in ("cpu", "cuda") or torch.amp.is_autocast_available(device.type)
+    return torch.float32 if has_autocast and torch.is_autocast_enabled(device.type) else dtype
 
 
 def is_scaled(scores: Tensor, strength: Strength, scale: Scale) -> bool:

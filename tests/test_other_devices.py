@@ -4,16 +4,21 @@ torch's lazy backend is such a device, in every build of torch: it records the o
 given and runs them later, and it has no views, so that what works there works on others too.
 """
 
+import os
 import re
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch._lazy.ts_backend
 from operators import ALL_METHODS, OPERATORS, Operator, Setting, Tensors, settings
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import rank_relax
 
@@ -24,14 +29,8 @@ KERNELS = [
     for name in NAMES
     if not torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
 ]
-# Composed of torch's operators for every device, or for every one that there is no kernel for.
+# Composed of torch's operators for every device.
 COMPOSED_ON_ALL = {f"rank_relax::_quantile_at_levels_{end}" for end in ("backward", "tangent")}
-COMPOSED_ELSEWHERE = {
-    "rank_relax::_quantile_sort_backward",
-    "rank_relax::_quantile_sort_tangent",
-    "rank_relax::_soft_topk_forward",
-    "rank_relax::_soft_topk_backward",
-}
 
 # Lists of one length, each hard in its own way.
 HARD = {
@@ -229,8 +228,52 @@ def test_a_kernel_of_the_device_comes_first(name: str) -> None:
     assert kernels["CPU"] == ("composite" if name in COMPOSED_ON_ALL else "cpu")
     assert kernels["Meta"] == "meta"
     assert kernels["AutogradCPU"] == kernels["AutogradPrivateUse1"] == "autograd"
-    elsewhere = "composite" if name in COMPOSED_ON_ALL | COMPOSED_ELSEWHERE else "any_device"
+    elsewhere = "composite" if name in COMPOSED_ON_ALL else "any_device"
     assert kernels["PrivateUse1"] == kernels["XLA"] == kernels["Lazy"] == elsewhere
+
+
+def test_every_function_works_where_there_is_no_float64() -> None:
+    """In a process of its own, which declares that the lazy backend has none and refuses it."""
+    run = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "without_float64.py")],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "RANK_RELAX_DEVICES_WITHOUT_FLOAT64": "none,lazy",
+            "PYTHONPATH": str(Path(rank_relax.__file__).parent.parent),
+        },
+    )
+    assert re.search(r"^\d\d calls, 0 problems$", run.stdout, re.MULTILINE), run.stdout + run.stderr
+
+
+def test_float32_calls_return_nothing_of_float64_from_any_operator() -> None:
+    """On the CPU, whose kernels may keep float64 inside, as on a device that has none."""
+
+    class NoFloat64(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            output = function(*args, **(kwargs or {}))
+            for leaf in tree_leaves(output):
+                assert not isinstance(leaf, Tensor) or leaf.dtype != torch.float64, function
+            return output
+
+    x, t = torch.randn(2, 3, 9).requires_grad_().unbind()
+    alpha = torch.tensor(2.0, requires_grad=True)
+    for scale in (None, "std"):
+        for strength in (2.0, alpha):
+            with NoFloat64():
+                results = [
+                    rank_relax.soft_rank(x, strength, scale=scale).square(),
+                    rank_relax.spearman_loss(x, t, strength, scale=scale),
+                    rank_relax.soft_sort(x, strength, scale=scale).square(),
+                    rank_relax.soft_sort(x, strength, method="l2", scale=scale).square(),
+                    rank_relax.soft_quantile(x, 0.3, strength, scale=scale),
+                    rank_relax.soft_topk(x, 2, strength, scale=scale).square(),
+                ]
+                total = torch.stack([result.sum() for result in results]).sum()
+                torch.autograd.grad(total, (x, t))
 
 
 def test_a_network_trains_as_on_the_cpu(elsewhere: str) -> None:

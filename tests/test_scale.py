@@ -192,9 +192,11 @@ def test_it_holds_along_any_dimension_under_vmap_and_compiled() -> None:
 
     def step(x: Tensor, strength: Tensor) -> Tensor:
         median = soft_quantile(x, 0.5, strength, scale="std")
-        return soft_sort(x, 2.0, scale="std").sum() + median.sum() + soft_topk(
-            x, 2, strength, scale="std"
-        ).square().sum()
+        return (
+            soft_sort(x, 2.0, scale="std").sum()
+            + median.sum()
+            + soft_topk(x, 2, strength, scale="std").square().sum()
+        )
 
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
     for alpha in (0.7, 1.4):

@@ -118,14 +118,17 @@ def results(name: str, device: str, dtype: torch.dtype, order: int) -> list[Tens
 
 problems = 0
 for call_name in CALLS:
-    # A rounding or a few of float32, relative to the largest element and 1; of a half to its own.
+    # A few roundings, relative to the largest element or 1: of float32 pairs on the device, and
+    # twice as many for second derivatives, which start from a float32 sum of squared gradients.
     for dtype, order, bound in (
         (torch.float32, 2, 2e-6),
         (torch.float16, 1, 2e-3),
         (torch.bfloat16, 1, 2e-2),
     ):
         try:
-            here = results(call_name, "cpu", torch.float64 if dtype == torch.float32 else dtype, order)
+            here = results(
+                call_name, "cpu", torch.float64 if dtype == torch.float32 else dtype, order
+            )
             there = results(call_name, DEVICE, dtype, order)
         except Exception as error:
             line = (str(error).strip().splitlines() or [""])[0][:200]
@@ -136,7 +139,7 @@ for call_name in CALLS:
             exact, found = exact.double(), found.double()
             scale = exact.abs().amax().clamp(min=1) if exact.numel() else 1
             error = (exact - found).abs().amax() / scale
-            if not error <= bound:
+            if not error <= (bound if place < 4 else 2 * bound):
                 print(f"{call_name}, {dtype}: result {place} is off by {float(error):.1e}")
                 problems += 1
 print(f"{len(CALLS)} calls, {problems} problems")

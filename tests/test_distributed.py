@@ -357,6 +357,52 @@ def test_an_unusual_list_has_the_loss_and_gradients_it_has_in_one_process(
         assert_within(gradient, size * reference, size * 1e-5 * scale)
 
 
+def scaled_ranks_and_losses(
+    rank: int,
+    group: dist.ProcessGroup,
+    parts: list[Tensor],
+    targets: list[Tensor],
+    masks: list[Tensor | None],
+    method: str,
+) -> tuple[Tensor, ...]:
+    """Ranks, and gradients of both functions, of first and second order; the strength's apart."""
+    x, t = parts[rank].requires_grad_(), targets[rank].requires_grad_()
+    options = {"method": method, "mask": masks[rank], "scale": "std", "group": group}
+    ranks = distributed.soft_rank(x, 1.3, **options)
+    (of_ranks,) = torch.autograd.grad(ranks.pow(3).sum(), x)
+    alpha = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+    loss = distributed.spearman_loss(x, t, alpha, reduction="sum", **options)
+    size = dist.get_world_size(group)
+    of_loss = [g / size for g in torch.autograd.grad(loss, (x, t), create_graph=True)]
+    second = torch.autograd.grad(sum(g.square().sum() for g in of_loss), x)
+    return tuple(result.detach() for result in (ranks, of_ranks, *of_loss, *second))
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_standard_deviation_is_that_of_the_whole_list(
+    processes: ProcessGroup, method: str, size: int
+) -> None:
+    x, t = (torch.randn(2, 3, 40, dtype=torch.float64) * 30 + 500).unbind()
+    x[1, 5], x[1, 6], x[2] = torch.inf, -torch.inf, 7.0
+    mask = torch.rand(3, 40) > 0.2
+    parts = [split(tensor, size, "unequal") for tensor in (x, t, mask)]
+    actual = joined(processes.ask(size, scaled_ranks_and_losses, *parts, method))
+    x.requires_grad_(), t.requires_grad_()
+    options: Any = {"method": method, "mask": mask, "scale": "std"}
+    ranks = rank_relax.soft_rank(x, 1.3, **options)
+    loss = rank_relax.spearman_loss(x, t, 1.3, reduction="sum", **options)
+    of_loss = torch.autograd.grad(loss, (x, t), create_graph=True)
+    expected = (
+        ranks,
+        *torch.autograd.grad(ranks.pow(3).sum(), x),
+        *of_loss,
+        *torch.autograd.grad(sum(g.square().sum() for g in of_loss), x),
+    )
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other.detach(), rtol=1e-9, atol=1e-11)
+
+
 def gradients_with_a_mask_that_changes(
     rank: int, group: dist.ProcessGroup, parts: list[Tensor], masks: list[Tensor], change: bool
 ) -> tuple[Tensor, ...]:

@@ -20,7 +20,7 @@ ARGUMENTS = {"lazily": torch.library.Library("aten", "IMPL")}  # kept alive
 
 
 def refuse_float64(name: str) -> None:
-    packet, _, overload = name.partition(".")
+    packet = name.partition(".")[0]
     original = torch.library.get_kernel(f"aten::{name}", "Lazy")
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.Lazy)
 

@@ -7,11 +7,14 @@ here are thin fronts for them.
 from pathlib import Path
 
 from rank_relax import _library, _sharding, _vmap, distributed, torchsort
+from rank_relax._checks import Method, SmoothCdf
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
 from rank_relax.sorts import SoftSort, soft_sort
 from rank_relax.spearman import SpearmanLoss, spearman_loss
 from rank_relax.topk import SoftTopK, soft_topk
+
+__version__ = _library.version()
 
 _library.load()
 _vmap.register()
@@ -21,11 +24,14 @@ _sharding.register()
 cmake_prefix_path = str(Path(__file__).parent / "share" / "cmake")
 
 __all__ = [
+    "Method",
+    "SmoothCdf",
     "SoftQuantile",
     "SoftRank",
     "SoftSort",
     "SoftTopK",
     "SpearmanLoss",
+    "__version__",
     "cmake_prefix_path",
     "distributed",
     "soft_quantile",

@@ -1,8 +1,21 @@
 """What is checked in Python: what the operators could not even be asked about."""
 
+import math
+import numbers
+import sys
+import warnings
+from typing import Literal, get_args
+
+import torch
 from torch import Tensor
 
 from rank_relax._strength import DTYPES
+
+SmoothCdf = Literal["sigmoid", "gaussian"]
+Method = Literal["sigmoid", "gaussian", "l2", "kl"]
+
+SMOOTH_CDFS: tuple[str, ...] = get_args(SmoothCdf)
+METHODS: tuple[str, ...] = get_args(Method)
 
 
 def check_tensor(function: str, name: str, value: object) -> None:
@@ -43,18 +56,77 @@ def check_same_shape(
     if other.shape != values.shape:
         raise ValueError(
             f"{function}: {other_name} must have the shape of {name}, {list(values.shape)}, got "
-            f"{list(other.shape)}; use expand_as to repeat one over a batch"
+            f"{list(other.shape)}; {_hint(other_name, other, name, values)}"
         )
+
+
+def _hint(other_name: str, other: Tensor, name: str, values: Tensor) -> str:
+    """What to do about two shapes; a column is a list that has not been squeezed."""
+    for longer_name, longer, shorter in ((name, values, other), (other_name, other, values)):
+        if longer.shape == (*shorter.shape, 1):
+            return f"use {longer_name}.squeeze(-1)"
+    return "use expand_as to repeat one over a batch"
 
 
 def check_choice(function: str, name: str, value: object, choices: tuple[str | None, ...]) -> None:
     """Raises the ValueError for an option that is none of its choices."""
-    if value not in choices:
+    if not (value is None or isinstance(value, str)) or value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{function}: {name} must be one of {listed}, got {value!r}")
 
 
-def check_method(function: str, method: object) -> None:
-    """Raises the TypeError for a method that is no string; the operators know the names."""
+def check_method(function: str, method: object, methods: tuple[str, ...] = METHODS) -> None:
+    """Raises for a method that is no string, or that the function does not have."""
     if not isinstance(method, str):
         raise TypeError(f"{function}: method must be a string, got {method!r}")
+    check_choice(function, "method", method, methods)
+
+
+def check_dim(function: str, dim: object) -> None:
+    """Raises for what is no dimension; torch knows whether a tensor has it."""
+    if isinstance(dim, bool) or not isinstance(dim, (numbers.Integral, torch.SymInt)):
+        raise TypeError(f"{function}: dim must be an int, got {dim!r}")
+
+
+def check_bool(function: str, name: str, value: object) -> None:
+    """Raises for what only has a truth value, as torch does: "no" has one too."""
+    if not isinstance(value, (bool, torch.SymBool)):
+        raise TypeError(f"{function}: {name} must be a bool, got {value!r}")
+
+
+def warn_of_single_items(
+    function: str, name: str, scores: Tensor, dim: int = -1, length: int | None = None
+) -> None:
+    """Warns of a batch whose lists have one item each: its result is a constant.
+
+    Not where sizes are symbols, or recorded: a graph does not depend on them.
+    """
+    if torch.compiler.is_compiling() or scores.dim() < 2 or scores.is_meta:
+        return
+    shape = list(scores.shape)
+    if not all(isinstance(size, int) for size in shape):
+        return
+    of_each = shape.pop(dim) if length is None else length
+    if of_each != 1:
+        return
+    lists = math.prod(shape if length is None else shape[:-1])
+    if lists < 2:
+        return
+    warnings.warn(
+        f"{function}: {name} of shape {list(scores.shape)} has {lists} lists of one item each along "
+        f"dimension {dim}, so that the result is a constant and trains nothing; if it is one list, "
+        f"use {name}.squeeze(-1), and dim= if lists lie along another dimension",
+        UserWarning,
+        stacklevel=_level_of_the_caller(),
+    )
+
+
+def _level_of_the_caller() -> int:
+    """The stacklevel, for the caller of this function's caller, of the first frame of a user."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None:
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package not in ("rank_relax", "torch"):
+            break
+        level, frame = level + 1, frame.f_back
+    return level

@@ -52,6 +52,14 @@ def check_torch(built_version: str, built_cuda: str | None) -> None:
     )
 
 
+def version() -> str:
+    """That of pyproject.toml, which pip recorded when it installed the package."""
+    try:
+        return metadata.version("rank_relax")
+    except metadata.PackageNotFoundError:  # on the path of a checkout that was never installed
+        return "0+unknown"
+
+
 def install_command() -> str:
     """What compiles this very installation anew, never from pip's cache of wheels."""
     return f"pip install --no-cache-dir --force-reinstall --no-deps {install_source()}"

@@ -1,6 +1,8 @@
-"""The strength of a relaxation: a number, or a 0-dim tensor to learn or to schedule."""
+"""The strength of a relaxation: a number, or a tensor of one to learn or to schedule."""
 
+import math
 import numbers
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +13,15 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 NUMBERS = (numbers.Real, torch.SymFloat, torch.SymInt)  # NumPy's numbers too
 
 
-def check_strength(function: str, strength: Strength) -> None:
-    """Raises for what is no strength; its value is for the operators to check."""
+def checked_strength(function: str, strength: Strength) -> Strength:
+    """The strength as a positive and finite float, or as a 0-dim tensor; raises for others.
+
+    The value of a tensor is not looked at. One with a single element may have one dimension,
+    which is what ``fully_shard`` can shard.
+    """
+    strength = from_array(strength, torch.float64)
     if isinstance(strength, Tensor):
-        if strength.dim() > 0:
+        if strength.dim() > 1 or (strength.dim() == 1 and strength.shape[0] != 1):
             raise ValueError(
                 f"{function}: regularization_strength must be a float or a 0-dim tensor, got shape "
                 f"{list(strength.shape)}; to give each list its own, scale the scores instead"
@@ -24,17 +31,51 @@ def check_strength(function: str, strength: Strength) -> None:
                 f"{function}: regularization_strength must be float64, float32, bfloat16 or "
                 f"float16, got {strength.dtype}; convert it with .float()"
             )
-    elif isinstance(strength, bool) or not isinstance(strength, NUMBERS):
+        return strength.reshape(()) if strength.dim() == 1 else strength
+    if isinstance(strength, bool) or not isinstance(strength, NUMBERS):
         raise TypeError(
             f"{function}: regularization_strength must be a float or a 0-dim tensor, got "
             f"{strength!r}"
         )
+    value = as_float(strength)
+    if not 0 < value < math.inf:
+        # The sentence of csrc/torch/checks.cpp, which modules need before there is a tensor.
+        raise ValueError(
+            f"{function}: regularization_strength must be positive and finite, got {value:g}; "
+            "larger is closer to the hard ranks"
+        )
+    return value
+
+
+def from_array(value: Any, dtype: torch.dtype | None = None) -> Any:
+    """A NumPy scalar of a compiled function, where it is an array of no dimension, as a tensor."""
+    if (
+        torch.compiler.is_compiling()
+        and not isinstance(value, Tensor)
+        and hasattr(value, "__array__")
+        and value.ndim == 0
+    ):
+        tensor = torch.as_tensor(value)
+        return tensor if dtype is None or tensor.dtype == torch.bool else tensor.to(dtype)
+    return value
+
+
+def as_float(number: Any) -> float:
+    """A real number of any type in double precision: infinite beyond its range."""
+    if isinstance(number, (torch.SymFloat, torch.SymInt)):
+        return number  # type: ignore[return-value]
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def set_strength(module: nn.Module, function: str, strength: Strength) -> None:
-    """Gives a module its strength, once it has been checked."""
-    check_strength(function, strength)
-    set_number(module, "regularization_strength", strength)
+    """Gives a module its strength, once it has been checked; a tensor as it is."""
+    checked = checked_strength(function, strength)
+    set_number(
+        module, "regularization_strength", strength if isinstance(strength, Tensor) else checked
+    )
 
 
 def set_number(module: nn.Module, name: str, value: float | Tensor) -> None:
@@ -51,7 +92,12 @@ def describe_strength(strength: Strength) -> str:
 
 
 def describe_number(name: str, value: float | Tensor) -> str:
-    """A number that may be a tensor, in the same way."""
-    if isinstance(value, Tensor):
-        return f"{name}={'meta' if value.is_meta else value.tolist()}"
-    return f"{name}={value}"
+    """A number that may be a tensor, in the same way; one without data by its kind."""
+    if not isinstance(value, Tensor):
+        return f"{name}={value}"
+    if value.is_meta:
+        return f"{name}=meta"
+    try:
+        return f"{name}={value.tolist()}"
+    except RuntimeError:  # of a fake tensor, or inside of a transform
+        return f"{name}={type(value).__name__}"

@@ -17,7 +17,6 @@ on all of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +26,8 @@ from torch import Tensor, nn
 
 import rank_relax.ranks
 import rank_relax.spearman
-from rank_relax._checks import check_choice
+from rank_relax._calls import public
+from rank_relax._checks import SMOOTH_CDFS, SmoothCdf, check_choice, warn_of_single_items
 from rank_relax._group import SumOverGroup, check_group, exchange
 from rank_relax._scores import Scale, result_dtype
 from rank_relax._split_rank import (
@@ -36,19 +36,18 @@ from rank_relax._split_rank import (
     for_correlation,
     whole_lists,
 )
-from rank_relax._strength import Strength, describe_strength, set_strength
+from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
 from rank_relax.spearman import Reduction
-
-METHODS = ("sigmoid", "gaussian")
 
 __all__ = ["SpearmanLoss", "soft_rank", "spearman_loss"]
 
 
+@public
 def soft_rank(
     input: Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: str = "sigmoid",
+    method: SmoothCdf = "sigmoid",
     descending: bool = False,
     normalize: bool = True,
     mask: Tensor | None = None,
@@ -109,6 +108,8 @@ def soft_rank(
             _on_meta(input),
             value,
             method=method,
+            descending=descending,
+            normalize=normalize,
             mask=_on_meta(mask),
             scale=scale,
         ),
@@ -119,6 +120,7 @@ def soft_rank(
         {"descending": descending, "normalize": normalize, "scale": scale},
         group,
     )
+    warn_of_single_items("soft_rank", "input", input, length=sum(lengths))
     signed = -input if descending else input
     (values,), (lists,) = _lists(
         [signed], regularization_strength, scale, method, mask, lengths, group
@@ -133,12 +135,13 @@ def soft_rank(
     return ranks.to(result_dtype(input.dtype, input.device))
 
 
+@public
 def spearman_loss(
     predictions: Tensor,
     targets: Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: str = "sigmoid",
+    method: SmoothCdf = "sigmoid",
     mask: Tensor | None = None,
     reduction: Reduction = "mean",
     scale: Scale = None,
@@ -222,6 +225,7 @@ def spearman_loss(
         {"reduction": reduction, "scale": scale},
         group,
     )
+    warn_of_single_items("spearman_loss", "predictions", predictions, length=sum(lengths))
     dtype = result_dtype(predictions.dtype, predictions.device)
     if targets.is_floating_point():
         dtype = torch.promote_types(dtype, result_dtype(targets.dtype, targets.device))
@@ -255,8 +259,8 @@ class SpearmanLoss(nn.Module):
         returns a scalar, or ``[...]`` for ``reduction="none"``.
 
     Raises:
-        TypeError: for a strength that is no number; when called, as :func:`spearman_loss`.
-        ValueError: for a strength with dimensions; when called, as :func:`spearman_loss`.
+        TypeError, ValueError: for an option that :func:`spearman_loss` would refuse; when called, as it
+            does.
         RuntimeError: when called, as :func:`spearman_loss`.
 
     References:
@@ -280,14 +284,16 @@ class SpearmanLoss(nn.Module):
         self,
         regularization_strength: Strength = 1.0,
         *,
-        method: str = "sigmoid",
+        method: SmoothCdf = "sigmoid",
         reduction: Reduction = "mean",
         scale: Scale = None,
         group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
-        self.method = method
+        check_choice("SpearmanLoss", "method", method, SMOOTH_CDFS)
+        rank_relax.spearman.check_options("SpearmanLoss", method, -1, reduction, None)
+        self.method: SmoothCdf = method
         self.reduction: Reduction = reduction
         self.scale: Scale = scale
         self.group = group
@@ -339,7 +345,7 @@ def _agree(
     length = 0
     try:
         value = _value(function, strength)
-        check_choice(function, "method", method, METHODS)
+        check_choice(function, "method", method, SMOOTH_CDFS)
         check(value)
         _check_devices(function, tensors, mask)
         gradients = [
@@ -372,18 +378,8 @@ def _value(function: str, strength: Strength) -> Any:
             f"{function}: regularization_strength is on meta and has no value; give it one with "
             "to_empty or torch.tensor"
         )
-    if isinstance(strength, Tensor) and strength.dim() == 0 and strength.is_floating_point():
-        return float(strength.detach())
-    return strength if isinstance(strength, Tensor) else _as_float(strength)
-
-
-def _as_float(strength: Any) -> Any:
-    try:
-        return strength if isinstance(strength, bool | str) else float(strength)
-    except OverflowError:
-        return math.inf if strength > 0 else -math.inf
-    except (TypeError, ValueError):
-        return strength
+    checked = checked_strength(function, strength)
+    return float(checked.detach()) if isinstance(checked, Tensor) else checked
 
 
 def _check_devices(function: str, tensors: dict[str, Tensor], mask: Tensor | None) -> None:

@@ -3,8 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from rank_relax._calls import no_dim_at, public
 from rank_relax._checks import (
+    SMOOTH_CDFS,
+    SmoothCdf,
     check_choice,
+    check_dim,
     check_mask,
     check_method,
     check_same_shape,
@@ -16,20 +20,24 @@ from rank_relax._strength import (
     DTYPES,
     NUMBERS,
     Strength,
-    check_strength,
+    as_float,
+    checked_strength,
     describe_number,
     describe_strength,
+    from_array,
     set_number,
     set_strength,
 )
 
 
+@public
+@no_dim_at(2)
 def soft_quantile(
     input: Tensor,
     q: float | Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: str = "sigmoid",
+    method: SmoothCdf = "sigmoid",
     dim: int = -1,
     mask: Tensor | None = None,
     scale: Scale = None,
@@ -87,22 +95,20 @@ def soft_quantile(
     """
     check_tensor("soft_quantile", "input", input)
     check_mask("soft_quantile", mask)
-    check_strength("soft_quantile", regularization_strength)
-    check_method("soft_quantile", method)
-    check_q("soft_quantile", q)
-    check_choice("soft_quantile", "scale", scale, (None, "std"))
+    strength = checked_strength("soft_quantile", regularization_strength)
+    q = checked_q("soft_quantile", q)
+    _check_options("soft_quantile", method, dim, scale)
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
         check_same_shape("soft_quantile", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
     scores, mask = whole_lists(scores), whole_lists(mask)
-    strength = regularization_strength
     several = isinstance(q, Tensor) and q.dim() == 1
     refused = scores.dtype not in DTYPES or scores.dim() == 0
     if not isinstance(q, Tensor) and not refused:  # the number exactly, on any device
         quantiles = in_float64(
-            "soft_quantile", scores, strength, scale, method, mask, number=q + 0.0
+            "soft_quantile", scores, strength, scale, method, mask, number=as_float(q)
         )
     else:
         q = q if isinstance(q, Tensor) else torch.zeros(())
@@ -120,18 +126,28 @@ def soft_quantile(
     return quantiles.movedim(-1, 0) if several else quantiles.squeeze(-1)
 
 
-def check_q(function: str, q: float | Tensor) -> None:
-    """Raises for what is no quantile; the elements of a tensor are not looked at."""
+def _check_options(function: str, method: object, dim: object, scale: object) -> None:
+    check_method(function, method, SMOOTH_CDFS)
+    check_dim(function, dim)
+    check_choice(function, "scale", scale, (None, "std"))
+
+
+def checked_q(function: str, q: float | Tensor) -> float | Tensor:
+    """A quantile as a float or a tensor, whose elements are not looked at; raises for others."""
+    q = from_array(q, torch.float64)
     if isinstance(q, Tensor):
         if q.dim() > 1:
             raise ValueError(
                 f"{function}: q must be a number, or a tensor of no dimension or one, got shape "
                 f"{list(q.shape)}; torch.ops.rank_relax.soft_quantile takes quantiles for each list"
             )
-    elif isinstance(q, bool) or not isinstance(q, NUMBERS):
+        return q
+    if isinstance(q, bool) or not isinstance(q, NUMBERS):
         raise TypeError(f"{function}: q must be a float or a tensor, got {q!r}")
-    elif not 0 <= q <= 1:
+    q = as_float(q)
+    if not 0 <= q <= 1:
         raise ValueError(f"{function}: q must lie between 0 and 1, got {q}")
+    return q
 
 
 class SoftQuantile(nn.Module):
@@ -150,9 +166,8 @@ class SoftQuantile(nn.Module):
         that shape without ``dim``, and with ``[L]`` in front if ``q`` has it.
 
     Raises:
-        TypeError: for a ``q`` or strength that is no number; when called, as :func:`soft_quantile`.
-        ValueError: for a ``q`` outside of [0, 1] or of two dimensions or more, or a strength with
-            dimensions; when called, as :func:`soft_quantile`.
+        TypeError, ValueError: for a ``q`` or option that :func:`soft_quantile` would refuse; when
+            called, as it does.
 
     References:
         Those of :func:`soft_quantile`.
@@ -172,15 +187,15 @@ class SoftQuantile(nn.Module):
         q: float | Tensor,
         regularization_strength: Strength = 1.0,
         *,
-        method: str = "sigmoid",
+        method: SmoothCdf = "sigmoid",
         dim: int = -1,
         scale: Scale = None,
     ) -> None:
         super().__init__()
-        check_q("SoftQuantile", q)
-        set_number(self, "q", q)
+        set_number(self, "q", checked_q("SoftQuantile", q))
         set_strength(self, "SoftQuantile", regularization_strength)
-        self.method = method
+        _check_options("SoftQuantile", method, dim, scale)
+        self.method: SmoothCdf = method
         self.dim = dim
         self.scale: Scale = scale
 
@@ -189,7 +204,7 @@ class SoftQuantile(nn.Module):
         return soft_quantile(
             input,
             self.q,
-            self.regularization_strength,
+            regularization_strength=self.regularization_strength,
             method=self.method,
             dim=self.dim,
             mask=mask,

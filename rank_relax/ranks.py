@@ -3,23 +3,35 @@
 import torch
 from torch import Tensor, nn
 
+from rank_relax._calls import public
 from rank_relax._checks import (
+    Method,
+    check_bool,
     check_choice,
+    check_dim,
     check_mask,
     check_method,
     check_same_shape,
     check_tensor,
+    warn_of_single_items,
 )
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
-from rank_relax._strength import DTYPES, Strength, check_strength, describe_strength, set_strength
+from rank_relax._strength import (
+    DTYPES,
+    Strength,
+    checked_strength,
+    describe_strength,
+    set_strength,
+)
 
 
+@public
 def soft_rank(
     input: Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: str = "sigmoid",
+    method: Method = "sigmoid",
     dim: int = -1,
     descending: bool = False,
     normalize: bool = True,
@@ -81,20 +93,19 @@ def soft_rank(
     """
     check_tensor("soft_rank", "input", input)
     check_mask("soft_rank", mask)
-    check_strength("soft_rank", regularization_strength)
-    check_method("soft_rank", method)
-    check_choice("soft_rank", "scale", scale, (None, "std"))
+    strength = checked_strength("soft_rank", regularization_strength)
+    _check_options("soft_rank", method, dim, descending, normalize, scale)
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
         check_same_shape("soft_rank", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
     scores, mask = whole_lists(scores), whole_lists(mask)
+    warn_of_single_items("soft_rank", "input", input, dim)
     # Counts of a half-precision list are worth more digits than its ranks have.
     values = scores if normalize else _at_least_float32(scores)
     if descending and values.dtype in DTYPES:  # the operator refuses the others
         values = -values
-    strength = regularization_strength
     if is_scaled(values, strength, scale):
         ranks = in_float64("soft_rank", values, strength, scale, method, mask)
     else:
@@ -104,6 +115,16 @@ def soft_rank(
         ranks = ranks * (counted.sum(-1, keepdim=True) - 1).clamp(min=0)
     ranks = ranks.to(result_dtype(input.dtype, input.device))
     return ranks.movedim(-1, dim) if moved else ranks
+
+
+def _check_options(
+    function: str, method: object, dim: object, descending: object, normalize: object, scale: object
+) -> None:
+    check_method(function, method)
+    check_dim(function, dim)
+    check_bool(function, "descending", descending)
+    check_bool(function, "normalize", normalize)
+    check_choice(function, "scale", scale, (None, "std"))
 
 
 def _at_least_float32(scores: Tensor) -> Tensor:
@@ -126,8 +147,8 @@ class SoftRank(nn.Module):
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
 
     Raises:
-        TypeError: for a strength that is no number; when called, as :func:`soft_rank`.
-        ValueError: for a strength with dimensions; when called, as :func:`soft_rank`.
+        TypeError, ValueError: for an option that :func:`soft_rank` would refuse; when called, as it
+            does.
 
     References:
         Those of :func:`soft_rank`.
@@ -144,7 +165,7 @@ class SoftRank(nn.Module):
         self,
         regularization_strength: Strength = 1.0,
         *,
-        method: str = "sigmoid",
+        method: Method = "sigmoid",
         dim: int = -1,
         descending: bool = False,
         normalize: bool = True,
@@ -152,7 +173,8 @@ class SoftRank(nn.Module):
     ) -> None:
         super().__init__()
         set_strength(self, "SoftRank", regularization_strength)
-        self.method = method
+        _check_options("SoftRank", method, dim, descending, normalize, scale)
+        self.method: Method = method
         self.dim = dim
         self.descending = descending
         self.normalize = normalize

@@ -3,8 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from rank_relax._calls import no_dim_at, public
 from rank_relax._checks import (
+    Method,
+    check_bool,
     check_choice,
+    check_dim,
     check_mask,
     check_method,
     check_same_shape,
@@ -12,14 +16,22 @@ from rank_relax._checks import (
 )
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
-from rank_relax._strength import DTYPES, Strength, check_strength, describe_strength, set_strength
+from rank_relax._strength import (
+    DTYPES,
+    Strength,
+    checked_strength,
+    describe_strength,
+    set_strength,
+)
 
 
+@public
+@no_dim_at(1)
 def soft_sort(
     input: Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: str = "sigmoid",
+    method: Method = "sigmoid",
     dim: int = -1,
     descending: bool = False,
     mask: Tensor | None = None,
@@ -80,10 +92,8 @@ def soft_sort(
     """
     check_tensor("soft_sort", "input", input)
     check_mask("soft_sort", mask)
-    check_strength("soft_sort", regularization_strength)
-    check_method("soft_sort", method)
-    check_choice("soft_sort", "scale", scale, (None, "std"))
-    strength = regularization_strength
+    strength = checked_strength("soft_sort", regularization_strength)
+    _check_options("soft_sort", method, dim, descending, scale)
     if isinstance(strength, Tensor) and method == "kl":
         raise ValueError(
             "soft_sort: regularization_strength must be a float for method 'kl', whose sorted "
@@ -110,6 +120,15 @@ def soft_sort(
     return ordered.movedim(-1, dim) if moved else ordered
 
 
+def _check_options(
+    function: str, method: object, dim: object, descending: object, scale: object
+) -> None:
+    check_method(function, method)
+    check_dim(function, dim)
+    check_bool(function, "descending", descending)
+    check_choice(function, "scale", scale, (None, "std"))
+
+
 class SoftSort(nn.Module):
     """Soft sorted values of every list, as a module.
 
@@ -125,8 +144,8 @@ class SoftSort(nn.Module):
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
 
     Raises:
-        TypeError: for a strength that is no number; when called, as :func:`soft_sort`.
-        ValueError: for a strength with dimensions; when called, as :func:`soft_sort`.
+        TypeError, ValueError: for an option that :func:`soft_sort` would refuse; when called, as it
+            does.
 
     References:
         Those of :func:`soft_sort`.
@@ -143,14 +162,15 @@ class SoftSort(nn.Module):
         self,
         regularization_strength: Strength = 1.0,
         *,
-        method: str = "sigmoid",
+        method: Method = "sigmoid",
         dim: int = -1,
         descending: bool = False,
         scale: Scale = None,
     ) -> None:
         super().__init__()
         set_strength(self, "SoftSort", regularization_strength)
-        self.method = method
+        _check_options("SoftSort", method, dim, descending, scale)
+        self.method: Method = method
         self.dim = dim
         self.descending = descending
         self.scale: Scale = scale
@@ -159,7 +179,7 @@ class SoftSort(nn.Module):
         """Returns ``soft_sort(input, mask=mask)`` with the module's options."""
         return soft_sort(
             input,
-            self.regularization_strength,
+            regularization_strength=self.regularization_strength,
             method=self.method,
             dim=self.dim,
             descending=self.descending,

@@ -5,20 +5,32 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from rank_relax._checks import check_choice, check_mask, check_method, check_tensor
+from rank_relax._calls import public
+from rank_relax._checks import (
+    Method,
+    check_choice,
+    check_dim,
+    check_mask,
+    check_method,
+    check_same_shape,
+    check_tensor,
+    warn_of_single_items,
+)
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
-from rank_relax._strength import Strength, check_strength, describe_strength, set_strength
+from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
 
 Reduction = Literal["mean", "sum", "none"]
 
 
+@public
 def spearman_loss(
     predictions: Tensor,
     targets: Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: str = "sigmoid",
+    method: Method = "sigmoid",
+    dim: int = -1,
     mask: Tensor | None = None,
     reduction: Reduction = "mean",
     scale: Scale = None,
@@ -27,11 +39,11 @@ def spearman_loss(
 
     .. math:: L = 1 - \mathrm{Pearson}(R(p), R(t)) \in [0, 2]
 
-    Each list is ranked along the last dimension by :func:`rank_relax.soft_rank`, targets as well as
+    Each list is ranked along ``dim`` by :func:`rank_relax.soft_rank`, targets as well as
     predictions. Differentiable with respect to both, as many times as ranks are.
 
     Args:
-        predictions: Scores, ``[..., n]``: float64, float32, bfloat16 or float16.
+        predictions: Scores, of any shape and strides: float64, float32, bfloat16 or float16.
         targets: What they should be ordered like, of the same shape. Integers and bools are taken
             as the predictions' dtype; two floating dtypes are promoted.
         regularization_strength: Sharpness α > 0 of the soft ranks of both, as in
@@ -39,19 +51,22 @@ def spearman_loss(
             near neighbours alone.
         method: ``"sigmoid"``, ``"gaussian"``, ``"l2"`` or ``"kl"``, as in
             :func:`rank_relax.soft_rank`.
+        dim: The dimension that holds a list. A batch of lists of one item each, such as the
+            ``[N, 1]`` of a ``Linear(..., 1)``, has a constant loss, and a warning.
         mask: Bool, of the shape of ``predictions``, true where a pair counts.
         reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one loss a list.
         scale: ``"std"`` divides predictions and targets by their list's own standard deviation, so
             that one strength serves any scale of scores.
 
     Returns:
-        A scalar, or for ``reduction="none"`` a tensor of the batch shape ``[...]``. A list in which
+        A scalar, or for ``reduction="none"`` a tensor of the shape without ``dim``. A list in which
         either side is constant has loss 1 and gradient 0, a list of one item or none has 0 and 0,
         and one that holds NaN has NaN.
 
     Raises:
         TypeError: for an argument of a type or dtype that is not listed here.
         ValueError: for a value that is not listed here, or shapes that differ.
+        IndexError: for a ``dim`` that ``predictions`` does not have.
 
     References:
         The correlation is Spearman's (1904) with the soft ranks of :func:`rank_relax.soft_rank`.
@@ -69,13 +84,17 @@ def spearman_loss(
     check_tensor("spearman_loss", "predictions", predictions)
     check_tensor("spearman_loss", "targets", targets)
     check_mask("spearman_loss", mask)
-    check_strength("spearman_loss", regularization_strength)
-    check_method("spearman_loss", method)
-    check_choice("spearman_loss", "reduction", reduction, ("mean", "sum", "none"))
-    check_choice("spearman_loss", "scale", scale, (None, "std"))
+    strength = checked_strength("spearman_loss", regularization_strength)
+    check_options("spearman_loss", method, dim, reduction, scale)
+    if dim != -1:
+        check_same_shape("spearman_loss", "targets", targets, "predictions", predictions)
+        if mask is not None:
+            check_same_shape("spearman_loss", "mask", mask, "predictions", predictions)
+            mask = mask.movedim(dim, -1)
+        predictions, targets = predictions.movedim(dim, -1), targets.movedim(dim, -1)
+    warn_of_single_items("spearman_loss", "predictions", predictions)
     predictions, targets = whole_lists(predictions), whole_lists(targets)
     mask = whole_lists(mask)
-    strength = regularization_strength
     if is_scaled(predictions, strength, scale) and not targets.is_complex():
         dtype = result_dtype(predictions.dtype, predictions.device)
         if not targets.is_floating_point():
@@ -100,6 +119,16 @@ def spearman_loss(
     return losses.mean() if reduction == "mean" else losses.sum()
 
 
+def check_options(
+    function: str, method: object, dim: object, reduction: object, scale: object
+) -> None:
+    """Raises for what the loss cannot do, whatever its tensors are."""
+    check_method(function, method)
+    check_dim(function, dim)
+    check_choice(function, "reduction", reduction, ("mean", "sum", "none"))
+    check_choice(function, "scale", scale, (None, "std"))
+
+
 class SpearmanLoss(nn.Module):
     """One minus Spearman's rank correlation with soft ranks, as a module.
 
@@ -107,16 +136,17 @@ class SpearmanLoss(nn.Module):
         regularization_strength: As in :func:`spearman_loss`. A ``nn.Parameter`` is learnt; another
             0-dim tensor becomes a buffer, to be changed in place by a schedule.
         method: As in :func:`spearman_loss`, like all that follow.
+        dim: The dimension that holds a list.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         scale: ``"std"`` to divide both lists by their standard deviation first.
 
     Shapes:
-        ``predictions``, ``targets`` and ``mask`` of one shape ``[..., n]``; returns a scalar, or
-        ``[...]`` for ``reduction="none"``.
+        ``predictions``, ``targets`` and ``mask`` of one shape; returns a scalar, or that shape
+        without ``dim`` for ``reduction="none"``.
 
     Raises:
-        TypeError: for a strength that is no number; when called, as :func:`spearman_loss`.
-        ValueError: for a strength with dimensions; when called, as :func:`spearman_loss`.
+        TypeError, ValueError: for an option that :func:`spearman_loss` would refuse; when called, as it
+            does.
 
     References:
         Those of :func:`spearman_loss`.
@@ -135,13 +165,16 @@ class SpearmanLoss(nn.Module):
         self,
         regularization_strength: Strength = 1.0,
         *,
-        method: str = "sigmoid",
+        method: Method = "sigmoid",
+        dim: int = -1,
         reduction: Reduction = "mean",
         scale: Scale = None,
     ) -> None:
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
-        self.method = method
+        check_options("SpearmanLoss", method, dim, reduction, scale)
+        self.method: Method = method
+        self.dim = dim
         self.reduction: Reduction = reduction
         self.scale: Scale = scale
 
@@ -152,6 +185,7 @@ class SpearmanLoss(nn.Module):
             targets,
             self.regularization_strength,
             method=self.method,
+            dim=self.dim,
             mask=mask,
             reduction=self.reduction,
             scale=self.scale,
@@ -160,5 +194,5 @@ class SpearmanLoss(nn.Module):
     def extra_repr(self) -> str:
         return (
             f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
-            f"reduction={self.reduction!r}, scale={self.scale!r}"
+            f"dim={self.dim}, reduction={self.reduction!r}, scale={self.scale!r}"
         )

@@ -1,16 +1,23 @@
 """Soft top-k masks."""
 
+import math
 import numbers
 
 import torch
 from torch import Tensor, nn
 
+from rank_relax._calls import no_dim_at, public
 from rank_relax._checks import (
+    SMOOTH_CDFS,
+    SmoothCdf,
+    check_bool,
     check_choice,
+    check_dim,
     check_mask,
     check_method,
     check_same_shape,
     check_tensor,
+    warn_of_single_items,
 )
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
@@ -18,20 +25,24 @@ from rank_relax._strength import (
     DTYPES,
     NUMBERS,
     Strength,
-    check_strength,
+    as_float,
+    checked_strength,
     describe_number,
     describe_strength,
+    from_array,
     set_number,
     set_strength,
 )
 
 
+@public
+@no_dim_at(2)
 def soft_topk(
     input: Tensor,
     k: float | Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: str = "sigmoid",
+    method: SmoothCdf = "sigmoid",
     dim: int = -1,
     largest: bool = True,
     mask: Tensor | None = None,
@@ -88,15 +99,15 @@ def soft_topk(
     """
     check_tensor("soft_topk", "input", input)
     check_mask("soft_topk", mask)
-    check_strength("soft_topk", regularization_strength)
-    check_method("soft_topk", method)
-    check_k("soft_topk", k)
-    check_choice("soft_topk", "scale", scale, (None, "std"))
+    strength = checked_strength("soft_topk", regularization_strength)
+    k = checked_k("soft_topk", k)
+    _check_options("soft_topk", method, dim, largest, scale)
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
         check_same_shape("soft_topk", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
+    warn_of_single_items("soft_topk", "input", input, dim)
     scores, mask = whole_lists(scores), whole_lists(mask)
     if not isinstance(k, Tensor):
         if input.dim() > 0 and k > scores.shape[-1]:  # the operator refuses a 0-dim tensor
@@ -109,7 +120,6 @@ def soft_topk(
         k = beside(scores, k)
     if not largest and scores.dtype in DTYPES:  # the operator refuses the others
         scores = -scores
-    strength = regularization_strength
     if is_scaled(scores, strength, scale):
         level = k if k.dim() else k.expand(scores.shape[:-1])
         chosen = in_float64("soft_topk", scores, strength, scale, method, mask, level=level)
@@ -124,17 +134,30 @@ def _as_tensor(k: float, device: torch.device) -> Tensor:
     if isinstance(k, (numbers.Integral, torch.SymInt)):
         return torch.full((), k + 0, dtype=torch.int64, device=device)
     dtype = torch.float64 if device.type in ("cpu", "cuda", "meta") else torch.float32
-    return torch.full((), k + 0.0, dtype=dtype, device=device)
+    return torch.full((), as_float(k), dtype=dtype, device=device)
 
 
-def check_k(function: str, k: float | Tensor) -> None:
-    """Raises for what is no number of items; the elements of a tensor are not looked at."""
+def _check_options(
+    function: str, method: object, dim: object, largest: object, scale: object
+) -> None:
+    check_method(function, method, SMOOTH_CDFS)
+    check_dim(function, dim)
+    check_bool(function, "largest", largest)
+    check_choice(function, "scale", scale, (None, "std"))
+
+
+def checked_k(function: str, k: float | Tensor) -> float | Tensor:
+    """A number of items, or a tensor, whose elements are not looked at; raises for others."""
+    k = from_array(k)
     if isinstance(k, Tensor):
-        return
+        return k
     if isinstance(k, bool) or not isinstance(k, NUMBERS):
         raise TypeError(f"{function}: k must be a number or a tensor, got {k!r}")
     if not k >= 0:
         raise ValueError(f"{function}: k must not be negative, got {k}")
+    if as_float(k) == math.inf:
+        raise ValueError(f"{function}: k must be finite, got a number beyond float64's range")
+    return k
 
 
 class SoftTopK(nn.Module):
@@ -153,9 +176,8 @@ class SoftTopK(nn.Module):
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
 
     Raises:
-        TypeError: for a ``k`` or strength that is no number; when called, as :func:`soft_topk`.
-        ValueError: for a negative ``k``, or a strength with dimensions; when called, as
-            :func:`soft_topk`.
+        TypeError, ValueError: for a ``k`` or option that :func:`soft_topk` would refuse; when
+            called, as it does.
 
     References:
         Those of :func:`soft_topk`.
@@ -174,16 +196,16 @@ class SoftTopK(nn.Module):
         k: float | Tensor,
         regularization_strength: Strength = 1.0,
         *,
-        method: str = "sigmoid",
+        method: SmoothCdf = "sigmoid",
         dim: int = -1,
         largest: bool = True,
         scale: Scale = None,
     ) -> None:
         super().__init__()
-        check_k("SoftTopK", k)
-        set_number(self, "k", k)
+        set_number(self, "k", checked_k("SoftTopK", k))
         set_strength(self, "SoftTopK", regularization_strength)
-        self.method = method
+        _check_options("SoftTopK", method, dim, largest, scale)
+        self.method: SmoothCdf = method
         self.dim = dim
         self.largest = largest
         self.scale: Scale = scale
@@ -193,7 +215,7 @@ class SoftTopK(nn.Module):
         return soft_topk(
             input,
             self.k,
-            self.regularization_strength,
+            regularization_strength=self.regularization_strength,
             method=self.method,
             dim=self.dim,
             largest=self.largest,

@@ -7,18 +7,28 @@ of dimensions, half precision is exact, infinities and NaN have results, and sec
 right.
 """
 
+import math
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
-from rank_relax._checks import check_choice, check_scores
-from rank_relax._scores import result_dtype
-from rank_relax._strength import NUMBERS
+import rank_relax.sorts
+from rank_relax._calls import public
+from rank_relax._checks import check_choice, check_scores, warn_of_single_items
+from rank_relax._scores import result_dtype, scaled
+from rank_relax._strength import NUMBERS, Strength, as_float, checked_strength, from_array
 
-REGULARIZATIONS = ("l2", "kl")
+Regularization = Literal["l2", "kl"]
+
+REGULARIZATIONS: tuple[str, ...] = get_args(Regularization)
 
 
+@public
 def soft_rank(
-    values: Tensor, regularization: str = "l2", regularization_strength: float = 1.0
+    values: Tensor,
+    regularization: Regularization = "l2",
+    regularization_strength: Strength = 1.0,
 ) -> Tensor:
     r"""Soft ranks from 1 to n, the largest for the largest value: ``torchsort.soft_rank``.
 
@@ -29,7 +39,8 @@ def soft_rank(
     Args:
         values: Float64, float32, bfloat16 or float16, of shape ``[..., n]``.
         regularization: ``"l2"`` or ``"kl"``.
-        regularization_strength: ε > 0: larger is softer.
+        regularization_strength: ε > 0: larger is softer. A tensor of one element makes it
+            learnable.
 
     Returns:
         Ranks of the shape and dtype of ``values``. Infinities rank first and last with gradient 0;
@@ -53,14 +64,20 @@ def soft_rank(
         tensor([[5.3827, 4.4938, 5.0494, 4.8272, 4.7160, 4.6049, 5.1605, 5.2716, 5.4938]])
     """
     strength = _inverse("soft_rank", values, regularization, regularization_strength)
-    rank_from_one = torch.ops.rank_relax._rank_from_one.default
+    warn_of_single_items("soft_rank", "values", values)
     half = values.dtype in (torch.float16, torch.bfloat16)  # rounded once, at the end
-    ranks: Tensor = rank_from_one(values.float() if half else values, strength, regularization)
-    return ranks.to(result_dtype(values.dtype, values.device)) if half else ranks
+    scores, number = scaled(values.float() if half else values, strength, None, None)
+    ranks: Tensor = torch.ops.rank_relax._rank_from_one.default(scores, number, regularization)
+    if scores.dtype == values.dtype:
+        return ranks
+    return ranks.to(result_dtype(values.dtype, values.device))
 
 
+@public
 def soft_sort(
-    values: Tensor, regularization: str = "l2", regularization_strength: float = 1.0
+    values: Tensor,
+    regularization: Regularization = "l2",
+    regularization_strength: Strength = 1.0,
 ) -> Tensor:
     r"""Soft sorted values, ascending: ``torchsort.soft_sort``.
 
@@ -70,7 +87,8 @@ def soft_sort(
     Args:
         values: Float64, float32, bfloat16 or float16, of shape ``[..., n]``.
         regularization: ``"l2"`` or ``"kl"``.
-        regularization_strength: ε > 0: larger is softer.
+        regularization_strength: ε > 0: larger is softer. A tensor of one element makes it
+            learnable (``"l2"`` alone).
 
     Returns:
         Values of the shape and dtype of ``values``. Infinities keep their places at the ends, with
@@ -93,16 +111,25 @@ def soft_sort(
         tensor([[0., 1., 2., 3., 5., 6., 7., 8., 9.]])
     """
     strength = _inverse("soft_sort", values, regularization, regularization_strength)
+    if isinstance(strength, Tensor):
+        return rank_relax.sorts.soft_sort(
+            values, regularization_strength=strength, method=regularization
+        )
     sorted_values: Tensor = torch.ops.rank_relax.soft_sort.default(
         values, strength, regularization, None
     )
     return sorted_values
 
 
-def _inverse(function: str, values: object, regularization: object, strength: float) -> float:
+def _inverse(function: str, values: object, regularization: object, strength: Strength) -> Strength:
     """1/ε, after the checks of what the operators would not see or would name otherwise."""
     check_scores(function, "values", values)
     check_choice(function, "regularization", regularization, REGULARIZATIONS)
+    strength = from_array(strength, torch.float64)
+    if isinstance(strength, Tensor):
+        checked = checked_strength(function, strength)
+        assert isinstance(checked, Tensor)
+        return checked.double().reciprocal()
     if isinstance(strength, bool) or not isinstance(strength, NUMBERS):
         raise TypeError(f"{function}: regularization_strength must be a float, got {strength!r}")
     inverse = _reciprocal(strength)
@@ -116,13 +143,8 @@ def _inverse(function: str, values: object, regularization: object, strength: fl
 
 def _reciprocal(strength: float) -> float | None:
     """1/ε in double precision, None unless both are positive and finite."""
-    infinity = float("inf")
-    if not 0 < strength < infinity:
+    strength = as_float(strength)
+    if not 0 < strength < math.inf:
         return None
-    if not isinstance(strength, (torch.SymFloat, torch.SymInt)):
-        try:
-            strength = float(strength)  # of NumPy's halves, and of any integer
-        except OverflowError:
-            return None
     inverse = 1 / strength
-    return inverse if 0 < inverse < infinity else None
+    return inverse if 0 < inverse < math.inf else None

@@ -40,11 +40,25 @@ void check_dtype(const char* op, const char* other_name, const at::Tensor& other
                    name_of(dtype), ", got ", name_of(other.scalar_type()));
 }
 
+/// Whether `longer` is `shorter` as a column: a list that has not been squeezed.
+bool is_column_of(const at::Tensor& longer, const at::Tensor& shorter) {
+  return longer.dim() == shorter.dim() + 1 && longer.sym_size(-1) == 1 &&
+         longer.sym_sizes().slice(0, shorter.dim()).equals(shorter.sym_sizes());
+}
+
+/// What to do about two shapes that differ.
+std::string shape_advice(const char* other_name, const at::Tensor& other, const char* name,
+                         const at::Tensor& values) {
+  if (is_column_of(values, other)) return std::string("use ") + name + ".squeeze(-1)";
+  if (is_column_of(other, values)) return std::string("use ") + other_name + ".squeeze(-1)";
+  return "use expand_as to repeat one over a batch";
+}
+
 void check_shape(const char* op, const char* other_name, const at::Tensor& other, const char* name,
                  const at::Tensor& values) {
   TORCH_CHECK_VALUE(other.sym_sizes().equals(values.sym_sizes()), op, ": ", other_name,
                     " must have the shape of ", name, ", ", values.sym_sizes(), ", got ",
-                    other.sym_sizes(), "; use expand_as to repeat one over a batch");
+                    other.sym_sizes(), "; ", shape_advice(other_name, other, name, values));
 }
 
 /// Strength and method; the mask if given: bool, on the device and of the shape of `values`.

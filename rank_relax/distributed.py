@@ -259,8 +259,8 @@ class SpearmanLoss(nn.Module):
         returns a scalar, or ``[...]`` for ``reduction="none"``.
 
     Raises:
-        TypeError, ValueError: for an option that :func:`spearman_loss` would refuse; when called, as it
-            does.
+        TypeError, ValueError: for an option that :func:`spearman_loss` would refuse; when called,
+            as it does.
         RuntimeError: when called, as :func:`spearman_loss`.
 
     References:

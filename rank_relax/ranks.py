@@ -147,8 +147,8 @@ class SoftRank(nn.Module):
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
 
     Raises:
-        TypeError, ValueError: for an option that :func:`soft_rank` would refuse; when called, as it
-            does.
+        TypeError, ValueError: for an option that :func:`soft_rank` would refuse; when called,
+            as it does.
 
     References:
         Those of :func:`soft_rank`.

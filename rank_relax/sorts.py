@@ -144,8 +144,8 @@ class SoftSort(nn.Module):
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
 
     Raises:
-        TypeError, ValueError: for an option that :func:`soft_sort` would refuse; when called, as it
-            does.
+        TypeError, ValueError: for an option that :func:`soft_sort` would refuse; when called,
+            as it does.
 
     References:
         Those of :func:`soft_sort`.

@@ -145,8 +145,8 @@ class SpearmanLoss(nn.Module):
         without ``dim`` for ``reduction="none"``.
 
     Raises:
-        TypeError, ValueError: for an option that :func:`spearman_loss` would refuse; when called, as it
-            does.
+        TypeError, ValueError: for an option that :func:`spearman_loss` would refuse; when called,
+            as it does.
 
     References:
         Those of :func:`spearman_loss`.

@@ -125,7 +125,7 @@ def test_an_unknown_scale_is_a_value_error(scale: str) -> None:
     assert_raises(ValueError, parts, lambda: rank_relax.SpearmanLoss(scale=scale)(X, X))
 
 
-@pytest.mark.parametrize("shape", [(1,), (2,), (2, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(0,), (2,), (1, 1), (2, 3)], ids=str)
 def test_a_tensor_strength_with_dimensions_is_a_value_error(shape: tuple[int, ...]) -> None:
     strength, parts = torch.ones(shape), ("regularization_strength", str(list(shape)))
     assert_raises(ValueError, parts, lambda: rank_relax.soft_rank(X, strength))

@@ -114,8 +114,8 @@ def warn_of_single_items(
         return
     warnings.warn(
         f"{function}: {name} of shape {list(scores.shape)} has {lists} lists of one item each "
-        f"along dimension {dim}, so that the result is a constant and trains nothing; if it is one list, "
-        f"use {name}.squeeze(-1), and dim= if lists lie along another dimension",
+        f"along dimension {dim}, so that the result is a constant and trains nothing; if it is "
+        f"one list, use {name}.squeeze(-1), and dim= if lists lie along another dimension",
         UserWarning,
         stacklevel=_level_of_the_caller(),
     )

@@ -51,7 +51,7 @@ def from_array(value: Any, dtype: torch.dtype | None = None) -> Any:
     """A NumPy scalar of a compiled function, where it is an array of no dimension, as a tensor."""
     if (
         torch.compiler.is_compiling()
-        and not isinstance(value, Tensor)
+        and not isinstance(value, (Tensor, *NUMBERS))
         and hasattr(value, "__array__")
         and value.ndim == 0
     ):

@@ -14,6 +14,12 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 import rank_relax
 from rank_relax import torchsort
 
+pytestmark = [
+    # As in test_compile.py.
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
+    pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
+]
+
 T = torch.tensor([[3, 1, 2, 4, 0], [1, 2, 4, 3, 7]])
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "soft_rank": rank_relax.soft_rank,

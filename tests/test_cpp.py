@@ -38,7 +38,9 @@ def test_the_example_loads_no_python(cpp_programs: Path) -> None:
     assert not re.search(r"lib(torch_)?python[\d.]*\.so", loaded)
 
 
-def every_function(x: Tensor, t: Tensor, q: Tensor, k: Tensor, *options: object) -> list[Tensor]:
+def every_function(
+    x: Tensor, t: Tensor, q: Tensor, k: Tensor, mask: Tensor, *options: object
+) -> list[Tensor]:
     """What call_operators calls, in its order."""
     operators = torch.ops.rank_relax
     return [
@@ -48,6 +50,8 @@ def every_function(x: Tensor, t: Tensor, q: Tensor, k: Tensor, *options: object)
         operators.soft_sort(x, *options),
         operators.soft_quantile(x, q, *options),
         operators.soft_topk(x, k, *options),
+        operators.hard_rank(x, True, False, mask, torch.float64),
+        operators.spearman_loss(x, t, 2.5, "sigmoid", mask, "hard"),
     ]
 
 
@@ -62,6 +66,7 @@ def test_every_function_of_the_header_is_its_operator(
     inputs, outputs = tmp_path / "inputs.pt", tmp_path / "outputs.pt"
     torch.save([*tensors, mask], inputs)
     subprocess.run([cpp_programs / "call_operators", method, inputs, outputs], check=True)
-    expected = every_function(*tensors) + every_function(*tensors, 2.5, method, mask)
+    plain = every_function(*tensors, mask)
+    expected = plain + every_function(*tensors, mask, 2.5, method, mask)
     for actual, other in zip(torch.load(outputs), expected, strict=True):
         assert torch.equal(actual, other)

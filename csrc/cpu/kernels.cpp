@@ -40,7 +40,7 @@ void soft_rank_derivative(const Batch<Scalar>& batch, const Rows<Scalar>* direct
 }
 
 template <class Scalar>
-void spearman_loss_forward(const Batch<Scalar>& batch, const Rows<Scalar>& targets,
+void spearman_loss_forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
                            double regularization_strength, std::string_view method, Scalar* loss,
                            Scalar* rank_gradient_predictions, Scalar* rank_gradient_targets,
                            const ParallelFor& parallel_for) {
@@ -76,7 +76,7 @@ void spearman_loss_backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad
                           const ParallelFor&);                                                 \
   template void soft_rank_derivative(const Batch<Scalar>&, const Rows<Scalar>*, int, double,   \
                                      std::string_view, Scalar*, const ParallelFor&);           \
-  template void spearman_loss_forward(const Batch<Scalar>&, const Rows<Scalar>&, double,       \
+  template void spearman_loss_forward(const Batch<Scalar>&, const Targets<Scalar>&, double,    \
                                       std::string_view, Scalar*, Scalar*, Scalar*,             \
                                       const ParallelFor&);                                     \
   template void spearman_loss_backward(const Batch<Scalar>&, const Rows<Scalar>&,              \

@@ -5,6 +5,7 @@
 #include "cpu/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
+#include "cpu/targets.h"
 
 namespace rank_relax::cpu {
 
@@ -20,7 +21,7 @@ struct Kernels {
                                    std::string_view method, Scalar* output,
                                    const ParallelFor& parallel_for);
 
-  static void spearman_loss_forward(const Batch<Scalar>& batch, const Rows<Scalar>& targets,
+  static void spearman_loss_forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
                                     double regularization_strength, std::string_view method,
                                     Scalar* loss, Scalar* rank_gradient_predictions,
                                     Scalar* rank_gradient_targets, const ParallelFor& parallel_for);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -103,6 +104,33 @@ ForRows<Isa, Scalar> strengths_of(const RowsAbreast<Isa, Scalar>& rows,
   return strengths;
 }
 
+/// Copies given ranks, 0 for masked items; false if one that counts is NaN.
+template <class Isa, class Scalar>
+bool copy_ranks(const Row<Scalar>& ranks, const RowSum<Isa, Scalar>& row_sum, int64_t size,
+                Scalar* copy) {
+  bool defined = true;
+  for (int64_t i = 0; i < size; ++i) {
+    copy[i] = row_sum.items().masked(i) ? Scalar(0) : ranks[i];
+    defined = defined && !std::isnan(copy[i]);
+  }
+  return defined;
+}
+
+/// The same for rows that go abreast, of which none is masked.
+template <class Isa, class Scalar>
+bool copy_ranks(const Rows<Scalar>& ranks, int64_t first, int64_t size, Scalar* copy) {
+  bool defined = true;
+  for (int row = 0; row < RowsAbreast<Isa, Scalar>::kRows; ++row) {
+    const Row<Scalar> from = ranks.row(first + row);
+    for (int64_t i = 0; i < size; ++i) {
+      const Scalar rank = from[i];
+      *copy++ = rank;
+      defined = defined && !std::isnan(rank);
+    }
+  }
+  return defined;
+}
+
 /// Fills a row with NaN, but for masked items.
 template <class Isa, class Scalar>
 void make_undefined(const RowSum<Isa, Scalar>& row_sum, int64_t size, Scalar* values) {
@@ -115,7 +143,7 @@ void make_undefined(const RowSum<Isa, Scalar>& row_sum, int64_t size, Scalar* va
 
 template <class Isa, class Scalar>
 void Kernels<Isa, Scalar>::spearman_loss_forward(
-    const Batch<Scalar>& batch, const Rows<Scalar>& targets, double regularization_strength,
+    const Batch<Scalar>& batch, const Targets<Scalar>& targets, double regularization_strength,
     std::string_view method, Scalar* loss, Scalar* rank_gradient_predictions,
     Scalar* rank_gradient_targets, const ParallelFor& parallel_for) {
   SmoothCdfs::visit(method, [&](auto cdf) {
@@ -127,8 +155,13 @@ void Kernels<Isa, Scalar>::spearman_loss_forward(
                              rank_gradient_targets + row * batch.size};
           bool defined = true;
           for (Scalar* side : sides) {
+            if (side == sides[1] && targets.are_ranks) {
+              defined =
+                  spearman::copy_ranks(targets.rows.row(row), row_sum, batch.size, side) && defined;
+              continue;
+            }
             if (side == sides[1]) {
-              row_sum.set_row(targets.row(row), batch.mask.row(row), batch.size, in_row);
+              row_sum.set_row(targets.rows.row(row), batch.mask.row(row), batch.size, in_row);
             }
             row_sum.template centered_ranks<decltype(cdf)>(
                 spearman::strength_of(row_sum, regularization_strength), side, in_row);
@@ -147,7 +180,11 @@ void Kernels<Isa, Scalar>::spearman_loss_forward(
           Scalar* sides[] = {rank_gradient_predictions + first * batch.size,
                              rank_gradient_targets + first * batch.size};
           for (Scalar* side : sides) {
-            if (side == sides[1] && !rows.set_rows(targets, first, batch.size)) return false;
+            if (side == sides[1] && targets.are_ranks) {
+              if (!spearman::copy_ranks<Isa>(targets.rows, first, batch.size, side)) return false;
+              continue;
+            }
+            if (side == sides[1] && !rows.set_rows(targets.rows, first, batch.size)) return false;
             const auto strengths = spearman::strengths_of(rows, regularization_strength);
             if (!rows.template centered_ranks<decltype(cdf)>(strengths.data(), 0, side)) {
               return false;

@@ -32,6 +32,18 @@ double strength_of(const PermutahedronRow<Scalar>& row, double regularization_st
   return correlation_strength(regularization_strength, row.spread(), Projection::kLinearSpread);
 }
 
+/// Copies given ranks, 0 for masked items; false if one that counts is NaN.
+template <class Scalar>
+bool copy_ranks(const Row<Scalar>& ranks, const PermutahedronRow<Scalar>& row, int64_t size,
+                Scalar* copy) {
+  bool defined = true;
+  for (int64_t i = 0; i < size; ++i) {
+    copy[i] = row.masked(i) ? Scalar(0) : ranks[i];
+    defined = defined && !std::isnan(copy[i]);
+  }
+  return defined;
+}
+
 /// NaN for the whole row, but for masked items.
 template <class Scalar>
 void make_undefined(const PermutahedronRow<Scalar>& row, int64_t size, Scalar* values) {
@@ -186,7 +198,7 @@ void permutahedron_sort_product(const Batch<Scalar>& batch, const Rows<int64_t>&
 }
 
 template <class Scalar>
-void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Rows<Scalar>& targets,
+void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
                                     double regularization_strength, std::string_view method,
                                     Scalar* loss, Scalar* rank_gradient_predictions,
                                     Scalar* rank_gradient_targets,
@@ -201,7 +213,11 @@ void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Rows<Scala
                            rank_gradient_targets + i * batch.size};
         bool defined = true;
         for (Scalar* side : sides) {
-          const Rows<Scalar>& values = side == sides[0] ? batch.input : targets;
+          if (side == sides[1] && targets.are_ranks) {
+            defined = copy_ranks(targets.rows.row(i), row, batch.size, side) && defined;
+            continue;
+          }
+          const Rows<Scalar>& values = side == sides[0] ? batch.input : targets.rows;
           row.set_row(values.row(i), batch.mask.row(i), batch.size);
           row.template ranks<Projection>(strength_of<Projection>(row, regularization_strength), 0,
                                          side, nullptr);
@@ -259,9 +275,9 @@ void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scal
   template void permutahedron_sort_product(const Batch<Scalar>&, const Rows<int64_t>&,            \
                                            const Rows<int32_t>&, const Rows<Scalar>&, bool,       \
                                            std::string_view, Scalar*, const ParallelFor&);        \
-  template void permutahedron_spearman_forward(const Batch<Scalar>&, const Rows<Scalar>&, double, \
-                                               std::string_view, Scalar*, Scalar*, Scalar*,       \
-                                               const ParallelFor&);                               \
+  template void permutahedron_spearman_forward(const Batch<Scalar>&, const Targets<Scalar>&,      \
+                                               double, std::string_view, Scalar*, Scalar*,        \
+                                               Scalar*, const ParallelFor&);                      \
   template void permutahedron_spearman_backward(const Batch<Scalar>&, const Rows<Scalar>&,        \
                                                 const Rows<Scalar>&, double, std::string_view,    \
                                                 Scalar*, const ParallelFor&);

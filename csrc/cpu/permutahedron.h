@@ -6,6 +6,7 @@
 #include "core/block_number.h"
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
+#include "cpu/targets.h"
 
 namespace rank_relax::cpu {
 
@@ -46,7 +47,7 @@ void permutahedron_sort_product(const Batch<Scalar>& batch, const Rows<int64_t>&
 
 /// As spearman_loss.h says.
 template <class Scalar>
-void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Rows<Scalar>& targets,
+void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
                                     double regularization_strength, std::string_view method,
                                     Scalar* loss, Scalar* rank_gradient_predictions,
                                     Scalar* rank_gradient_targets, const ParallelFor& parallel_for);

@@ -4,6 +4,7 @@
 
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
+#include "cpu/targets.h"
 
 namespace rank_relax::cpu {
 
@@ -11,10 +12,10 @@ namespace rank_relax::cpu {
 // are what the backward needs beside the inputs. They belong to ranks taken at the strength of
 // core/correlation.h, which the backward finds again from the row.
 
-/// loss[row] = 1 - Pearson(R(predictions), R(targets)), and its gradients with respect to the soft
+/// loss[row] = 1 - Pearson(R(predictions), R(targets)), and its gradients with respect to the
 /// ranks, each [count, size]. The batch's input are the predictions.
 template <class Scalar>
-void spearman_loss_forward(const Batch<Scalar>& batch, const Rows<Scalar>& targets,
+void spearman_loss_forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
                            double regularization_strength, std::string_view method, Scalar* loss,
                            Scalar* rank_gradient_predictions, Scalar* rank_gradient_targets,
                            const ParallelFor& parallel_for);

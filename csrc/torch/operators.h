@@ -167,11 +167,6 @@ inline const auto& in_float64_backward() {
   return op;
 }
 
-inline const auto& spearman_loss() {
-  static const Operator<Tensor, const Tensor&, const Tensor&> op("rank_relax::spearman_loss");
-  return op;
-}
-
 inline const auto& spearman_loss_forward() {
   static const Operator<std::tuple<Tensor, Tensor, Tensor>, const Tensor&, const Tensor&> op(
       "rank_relax::_spearman_loss_forward");

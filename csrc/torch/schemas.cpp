@@ -31,6 +31,15 @@ TORCH_LIBRARY(rank_relax, library) {
       "_permutahedron_rank_derivative(Tensor[] directions, Tensor input, Tensor blocks, "
       "float regularization_strength, str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
+  // Of any real dtype, ties averaged. Not differentiable. `dtype` is that of the result: by default
+  // the input's, torch's default dtype for integers.
+  library.def(
+      "hard_rank(Tensor input, bool descending=False, bool normalize=True, Tensor? mask=None, "
+      "ScalarType? dtype=None) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // Counts less (n - 1)/2: they add up to zero.
+  library.def("_centered_hard_rank(Tensor input, Tensor? mask, ScalarType dtype) -> Tensor",
+              {at::Tag::pt2_compliant_tag});
   // For rank_relax.torchsort.
   library.def("_rank_from_one(Tensor input, float regularization_strength, str method) -> Tensor",
               {at::Tag::pt2_compliant_tag});
@@ -119,7 +128,7 @@ TORCH_LIBRARY(rank_relax, library) {
       {at::Tag::pt2_compliant_tag});
   library.def(
       "spearman_loss(Tensor predictions, Tensor targets, float regularization_strength=1.0, "
-      "str method=\"sigmoid\", Tensor? mask=None) -> Tensor",
+      "str method=\"sigmoid\", Tensor? mask=None, str target_ranks=\"soft\") -> Tensor",
       {at::Tag::pt2_compliant_tag});
   // The gradients with respect to the ranks are constants to autograd: handed to the backward,
   // which finds its own derivatives from predictions and targets.
@@ -132,6 +141,27 @@ TORCH_LIBRARY(rank_relax, library) {
       "_spearman_loss_backward(Tensor grad_output, Tensor predictions, Tensor targets, "
       "Tensor rank_gradient, float regularization_strength, str method, Tensor? mask) -> Tensor",
       {at::Tag::pt2_compliant_tag});
+  // The same against given ranks of the targets, which are constants, add up to zero in each list
+  // and have the dtype of the statistics: float32 for half-precision predictions.
+  library.def(
+      "_spearman_loss_at_ranks_forward(Tensor predictions, Tensor target_ranks, "
+      "float regularization_strength, str method, Tensor? mask) -> (Tensor loss, "
+      "Tensor rank_gradient)",
+      {at::Tag::pt2_compliant_tag});
+  library.def(
+      "_spearman_loss_at_ranks_backward(Tensor grad_output, Tensor predictions, "
+      "Tensor target_ranks, Tensor rank_gradient, float regularization_strength, str method, "
+      "Tensor? mask) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // Integers, compared exactly: their soft ranks less 1/2, up to a factor for each list that no
+  // correlation sees; and float64 scores (core/integer_scores.h) that have such ranks at strengths
+  // (float64) [*, 1].
+  library.def(
+      "_centered_integer_rank(Tensor input, float regularization_strength, str method, "
+      "Tensor? mask, ScalarType dtype) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  library.def("_integer_scores(Tensor input, Tensor strengths, str method, Tensor? mask) -> Tensor",
+              {at::Tag::pt2_compliant_tag});
   // The stages of rank_relax.distributed (cpu/split_row.h), which are not differentiable. `extents`
   // [*, 2] are the minimum and maximum of the finite items, but (-minimum, maximum) in the summary.
   library.def(

@@ -285,8 +285,8 @@ void empty_batches_touch_nothing() {
   const cpu::Batch<double> no_items{4, 0, {&untouched, sizes, strides, 2}, {}};
   cpu::soft_rank(no_items, 1.0, "sigmoid", &untouched, serial);
   double losses[4] = {7, 7, 7, 7};
-  cpu::spearman_loss_forward(no_items, no_items.input, 1.0, "sigmoid", losses, &untouched,
-                             &untouched, serial);
+  cpu::spearman_loss_forward(no_items, cpu::Targets<double>{no_items.input}, 1.0, "sigmoid", losses,
+                             &untouched, &untouched, serial);
   const int64_t huge_sizes[] = {0, int64_t{1} << 40}, huge_strides[] = {0, 1};
   const cpu::Batch<double> no_rows{0, huge_sizes[1], {&untouched, huge_sizes, huge_strides, 2}, {}};
   cpu::soft_rank(no_rows, 1.0, "sigmoid", &untouched, serial);
@@ -300,8 +300,9 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b, doub
   const Dense<double> targets(b, static_cast<int64_t>(b.size()));
   double loss = -7;
   Dense<double> of_predictions = predictions, of_targets = targets;
-  cpu::spearman_loss_forward(predictions.batch(), targets.rows(), strength, "sigmoid", &loss,
-                             of_predictions.data.data(), of_targets.data.data(), serial);
+  cpu::spearman_loss_forward(predictions.batch(), cpu::Targets<double>{targets.rows()}, strength,
+                             "sigmoid", &loss, of_predictions.data.data(), of_targets.data.data(),
+                             serial);
   if (gradient != nullptr) {
     gradient->resize(a.size());
     const Dense<double> one({1}, 1);

@@ -12,14 +12,19 @@
 
 namespace {
 
-/// The order is that of the functions in rank_relax.h.
+/// In the order of test_cpp.py; of two functions, what other arguments they have.
 template <class... Options>
 std::vector<at::Tensor> call_all(const std::vector<at::Tensor>& inputs, const Options&... options) {
   const at::Tensor &x = inputs[0], &t = inputs[1], &q = inputs[2], &k = inputs[3];
   return {
-      rank_relax::soft_rank(x, options...),        rank_relax::soft_rank_backward(t, x, options...),
-      rank_relax::spearman_loss(x, t, options...), rank_relax::soft_sort(x, options...),
-      rank_relax::soft_quantile(x, q, options...), rank_relax::soft_topk(x, k, options...),
+      rank_relax::soft_rank(x, options...),
+      rank_relax::soft_rank_backward(t, x, options...),
+      rank_relax::spearman_loss(x, t, options...),
+      rank_relax::soft_sort(x, options...),
+      rank_relax::soft_quantile(x, q, options...),
+      rank_relax::soft_topk(x, k, options...),
+      rank_relax::hard_rank(x, /*descending=*/true, /*normalize=*/false, inputs[4], at::kDouble),
+      rank_relax::spearman_loss(x, t, 2.5, "sigmoid", inputs[4], /*target_ranks=*/"hard"),
   };
 }
 

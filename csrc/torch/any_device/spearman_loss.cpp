@@ -13,6 +13,7 @@
 #include "torch/any_device/by_method.h"
 #include "torch/any_device/pairwise_sum.h"
 #include "torch/checks.h"
+#include "torch/target_checks.h"
 
 namespace rank_relax::any_device {
 namespace {
@@ -52,6 +53,21 @@ Correlation correlation(const Tensor& a, const Tensor& b) {
           ((delta - loss * (b * per_b)) * per_b).masked_fill(constant, 0)};
 }
 
+/// Of a forward, from its table of lists: `counted` are the pairs without NaN.
+std::tuple<Tensor, Tensor, Tensor> outputs_of(const Correlation& ranks, const Tensor& predictions,
+                                              const Tensor& kept, const Tensor& counted) {
+  const Tensor undefined = kept.logical_and(counted.logical_not()).any(-1, true);
+  const Tensor few = kept.sum(-1, true).le(1);
+  const Tensor loss = ranks.loss.masked_fill(few, 0).masked_fill(undefined, kNaN);
+  const auto rank_gradient = [&](const Tensor& gradient) {
+    const Tensor table = at::where(kept, gradient.masked_fill(undefined, kNaN), 0);
+    return at::view_copy_symint(table, predictions.sym_sizes());
+  };
+  const auto batch_shape = predictions.sym_sizes().slice(0, predictions.dim() - 1);
+  return {at::view_copy_symint(loss.to(predictions.scalar_type()), batch_shape),
+          rank_gradient(ranks.gradient_a), rank_gradient(ranks.gradient_b)};
+}
+
 std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(const Tensor& predictions,
                                                          const Tensor& targets,
                                                          double regularization_strength,
@@ -67,34 +83,41 @@ std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(const Tensor& predictio
             at::empty_symint(predictions.sym_sizes(), statistics)};
   }
   const Lists left(predictions, mask), right(targets, mask);
-  const Correlation ranks =
-      correlation(centered_ranks(left, options), centered_ranks(right, options));
-  const Tensor missing = left.counted.logical_and(right.counted).logical_not();
-  const Tensor undefined = left.kept.logical_and(missing).any(-1, true);
-  const Tensor few = left.kept.sum(-1, true).le(1);
-  const Tensor loss = ranks.loss.masked_fill(few, 0).masked_fill(undefined, kNaN);
-  const auto rank_gradient = [&](const Tensor& gradient) {
-    const Tensor table = at::where(left.kept, gradient.masked_fill(undefined, kNaN), 0);
-    return at::view_copy_symint(table, predictions.sym_sizes());
-  };
-  return {at::view_copy_symint(loss.to(predictions.scalar_type()), batch_shape),
-          rank_gradient(ranks.gradient_a), rank_gradient(ranks.gradient_b)};
+  return outputs_of(correlation(centered_ranks(left, options), centered_ranks(right, options)),
+                    predictions, left.kept, left.counted.logical_and(right.counted));
 }
 
-Tensor spearman_loss_backward(const Tensor& grad_output, const Tensor& predictions,
-                              const Tensor& targets, const Tensor& rank_gradient,
-                              double regularization_strength, std::string_view method,
-                              const std::optional<Tensor>& mask) {
+std::tuple<Tensor, Tensor> spearman_loss_at_ranks_forward(const Tensor& predictions,
+                                                          const Tensor& target_ranks,
+                                                          double regularization_strength,
+                                                          std::string_view method,
+                                                          const std::optional<Tensor>& mask) {
   const Options options{regularization_strength, method, mask};
-  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient, options);
+  check_spearman_loss_at_ranks_forward(predictions, target_ranks, options);
+  if (TORCH_GUARD_OR_FALSE(predictions.sym_numel().sym_eq(0))) {
+    const auto batch_shape = predictions.sym_sizes().slice(0, predictions.dim() - 1);
+    return {at::zeros_symint(batch_shape, predictions.options()),
+            at::empty_symint(predictions.sym_sizes(), target_ranks.options())};
+  }
+  const Lists left(predictions, mask);
+  const Tensor given = rows(target_ranks).masked_fill(left.kept.logical_not(), 0);
+  const auto [loss, rank_gradient, of_targets] =
+      outputs_of(correlation(centered_ranks(left, options), given), predictions, left.kept,
+                 left.counted.logical_and(at::isnan(given).logical_not()));
+  return {loss, rank_gradient};
+}
+
+Tensor gradient_of(const Tensor& grad_output, const Tensor& predictions,
+                   const Tensor& rank_gradient, const Options& options) {
   if (TORCH_GUARD_OR_FALSE(predictions.sym_numel().sym_eq(0))) {
     return at::empty_symint(predictions.sym_sizes(), predictions.options());
   }
-  const Lists lists(predictions, mask);
+  const Lists lists(predictions, options.mask);
   const Tensor direction = rows(rank_gradient);
   const Tensor sums =
       pairwise_sum({direction}, lists,
-                   Strength::for_correlation(lists, options.regularization_strength), method) /
+                   Strength::for_correlation(lists, options.regularization_strength),
+                   options.method) /
       lists.others();
   const Tensor scale =
       at::view_copy_symint(grad_output.contiguous().to(sums.scalar_type()), {-1, 1});
@@ -104,11 +127,34 @@ Tensor spearman_loss_backward(const Tensor& grad_output, const Tensor& predictio
   return at::view_copy_symint(gradient.to(predictions.scalar_type()), predictions.sym_sizes());
 }
 
+Tensor spearman_loss_backward(const Tensor& grad_output, const Tensor& predictions,
+                              const Tensor& targets, const Tensor& rank_gradient,
+                              double regularization_strength, std::string_view method,
+                              const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient, options);
+  return gradient_of(grad_output, predictions, rank_gradient, options);
+}
+
+Tensor spearman_loss_at_ranks_backward(const Tensor& grad_output, const Tensor& predictions,
+                                       const Tensor& target_ranks, const Tensor& rank_gradient,
+                                       double regularization_strength, std::string_view method,
+                                       const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  check_spearman_loss_at_ranks_backward(grad_output, predictions, target_ranks, rank_gradient,
+                                        options);
+  return gradient_of(grad_output, predictions, rank_gradient, options);
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
   library.impl("_spearman_loss_forward", by_method(TORCH_FN(spearman_loss_forward)));
   library.impl("_spearman_loss_backward", by_method(TORCH_FN(spearman_loss_backward)));
+  library.impl("_spearman_loss_at_ranks_forward",
+               by_method(TORCH_FN(spearman_loss_at_ranks_forward)));
+  library.impl("_spearman_loss_at_ranks_backward",
+               by_method(TORCH_FN(spearman_loss_at_ranks_backward)));
 }
 
 }  // namespace rank_relax::any_device

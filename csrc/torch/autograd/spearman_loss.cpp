@@ -18,6 +18,8 @@
 #include "torch/autograd/on_the_host.h"
 #include "torch/checks.h"
 #include "torch/operators.h"
+#include "torch/target_checks.h"
+#include "torch/target_operators.h"
 
 // The loss is symmetric in its two sides, so its gradient with respect to the targets is the
 // backward operator with the two exchanged.
@@ -48,6 +50,14 @@ struct SpearmanLossBackward {
   }
 };
 
+/// <gradient, tangent of the side that it belongs to>.
+Tensor tangent_along(const Tensor& gradient, const Tensor& side, const Options& options) {
+  // Infinite and masked items have gradient 0, whatever their tangent holds.
+  Tensor ignored = at::isinf(primal(side));
+  if (options.mask.has_value()) ignored = ignored.logical_or(options.mask->logical_not());
+  return (gradient * tangent(side)).masked_fill(ignored, 0).sum(-1);
+}
+
 /// <∂loss/∂predictions, tangent of predictions>, and the same for the targets.
 Tensor tangent_of_loss(const Tensor& loss, const variable_list& sides,
                        const variable_list& rank_gradients, const Options& options) {
@@ -57,11 +67,8 @@ Tensor tangent_of_loss(const Tensor& loss, const variable_list& sides,
     const Tensor gradient =
         operators::spearman_loss_backward()(at::ones_like(loss), primal(sides[side]),
                                             primal(sides[1 - side]), rank_gradients[side], options);
-    // Infinite and masked items have gradient 0, whatever their tangent holds.
-    Tensor ignored = at::isinf(primal(sides[side]));
-    if (options.mask.has_value()) ignored = ignored.logical_or(options.mask->logical_not());
-    const Tensor product = (gradient * tangent(sides[side])).masked_fill(ignored, 0);
-    sum = sum.defined() ? sum + product.sum(-1) : product.sum(-1);
+    const Tensor product = tangent_along(gradient, sides[side], options);
+    sum = sum.defined() ? sum + product : product;
   }
   return sum;
 }
@@ -119,16 +126,11 @@ Stretched stretched(const Tensor& side, const Options& options) {
 }
 
 /// The gradient with respect to the predictions by differentiable operators, in float64:
-/// core/correlation.h in terms of tensors.
+/// core/correlation.h in terms of tensors. `b` are the centred ranks of the targets.
 Tensor differentiable_backward(const Tensor& grad_output, const Tensor& predictions,
-                               const Tensor& targets, const Options& options) {
-  if (predictions.sym_size(-1) == 0) {
-    return grad_output.unsqueeze(-1) * predictions * targets;  // empty, and depends on all three
-  }
+                               const Tensor& b, const Options& options) {
   const Stretched side = stretched(predictions, options);
-  const Stretched other = stretched(targets, options);
   const Tensor a = operators::soft_rank_derivative()({}, side.point, options);
-  const Tensor b = operators::soft_rank_derivative()({}, other.point, options);
   const Tensor square_a = (a * a).sum(-1, true);
   const Tensor square_b = (b * b).sum(-1, true);
   const Tensor constant = (square_a == 0).logical_or(square_b == 0);
@@ -159,11 +161,75 @@ Tensor spearman_loss_backward(c10::DispatchKeySet keys, const Tensor& grad_outpu
       return called_on_the_host(operators::spearman_loss_backward(), options, grad_output,
                                 predictions, targets, rank_gradient);
     }
-    return differentiable_backward(grad_output, predictions, targets, options);
+    if (predictions.sym_size(-1) == 0) {
+      return grad_output.unsqueeze(-1) * predictions * targets;  // empty, and depends on all three
+    }
+    const Tensor point = stretched(targets, options).point;
+    return differentiable_backward(grad_output, predictions,
+                                   operators::soft_rank_derivative()({}, point, options), options);
   }
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   return operators::spearman_loss_backward().redispatch(
       keys & c10::after_autograd_keyset, grad_output, predictions, targets, rank_gradient, options);
+}
+
+struct SpearmanLossAtRanksBackward {
+  static constexpr const char* name = "SpearmanLossAtRanksBackward";
+
+  /// Saved: predictions, target ranks and the gradient with respect to the predictions' ranks. Next
+  /// edge: predictions.
+  static variable_list backward(const variable_list& grad_outputs, const std::vector<bool>& needed,
+                                const SavedValues& saved) {
+    variable_list gradients(1);
+    if (!needed[0] || !grad_outputs[0].defined()) return gradients;
+    gradients[0] = operators::spearman_loss_at_ranks_backward()(
+        grad_outputs[0], saved.tensors[0], saved.tensors[1], saved.tensors[2],
+        {saved.regularization_strength, saved.method, saved.mask});
+    return gradients;
+  }
+};
+
+std::tuple<Tensor, Tensor> spearman_loss_at_ranks_forward(
+    c10::DispatchKeySet keys, const Tensor& predictions, const Tensor& target_ranks,
+    double regularization_strength, std::string_view method, const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  auto [loss, rank_gradient] = below_autograd([&] {
+    return operators::spearman_loss_at_ranks_forward().redispatch(
+        keys & c10::after_autograd_keyset, predictions, target_ranks, options);
+  });
+  const NodePtr node = node_if_required<SpearmanLossAtRanksBackward>(
+      {predictions}, {predictions, target_ranks, rank_gradient}, options);
+  if (node) torch::autograd::set_history(loss, node);
+  if (has_tangent(predictions)) {
+    const Tensor gradient = operators::spearman_loss_at_ranks_backward()(
+        at::ones_like(loss), primal(predictions), target_ranks, rank_gradient, options);
+    set_tangent(loss, tangent_along(gradient, predictions, options));
+  }
+  return {loss, rank_gradient};
+}
+
+Tensor spearman_loss_at_ranks_backward(c10::DispatchKeySet keys, const Tensor& grad_output,
+                                       const Tensor& predictions, const Tensor& target_ranks,
+                                       const Tensor& rank_gradient, double regularization_strength,
+                                       std::string_view method, const std::optional<Tensor>& mask) {
+  const Options options{regularization_strength, method, mask};
+  if (is_differentiated({grad_output, predictions})) {
+    check_spearman_loss_at_ranks_backward(grad_output, predictions, target_ranks, rank_gradient,
+                                          options);
+    if (!has_float64(predictions.device())) {
+      return called_on_the_host(operators::spearman_loss_at_ranks_backward(), options, grad_output,
+                                predictions, target_ranks, rank_gradient);
+    }
+    if (predictions.sym_size(-1) == 0) return grad_output.unsqueeze(-1) * predictions;
+    Tensor ranks = target_ranks.to(at::kDouble);
+    if (mask.has_value()) ranks = ranks.masked_fill(mask->logical_not(), 0);
+    return differentiable_backward(grad_output, predictions, ranks, options);
+  }
+  return below_autograd([&] {
+    return operators::spearman_loss_at_ranks_backward().redispatch(
+        keys & c10::after_autograd_keyset, grad_output, predictions, target_ranks, rank_gradient,
+        options);
+  });
 }
 
 }  // namespace
@@ -171,6 +237,8 @@ Tensor spearman_loss_backward(c10::DispatchKeySet keys, const Tensor& grad_outpu
 TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
   library.impl("_spearman_loss_forward", spearman_loss_forward);
   library.impl("_spearman_loss_backward", spearman_loss_backward);
+  library.impl("_spearman_loss_at_ranks_forward", spearman_loss_at_ranks_forward);
+  library.impl("_spearman_loss_at_ranks_backward", spearman_loss_at_ranks_backward);
 }
 
 }  // namespace rank_relax::autograd

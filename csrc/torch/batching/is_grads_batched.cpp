@@ -69,7 +69,9 @@ TORCH_LIBRARY_IMPL(rank_relax, Batched, library) {
                            "_in_float64",
                            "_in_float64_backward",
                            "_spearman_loss_forward",
-                           "_spearman_loss_backward"}) {
+                           "_spearman_loss_backward",
+                           "_spearman_loss_at_ranks_forward",
+                           "_spearman_loss_at_ranks_backward"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&one_call_for_the_batch>());
   }
 }

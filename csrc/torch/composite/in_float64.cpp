@@ -19,6 +19,8 @@
 #include "torch/checks.h"
 #include "torch/composite/scaled_list.h"
 #include "torch/composite/soft_quantile.h"
+#include "torch/target_checks.h"
+#include "torch/target_operators.h"
 
 namespace rank_relax {
 namespace {
@@ -40,6 +42,9 @@ void InFloat64::check() const {
   } else if (function == "spearman_loss") {
     TORCH_CHECK_TYPE(given(targets), "spearman_loss: targets must be a tensor, got None");
     check_spearman_loss_forward(input, *targets, options);
+  } else if (function == "spearman_loss_at_ranks") {
+    TORCH_CHECK_TYPE(given(targets), "spearman_loss: targets must be a tensor, got None");
+    check_spearman_loss_at_ranks_forward(input, *targets, options);
   } else if (function == "soft_sort") {
     check_soft_sort(input, options);
   } else if (function == "soft_quantile") {
@@ -74,8 +79,12 @@ Tensor InFloat64::value() const {
     return rounded(operators::soft_rank()(scaled(input).values(), options));
   }
   if (function == "spearman_loss") {
-    return rounded(
-        operators::spearman_loss()(scaled(input).values(), scaled(*targets).values(), options));
+    return rounded(std::get<0>(operators::spearman_loss_forward()(
+        scaled(input).values(), scaled(*targets).values(), options)));
+  }
+  if (function == "spearman_loss_at_ranks") {
+    return rounded(std::get<0>(operators::spearman_loss_at_ranks_forward()(
+        scaled(input).values(), targets->to(at::kDouble), options)));
   }
   if (function == "soft_quantile") {
     const ScaledList list = scaled(input);

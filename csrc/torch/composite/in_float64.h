@@ -17,7 +17,7 @@ namespace rank_relax {
 struct InFloat64 {
   std::string_view function;  // of rank_relax
   at::Tensor input;
-  std::optional<at::Tensor> targets;  // of spearman_loss
+  std::optional<at::Tensor> targets;  // of spearman_loss; constant ranks of _at_ranks
   std::optional<at::Tensor> level;    // [*, L] of soft_quantile, [*] of soft_topk; else `number` is
   double number;
   std::optional<at::Tensor> strength;  // with the first dimensions of the batch

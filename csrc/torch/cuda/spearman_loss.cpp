@@ -8,6 +8,7 @@
 
 #include "torch/checks.h"
 #include "torch/cuda/adapter.h"
+#include "torch/target_checks.h"
 
 namespace rank_relax {
 namespace {
@@ -31,6 +32,21 @@ std::optional<at::Tensor> mask_at_one_row_stride(const std::optional<at::Tensor>
   return at_one_row_stride(*mask);
 }
 
+/// The loss of two sides from their centred ranks, whose place its gradients take.
+void correlate(const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& kept_mask,
+               const at::Tensor& loss) {
+  const cuda::Correlation problem{rows_of(a),
+                                  a.size(-1),
+                                  kept_mask.has_value() ? items_of(*kept_mask) : cuda::Items{},
+                                  a.mutable_data_ptr(),
+                                  b.mutable_data_ptr(),
+                                  a.scalar_type() == at::kDouble,
+                                  results_of(loss)};
+  const at::DataPtr workspace = device_memory(cuda::correlation_workspace(problem));
+  enqueue_on_current_stream(
+      [&](cudaStream_t stream) { return cuda::correlation(problem, workspace.get(), stream); });
+}
+
 std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cuda(
     const at::Tensor& predictions, const at::Tensor& targets, double regularization_strength,
     std::string_view method, const std::optional<at::Tensor>& mask) {
@@ -48,26 +64,33 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cuda(
     problem.output = results_of(ranks[side]);
     run_rank(problem, method);
   }
-  // Their gradients take the ranks' place.
-  const cuda::Correlation problem{rows_of(predictions),
-                                  predictions.size(-1),
-                                  kept_mask.has_value() ? items_of(*kept_mask) : cuda::Items{},
-                                  ranks[0].mutable_data_ptr(),
-                                  ranks[1].mutable_data_ptr(),
-                                  predictions.scalar_type() == at::kDouble,
-                                  results_of(loss)};
-  const at::DataPtr workspace = device_memory(cuda::correlation_workspace(problem));
-  enqueue_on_current_stream(
-      [&](cudaStream_t stream) { return cuda::correlation(problem, workspace.get(), stream); });
+  correlate(ranks[0], ranks[1], kept_mask, loss);
   return {loss, ranks[0], ranks[1]};
 }
 
-at::Tensor spearman_loss_backward_cuda(const at::Tensor& grad_output, const at::Tensor& predictions,
-                                       const at::Tensor& targets, const at::Tensor& rank_gradient,
-                                       double regularization_strength, std::string_view method,
-                                       const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient,
-                               {regularization_strength, method, mask});
+std::tuple<at::Tensor, at::Tensor> spearman_loss_at_ranks_forward_cuda(
+    const at::Tensor& predictions, const at::Tensor& target_ranks, double regularization_strength,
+    std::string_view method, const std::optional<at::Tensor>& mask) {
+  check_spearman_loss_at_ranks_forward(predictions, target_ranks,
+                                       {regularization_strength, method, mask});
+  const c10::cuda::CUDAGuard guard(predictions.device());
+  const at::Tensor loss =
+      at::empty(predictions.sizes().slice(0, predictions.dim() - 1), predictions.options());
+  const at::Tensor ranks = at::empty(predictions.sizes(), target_ranks.options());
+  const at::Tensor values = at_one_row_stride(predictions);
+  const std::optional<at::Tensor> kept_mask = mask_at_one_row_stride(mask);
+  cuda::KernelSum problem = side_of(values, kept_mask, regularization_strength);
+  problem.output = results_of(ranks);
+  run_rank(problem, method);
+  const at::Tensor given = at::empty(predictions.sizes(), target_ranks.options());
+  given.copy_(target_ranks);
+  correlate(ranks, given, kept_mask, loss);
+  return {loss, ranks};
+}
+
+at::Tensor gradient_of(const at::Tensor& grad_output, const at::Tensor& predictions,
+                       const at::Tensor& rank_gradient, double regularization_strength,
+                       std::string_view method, const std::optional<at::Tensor>& mask) {
   const c10::cuda::CUDAGuard guard(predictions.device());
   const at::Tensor gradient = at::empty(predictions.sizes(), predictions.options());
   if (predictions.numel() == 0) return gradient;
@@ -86,11 +109,33 @@ at::Tensor spearman_loss_backward_cuda(const at::Tensor& grad_output, const at::
   return gradient;
 }
 
+at::Tensor spearman_loss_backward_cuda(const at::Tensor& grad_output, const at::Tensor& predictions,
+                                       const at::Tensor& targets, const at::Tensor& rank_gradient,
+                                       double regularization_strength, std::string_view method,
+                                       const std::optional<at::Tensor>& mask) {
+  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient,
+                               {regularization_strength, method, mask});
+  return gradient_of(grad_output, predictions, rank_gradient, regularization_strength, method,
+                     mask);
+}
+
+at::Tensor spearman_loss_at_ranks_backward_cuda(
+    const at::Tensor& grad_output, const at::Tensor& predictions, const at::Tensor& target_ranks,
+    const at::Tensor& rank_gradient, double regularization_strength, std::string_view method,
+    const std::optional<at::Tensor>& mask) {
+  check_spearman_loss_at_ranks_backward(grad_output, predictions, target_ranks, rank_gradient,
+                                        {regularization_strength, method, mask});
+  return gradient_of(grad_output, predictions, rank_gradient, regularization_strength, method,
+                     mask);
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
   library.impl("_spearman_loss_forward", spearman_loss_forward_cuda);
   library.impl("_spearman_loss_backward", spearman_loss_backward_cuda);
+  library.impl("_spearman_loss_at_ranks_forward", spearman_loss_at_ranks_forward_cuda);
+  library.impl("_spearman_loss_at_ranks_backward", spearman_loss_at_ranks_backward_cuda);
 }
 
 }  // namespace rank_relax

@@ -22,7 +22,7 @@ Tensor in_float64_meta(const Tensor& input, const std::optional<Tensor>& targets
                        number,   strength, standardize, {regularization_strength, method, mask}};
   call.check();
   std::vector<c10::SymInt> shape = input.sym_sizes().vec();
-  if (function == "spearman_loss") shape.pop_back();
+  if (function == "spearman_loss" || function == "spearman_loss_at_ranks") shape.pop_back();
   if (function == "soft_quantile") {
     shape.back() = level.has_value() ? level->sym_size(-1) : c10::SymInt(1);
   }

@@ -41,15 +41,33 @@ inline at::Tensor soft_rank_backward(const at::Tensor& grad_output, const at::Te
   return op.call(grad_output, input, regularization_strength, method, mask);
 }
 
+/// Hard ranks of items of any real dtype, ties averaged, in [0, 1] or from 0 to n - 1: [..., n]
+/// gives
+/// [..., n]. Not differentiable. `dtype` is that of the result: by default the input's, and torch's
+/// default dtype for integers.
+inline at::Tensor hard_rank(const at::Tensor& input, bool descending = false, bool normalize = true,
+                            const std::optional<at::Tensor>& mask = std::nullopt,
+                            std::optional<at::ScalarType> dtype = std::nullopt) {
+  using Schema = at::Tensor(const at::Tensor&, bool, bool, const std::optional<at::Tensor>&,
+                            std::optional<at::ScalarType>);
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("rank_relax::hard_rank", "").typed<Schema>();
+  return op.call(input, descending, normalize, mask, dtype);
+}
+
 /// One minus Spearman's correlation of soft ranks: [..., n] and [..., n] give one loss a list,
-/// [...].
+/// [...]. `target_ranks` "hard" compares with the hard ranks of the targets instead.
 inline at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& targets,
                                 double regularization_strength = 1.0,
                                 std::string_view method = "sigmoid",
-                                const std::optional<at::Tensor>& mask = std::nullopt) {
-  static const auto op =
-      detail::find<const at::Tensor&, const at::Tensor&>("rank_relax::spearman_loss");
-  return op.call(predictions, targets, regularization_strength, method, mask);
+                                const std::optional<at::Tensor>& mask = std::nullopt,
+                                std::string_view target_ranks = "soft") {
+  using Schema = at::Tensor(const at::Tensor&, const at::Tensor&, double, std::string_view,
+                            const std::optional<at::Tensor>&, std::string_view);
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("rank_relax::spearman_loss", "")
+                             .typed<Schema>();
+  return op.call(predictions, targets, regularization_strength, method, mask, target_ranks);
 }
 
 /// Softly sorted values, ascending: [..., n] gives [..., n].

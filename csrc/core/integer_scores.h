@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string_view>
+
+#include "core/permutahedron.h"
+
+namespace rank_relax {
+
+// Integers as float64 scores with the same soft ranks. Ranks depend on α times differences, which
+// are taken as integers first, so that no item is rounded before it is compared. Differences that
+// float64 cannot hold come from gaps between sorted neighbours that are wider than any method sees:
+// cut down to its reach, they leave every rank as it is, and the rest exact.
+
+constexpr double kExactIntegers = 0x1p53;  // up to which float64 holds all of them
+
+/// The gap between sorted neighbours, times α, from which on its width has no influence: F is 0 or
+/// 1 to the last bit of float64, tails included, and a block of a projection, whose items lie
+/// within n of one another (core/permutahedron.h), doesn't reach across.
+inline double reach_of_gaps(std::string_view method, double count) {
+  constexpr double kNoTail = 750;  // e^-750 = 0
+  return Projections::contains(method) && count > kNoTail ? count : kNoTail;
+}
+
+}  // namespace rank_relax

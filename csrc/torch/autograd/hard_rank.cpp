@@ -1,0 +1,38 @@
+#include <torch/library.h>
+
+#include "torch/autograd/differentiable.h"
+#include "torch/operators.h"
+#include "torch/target_operators.h"
+
+// Hard ranks are piecewise constant, and where they jump there is no derivative: like torch.argsort
+// and torch.bucketize they return tensors that require no gradient and have no tangent.
+
+namespace rank_relax::autograd {
+namespace {
+
+using at::Tensor;
+
+Tensor hard_rank(c10::DispatchKeySet keys, const Tensor& input, bool descending, bool normalize,
+                 const std::optional<Tensor>& mask, std::optional<at::ScalarType> dtype) {
+  return below_autograd([&] {
+    return operators::hard_rank().redispatch(keys & c10::after_autograd_keyset, input, descending,
+                                             normalize, mask, dtype);
+  });
+}
+
+Tensor centered_hard_rank(c10::DispatchKeySet keys, const Tensor& input,
+                          const std::optional<Tensor>& mask, at::ScalarType dtype) {
+  return below_autograd([&] {
+    return operators::centered_hard_rank().redispatch(keys & c10::after_autograd_keyset, input,
+                                                      mask, dtype);
+  });
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
+  library.impl("hard_rank", hard_rank);
+  library.impl("_centered_hard_rank", centered_hard_rank);
+}
+
+}  // namespace rank_relax::autograd

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rank_relax import _library, _sharding, _vmap, distributed, torchsort
 from rank_relax._checks import Method, SmoothCdf
+from rank_relax.correlations import spearman_correlation
+from rank_relax.hard_ranks import hard_rank
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
 from rank_relax.sorts import SoftSort, soft_sort
@@ -34,10 +36,12 @@ __all__ = [
     "__version__",
     "cmake_prefix_path",
     "distributed",
+    "hard_rank",
     "soft_quantile",
     "soft_rank",
     "soft_sort",
     "soft_topk",
+    "spearman_correlation",
     "spearman_loss",
     "torchsort",
 ]

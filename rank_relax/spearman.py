@@ -16,11 +16,16 @@ from rank_relax._checks import (
     check_tensor,
     warn_of_single_items,
 )
+from rank_relax._integers import integer_scores, is_integer
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
 from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
 
 Reduction = Literal["mean", "sum", "none"]
+TargetRanks = Literal["soft", "hard"]
+
+# The default of the function and the module; the operator's is in csrc/torch/schemas.cpp.
+TARGET_RANKS: TargetRanks = "soft"
 
 
 @public
@@ -34,6 +39,7 @@ def spearman_loss(
     mask: Tensor | None = None,
     reduction: Reduction = "mean",
     scale: Scale = None,
+    target_ranks: TargetRanks = TARGET_RANKS,
 ) -> Tensor:
     r"""One minus Spearman's rank correlation of two lists, with soft ranks.
 
@@ -44,8 +50,9 @@ def spearman_loss(
 
     Args:
         predictions: Scores, of any shape and strides: float64, float32, bfloat16 or float16.
-        targets: What they should be ordered like, of the same shape. Integers and bools are taken
-            as the predictions' dtype; two floating dtypes are promoted.
+        targets: What they should be ordered like, of the same shape: a dtype of the predictions, an
+            integer one or bool. Integers are compared exactly, whatever their size; two floating
+            dtypes are promoted.
         regularization_strength: Sharpness α > 0 of the soft ranks of both, as in
             :func:`rank_relax.soft_rank`: larger is closer to Spearman's own ρ, with a gradient from
             near neighbours alone.
@@ -57,15 +64,20 @@ def spearman_loss(
         reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one loss a list.
         scale: ``"std"`` divides predictions and targets by their list's own standard deviation, so
             that one strength serves any scale of scores.
+        target_ranks: ``"soft"`` ranks both sides softly. ``"hard"`` takes the hard ranks of the
+            targets, ties averaged (:func:`rank_relax.hard_rank`): ρ is then the Pearson correlation
+            of R(p) and those, and strength and scale are of the predictions alone.
 
     Returns:
-        A scalar, or for ``reduction="none"`` a tensor of the shape without ``dim``. A list in which
-        either side is constant has loss 1 and gradient 0, a list of one item or none has 0 and 0,
-        and one that holds NaN has NaN.
+        A scalar, or for ``reduction="none"`` a tensor of the shape without ``dim``, of the dtype of
+        the predictions, or what they and softly ranked floating targets are promoted to. A list in
+        which either side is constant has loss 1 and gradient 0, a list of one item or none has 0
+        and 0, and one that holds NaN has NaN.
 
     Raises:
         TypeError: for an argument of a type or dtype that is not listed here.
-        ValueError: for a value that is not listed here, or shapes that differ.
+        ValueError: for a value that is not listed here, shapes that differ, or targets that require
+            a gradient with ``target_ranks="hard"``.
         IndexError: for a ``dim`` that ``predictions`` does not have.
 
     References:
@@ -86,6 +98,7 @@ def spearman_loss(
     check_mask("spearman_loss", mask)
     strength = checked_strength("spearman_loss", regularization_strength)
     check_options("spearman_loss", method, dim, reduction, scale)
+    check_choice("spearman_loss", "target_ranks", target_ranks, ("soft", "hard"))
     if dim != -1:
         check_same_shape("spearman_loss", "targets", targets, "predictions", predictions)
         if mask is not None:
@@ -96,23 +109,10 @@ def spearman_loss(
     predictions, targets = whole_lists(predictions), whole_lists(targets)
     mask = whole_lists(mask)
     if is_scaled(predictions, strength, scale) and not targets.is_complex():
-        dtype = result_dtype(predictions.dtype, predictions.device)
-        if not targets.is_floating_point():
-            targets = targets.to(dtype)  # as the operator does
-        common = torch.promote_types(predictions.dtype, targets.dtype)
-        losses = in_float64(
-            "spearman_loss",
-            predictions.to(common),
-            strength,
-            scale,
-            method,
-            mask,
-            targets=targets.to(common),
-        )
-        losses = losses.to(torch.promote_types(dtype, result_dtype(targets.dtype, targets.device)))
+        losses = _scaled_loss(predictions, targets, strength, method, mask, scale, target_ranks)
     else:
         losses = torch.ops.rank_relax.spearman_loss.default(
-            predictions, targets, plain(strength), method, mask
+            predictions, targets, plain(strength), method, mask, target_ranks
         )
     if reduction == "none":
         return losses
@@ -129,6 +129,47 @@ def check_options(
     check_choice(function, "scale", scale, (None, "std"))
 
 
+def _scaled_loss(
+    predictions: Tensor,
+    targets: Tensor,
+    strength: Strength,
+    method: str,
+    mask: Tensor | None,
+    scale: Scale,
+    target_ranks: TargetRanks,
+) -> Tensor:
+    """One loss a list, at a strength that is a tensor or in units of the standard deviation."""
+    dtype = result_dtype(predictions.dtype, predictions.device)
+    if target_ranks == "hard":
+        check_same_shape("spearman_loss", "targets", targets, "predictions", predictions)
+        if targets.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                "spearman_loss: targets have no gradient with target_ranks='hard': detach them, or "
+                "rank them softly with target_ranks='soft'"
+            )
+        common = torch.promote_types(predictions.dtype, torch.float32)
+        ranks = torch.ops.rank_relax._centered_hard_rank.default(targets, mask, common)
+        losses = in_float64(
+            "spearman_loss_at_ranks", predictions, strength, scale, method, mask, targets=ranks
+        )
+        return losses.to(dtype)
+    if is_integer(targets.dtype):
+        targets = integer_scores(targets, strength, scale, method, mask)
+    else:
+        dtype = torch.promote_types(dtype, result_dtype(targets.dtype, targets.device))
+    common = torch.promote_types(predictions.dtype, targets.dtype)
+    losses = in_float64(
+        "spearman_loss",
+        predictions.to(common),
+        strength,
+        scale,
+        method,
+        mask,
+        targets=targets.to(common),
+    )
+    return losses.to(dtype)
+
+
 class SpearmanLoss(nn.Module):
     """One minus Spearman's rank correlation with soft ranks, as a module.
 
@@ -139,6 +180,7 @@ class SpearmanLoss(nn.Module):
         dim: The dimension that holds a list.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         scale: ``"std"`` to divide both lists by their standard deviation first.
+        target_ranks: ``"soft"`` or ``"hard"``.
 
     Shapes:
         ``predictions``, ``targets`` and ``mask`` of one shape; returns a scalar, or that shape
@@ -169,6 +211,7 @@ class SpearmanLoss(nn.Module):
         dim: int = -1,
         reduction: Reduction = "mean",
         scale: Scale = None,
+        target_ranks: TargetRanks = TARGET_RANKS,
     ) -> None:
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
@@ -177,6 +220,7 @@ class SpearmanLoss(nn.Module):
         self.dim = dim
         self.reduction: Reduction = reduction
         self.scale: Scale = scale
+        self.target_ranks: TargetRanks = target_ranks
 
     def forward(self, predictions: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
         """Returns ``spearman_loss(predictions, targets, mask=mask)`` with the module's options."""
@@ -189,10 +233,12 @@ class SpearmanLoss(nn.Module):
             mask=mask,
             reduction=self.reduction,
             scale=self.scale,
+            target_ranks=self.target_ranks,
         )
 
     def extra_repr(self) -> str:
         return (
             f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
-            f"dim={self.dim}, reduction={self.reduction!r}, scale={self.scale!r}"
+            f"dim={self.dim}, reduction={self.reduction!r}, scale={self.scale!r}, "
+            f"target_ranks={self.target_ranks!r}"
         )

@@ -1,0 +1,62 @@
+"""Integer targets as scores, none of which is rounded before it is compared."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from rank_relax._group import gather
+from rank_relax._scores import Scale
+from rank_relax._strength import Strength
+
+
+def is_integer(dtype: torch.dtype) -> bool:
+    """Whether items of this dtype are integers or bools."""
+    return not (dtype.is_floating_point or dtype.is_complex)
+
+
+def integer_scores(
+    integers: Tensor, strength: Strength, scale: Scale, method: str, mask: Tensor | None
+) -> Tensor:
+    """The integers as float64 scores in their own unit, for what a strength or a scale does next.
+
+    What float64 cannot tell apart are neighbours in a list wider than 2^53. The operator takes
+    differences as integers and cuts down the gaps that are beyond a method's reach at a strength.
+    Beside a standard deviation of that size neighbours are ties at any strength below 1e12, so
+    there all differences stay as they are.
+    """
+    if integers.dim() == 0 or integers.shape[-1] == 0 or not fits(mask, integers):
+        return integers.double()  # empty, or for the operator to refuse
+    sharpness = torch.zeros_like(integers[..., :1], dtype=torch.float64)
+    if scale is None and isinstance(strength, Tensor):
+        value = strength.detach().to(sharpness)
+        sharpness = sharpness + torch.where((value > 0) & torch.isfinite(value), value, torch.nan)
+    scores: Tensor = torch.ops.rank_relax._integer_scores.default(integers, sharpness, method, mask)
+    return scores
+
+
+def fits(mask: Tensor | None, scores: Tensor) -> bool:
+    """Whether the operators will take this mask; if not, they say why."""
+    return mask is None or (
+        mask.dtype == torch.bool and mask.shape == scores.shape and mask.device == scores.device
+    )
+
+
+def split_integers(
+    integers: Tensor, mask: Tensor | None, group: dist.ProcessGroup | None
+) -> Tensor:
+    """This process's part of lists of integers as float64 differences from the lists' minima.
+
+    Exact where a list's range is within 2^53, as nothing passes between processes but the minima.
+    """
+    lowest, highest = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
+    # uint64 shifted into int64, where differences wrap around to what they are.
+    items = integers.to(torch.int64) ^ (lowest if integers.dtype == torch.uint64 else 0)
+    counted = items if mask is None else torch.where(mask, items, highest)
+    largest = items.new_full((*items.shape[:-1], 1), highest)
+    own_minimum = torch.cat([counted, largest], -1).amin(-1, keepdim=True)
+    minimum = torch.stack(gather(own_minimum, group)).amin(0)
+    differences = items - minimum
+    unsigned = differences.double() + torch.where(differences < 0, 2.0**64, 0.0)
+    return unsigned if mask is None else torch.where(mask, unsigned, 0.0)

@@ -1,0 +1,88 @@
+"""Spearman's rank correlation itself, with hard ranks: what the loss is a relaxation of."""
+
+import torch
+from torch import Tensor
+
+from rank_relax._checks import check_choice, check_mask, check_same_shape, check_tensor
+from rank_relax._scores import result_dtype
+from rank_relax._strength import DTYPES
+from rank_relax.spearman import Reduction
+
+
+def spearman_correlation(
+    predictions: Tensor,
+    targets: Tensor,
+    *,
+    dim: int = -1,
+    mask: Tensor | None = None,
+    reduction: Reduction = "none",
+) -> Tensor:
+    r"""Spearman's rank correlation of two lists, ties averaged.
+
+    .. math:: \rho = \mathrm{Pearson}(R(p), R(t)) \in [-1, 1]
+
+    with the ranks of :func:`rank_relax.hard_rank`: the metric that :func:`rank_relax.spearman_loss`
+    is one minus a relaxation of, with the same conventions. Not differentiable.
+
+    Args:
+        predictions: Scores, of any shape and strides and of any real dtype, as in
+            :func:`rank_relax.hard_rank`.
+        targets: What they should be ordered like, of the same shape, and of any real dtype too:
+            each side is compared in its own.
+        dim: The dimension that holds a list.
+        mask: Bool, of the shape of ``predictions``, true where a pair counts.
+        reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one number a list.
+
+    Returns:
+        For ``reduction="none"`` a tensor of the batch shape, else a scalar; of the floating dtype
+        that the two are promoted to (float32 under autocast for the half precisions), torch's
+        default dtype for two sides of integers. Computed in float64. A list in which either side is
+        constant has 0, where ``scipy.stats.spearmanr`` has NaN; a list of one item or none has 1;
+        one that holds NaN has NaN: in each case one minus the loss.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here.
+        ValueError: for a value that is not listed here, or shapes that differ.
+        IndexError: for a ``dim`` that ``predictions`` does not have.
+
+    References:
+        Spearman, "The proof and measurement of association between two things", 1904.
+        ``scipy.stats.spearmanr``.
+
+    Example:
+        >>> import torch, rank_relax
+        >>> predictions = torch.tensor([[0.1, 0.4, 0.2, 0.9], [0.9, 0.4, 0.2, 0.1]])
+        >>> targets = torch.tensor([1, 2, 3, 3]).expand(2, 4)
+        >>> rank_relax.spearman_correlation(predictions, targets)
+        tensor([ 0.6325, -0.9487])
+    """
+    check_tensor("spearman_correlation", "predictions", predictions)
+    check_tensor("spearman_correlation", "targets", targets)
+    check_mask("spearman_correlation", mask)
+    check_choice("spearman_correlation", "reduction", reduction, ("mean", "sum", "none"))
+    check_same_shape("spearman_correlation", "targets", targets, "predictions", predictions)
+    if dim != -1:
+        if mask is not None:
+            check_same_shape("spearman_correlation", "mask", mask, "predictions", predictions)
+            mask = mask.movedim(dim, -1)
+        predictions, targets = predictions.movedim(dim, -1), targets.movedim(dim, -1)
+    rank = torch.ops.rank_relax._centered_hard_rank.default
+    p, t = (rank(side, mask, torch.float64) for side in (predictions, targets))
+    squares = (p * p).sum(-1) * (t * t).sum(-1)
+    constant = squares == 0
+    correlations: Tensor = ((p * t).sum(-1) / squares.masked_fill(constant, 1).sqrt()).clamp(-1, 1)
+    kept = torch.ones_like(p, dtype=torch.bool) if mask is None else mask
+    few = kept.sum(-1) <= 1
+    undefined = squares.isnan()
+    correlations = correlations.masked_fill(few & ~undefined, 1).to(_dtype(predictions, targets))
+    if reduction == "none":
+        return correlations
+    return correlations.mean() if reduction == "mean" else correlations.sum()
+
+
+def _dtype(*sides: Tensor) -> torch.dtype:
+    """Of the floating sides, promoted."""
+    floating = [result_dtype(side.dtype, side.device) for side in sides if side.dtype in DTYPES]
+    if not floating:
+        return torch.get_default_dtype()
+    return torch.promote_types(floating[0], floating[-1])

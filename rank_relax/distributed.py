@@ -29,6 +29,7 @@ import rank_relax.spearman
 from rank_relax._calls import public
 from rank_relax._checks import SMOOTH_CDFS, SmoothCdf, check_choice, warn_of_single_items
 from rank_relax._group import SumOverGroup, check_group, exchange
+from rank_relax._integers import split_integers
 from rank_relax._scores import Scale, result_dtype
 from rank_relax._split_rank import (
     WholeLists,
@@ -156,8 +157,9 @@ def spearman_loss(
         predictions: This process's part of the scores, ``[..., k]``: k may differ between
             processes, and be 0; the batch shape and the dtype may not. Float64, float32, bfloat16
             or float16.
-        targets: What they should be ordered like, of the same shape. Integers and bools are taken
-            as the predictions' dtype; two floating dtypes are promoted.
+        targets: What they should be ordered like, of the same shape, ranked softly. Of integers and
+            bools the differences are taken first, exactly up to 2^53, and not rounded to the
+            predictions' dtype; two floating dtypes are promoted.
         regularization_strength: Sharpness α > 0 of the soft ranks of both, as in
             :func:`rank_relax.spearman_loss`; a 0-dim tensor is learnable, and must have the same
             value on every process.
@@ -213,6 +215,7 @@ def spearman_loss(
             mask=_on_meta(mask),
             reduction="none",
             scale=scale,
+            target_ranks="soft",
         )
 
     lengths = _agree(
@@ -230,7 +233,7 @@ def spearman_loss(
     if targets.is_floating_point():
         dtype = torch.promote_types(dtype, result_dtype(targets.dtype, targets.device))
     else:
-        targets = targets.to(dtype)
+        targets = split_integers(targets, mask, group)
     sides, lists = _lists(
         [predictions, targets], regularization_strength, scale, method, mask, lengths, group
     )

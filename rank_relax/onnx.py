@@ -23,9 +23,14 @@ _BY_PAIRS = {
     "_soft_rank_derivative",
     "_spearman_loss_forward",
     "_spearman_loss_backward",
+    "_spearman_loss_at_ranks_forward",
+    "_spearman_loss_at_ranks_backward",
+    "_centered_integer_rank",
+    "_integer_scores",
 }
 # In terms of the others.
 _IN_FLOAT64 = {"_in_float64", "_in_float64_backward"}
+_HARD = {"hard_rank", "_centered_hard_rank"}
 # A backend that has only what the library has for every backend: the form by tensor operators.
 _ANY_BACKEND = "Lazy"
 
@@ -39,8 +44,8 @@ def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
         A new table, from operators to functions that compute the same by operators of torch.
 
     Raises:
-        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``, or soft
-            sorts, quantiles or top-k masks, which have no ONNX form yet.
+        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``, hard
+            ranks, or soft sorts, quantiles or top-k masks, which have no ONNX form yet.
 
     References:
         https://docs.pytorch.org/docs/stable/export.html, "run_decompositions".
@@ -139,6 +144,8 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
             given[place] if place < len(given) else named.get(name, parameters[place].default_value)
             for name, place in positions.items()
         ]
+        if operator._opname in _HARD:
+            _refuse("hard ranks have")
         method = arguments[positions["method"]]
         if method in torchsort.REGULARIZATIONS:
             _refuse(f"method {method!r} has")

@@ -236,8 +236,28 @@ def spearman_backward_vjp_bound(
     cotangent: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
 ) -> Sequence[Bound]:
     """Relative to the largest element of each exact gradient."""
+    return backward_vjp_bound(oracle.spearman_loss_backward, cotangent, tensors, setting, dtype)
+
+
+def spearman_hard_backward_vjp_bound(
+    cotangent: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
+) -> Sequence[Bound]:
+    def backward(grad_output: Tensor, predictions: Tensor, *setting: Any) -> Tensor:
+        ranks = ranks_at(predictions, setting[-1])
+        return oracle.spearman_loss_at_ranks_backward(grad_output, predictions, ranks, *setting)
+
+    return backward_vjp_bound(backward, cotangent, tensors, setting, dtype)
+
+
+def backward_vjp_bound(
+    function: Callable[..., Tensor],
+    cotangent: Tensor,
+    tensors: Tensors,
+    setting: Setting,
+    dtype: torch.dtype,
+) -> Sequence[Bound]:
     doubles = [tensor.detach().double().requires_grad_() for tensor in tensors]
-    backward = oracle.spearman_loss_backward(*doubles, *setting)
+    backward = function(*doubles, *setting)
     exact = torch.autograd.grad(
         backward, doubles, cotangent.double(), allow_unused=True, materialize_grads=True
     )
@@ -359,6 +379,85 @@ SPEARMAN_LOSS_BACKWARD = Operator(
     ),
     vjp_error_bound=spearman_backward_vjp_bound,
     kernels=2,
+)
+
+
+def targets_of(predictions: Tensor) -> Tensor:
+    """Integers with ties, the same for every list, to be ranked hard."""
+    places = torch.arange(predictions.size(-1), device=predictions.device)
+    return (places * 7 % 5).expand(predictions.shape)
+
+
+def ranks_at(predictions: Tensor, mask: Tensor | None) -> Tensor:
+    return oracle.hard_rank(targets_of(predictions), mask)
+
+
+def hard_rank_bound(predictions: Tensor, setting: Setting, dtype: torch.dtype) -> Bound:
+    """As spearman_bound, with exact ranks on one side."""
+    turn = 1 / rank_deviation(predictions, setting)
+    return RANK_ERROR[dtype] * turn[..., 0] + 4 * torch.finfo(dtype).eps
+
+
+def hard_gradient_bound(
+    grad_output: Tensor, predictions: Tensor, setting: Setting, dtype: torch.dtype
+) -> Bound:
+    """As spearman_gradient_bound."""
+    ranks = ranks_at(predictions, setting.mask)
+    sums = oracle.derivative_sums([], predictions.detach(), *setting).requires_grad_()
+    loss = oracle.spearman_loss_of_sums(sums, ranks, predictions.detach(), ranks, setting.mask)
+    others = oracle.other_items(predictions, setting.mask)
+    rank_gradient = others * torch.autograd.grad(loss.sum(), sums)[0]
+    exact = derivative_scale([rank_gradient], predictions, setting)
+    norm = oracle.soft_rank_derivative([], predictions, *setting).norm(dim=-1, keepdim=True)
+    turn = 1 / rank_deviation(predictions, setting) / torch.where(norm > 0, norm, 1.0)
+    mass = setting.regularization_strength * oracle.kernel_mass(predictions, *setting)
+    turned = 2 * mass / others * 4 * RANK_ERROR[dtype] * turn
+    return grad_output.double().abs()[..., None] * (DERIVATIVE_ERROR[dtype] * exact + turned)
+
+
+def hard_ranks(predictions: Tensor, mask: Tensor | None) -> Tensor:
+    dtype = torch.float64 if predictions.dtype == torch.float64 else torch.float32
+    centered = torch.ops.rank_relax._centered_hard_rank
+    ranks: Tensor = centered(targets_of(predictions), mask, dtype)
+    return ranks
+
+
+def given_ranks(predictions: Tensor, setting: Setting) -> tuple[Tensor, Tensor]:
+    """Hard ranks, and what the forward hands to the backward, as rank_gradient_of."""
+    ranks = hard_ranks(predictions, setting.mask)
+    forward = torch.ops.rank_relax._spearman_loss_at_ranks_forward
+    return ranks, forward(predictions.detach(), ranks, *setting)[1].detach()
+
+
+SPEARMAN_LOSS_AT_RANKS_FORWARD = Operator(
+    name="_spearman_loss_at_ranks_forward",
+    tensors=("predictions",),
+    arguments=lambda tensors, setting: (
+        *tensors,
+        hard_ranks(tensors[0], setting.mask),
+        *setting,
+    ),
+    oracle=lambda predictions, *setting: oracle.spearman_loss_at_ranks(
+        predictions, ranks_at(predictions, setting[-1]), *setting
+    ),
+    error_bound=lambda tensors, setting, dtype: hard_rank_bound(tensors[0], setting, dtype),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        hard_gradient_bound(cotangent, tensors[0], setting, dtype)
+    ],
+    kernels=2,
+)
+SPEARMAN_LOSS_AT_RANKS_BACKWARD = Operator(
+    name="_spearman_loss_at_ranks_backward",
+    tensors=("loss_grad_output", "predictions"),
+    arguments=lambda tensors, setting: (*tensors, *given_ranks(tensors[1], setting), *setting),
+    oracle=lambda grad_output, predictions, *setting: oracle.spearman_loss_at_ranks_backward(
+        grad_output, predictions, ranks_at(predictions, setting[-1]), *setting
+    ),
+    error_bound=lambda tensors, setting, dtype: hard_gradient_bound(*tensors, setting, dtype),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: spearman_hard_backward_vjp_bound(
+        cotangent, tensors, setting, dtype
+    ),
+    kernels=3,
 )
 
 PERMUTAHEDRON_FORWARD = replace(SOFT_RANK, name="_permutahedron_rank_forward")
@@ -771,6 +870,8 @@ OPERATORS = (
     SPEARMAN_LOSS,
     SPEARMAN_LOSS_FORWARD,
     SPEARMAN_LOSS_BACKWARD,
+    SPEARMAN_LOSS_AT_RANKS_FORWARD,
+    SPEARMAN_LOSS_AT_RANKS_BACKWARD,
     *(by_projection(SOFT_RANK, method) for method in oracle.PROJECTIONS),
     by_projection(PERMUTAHEDRON_FORWARD, "kl"),
     replace(by_projection(PERMUTAHEDRON_DERIVATIVES[0], "l2"), flat_in=("input",)),

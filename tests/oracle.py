@@ -621,6 +621,41 @@ def spearman_loss(
     return spearman_loss_of_sums(prediction_sums, target_sums, predictions, targets, mask)
 
 
+def spearman_loss_at_ranks(
+    predictions: Tensor,
+    target_ranks: Tensor,
+    regularization_strength: float | Tensor = 1.0,
+    method: str = "sigmoid",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """The same with given ranks of the targets, centred or not."""
+    prediction_sums = derivative_sums([], predictions, regularization_strength, method, mask)
+    ranks = target_ranks.double()
+    return spearman_loss_of_sums(prediction_sums, ranks, predictions, ranks, mask)
+
+
+def spearman_loss_at_ranks_backward(
+    grad_output: Tensor, predictions: Tensor, target_ranks: Tensor, *setting: Any
+) -> Tensor:
+    """Its gradient with respect to the predictions, itself differentiable."""
+
+    def total_loss(candidates: Tensor) -> Tensor:
+        return (
+            grad_output.double() * spearman_loss_at_ranks(candidates, target_ranks, *setting)
+        ).sum()
+
+    gradient: Tensor = torch.func.grad(total_loss)(predictions.double())
+    return gradient
+
+
+def hard_rank(input: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Counts of smaller items and half of the equal ones, less (n - 1)/2."""
+    kept = torch.ones_like(input, dtype=torch.bool) if mask is None else mask
+    pairs = kept[..., :, None] & kept[..., None, :]
+    signs = (input.double()[..., :, None] - input.double()[..., None, :]).sign()
+    return torch.where(pairs, signs / 2, 0.0).sum(-1)
+
+
 def spearman_rank_gradients(
     predictions: Tensor,
     targets: Tensor,

@@ -13,9 +13,8 @@ import rank_relax
 
 pytestmark = [
     pytest.mark.usefixtures("on_device"),
-    # torch's tracers look at the .grad of everything, and inductor loads what torch deprecates.
+    # torch's tracers look at the .grad of everything.
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
-    pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
 ]
 DYNAMIC = pytest.mark.parametrize("dynamic", [False, True, None], ids=["static", "dynamic", "auto"])
 # Sharper from call to call; the last one comes back to the first.

@@ -30,7 +30,7 @@ Tensor in_float64_meta(const Tensor& input, const std::optional<Tensor>& targets
 }
 
 std::tuple<Tensor, Tensor, Tensor> in_float64_backward_meta(
-    const Tensor& grad_output, const Tensor& input, const std::optional<Tensor>& targets,
+    const Tensor& /*grad_output*/, const Tensor& input, const std::optional<Tensor>& targets,
     const std::optional<Tensor>& level, const std::optional<Tensor>& strength,
     std::string_view function, double number, bool standardize, std::array<bool, 3> needed,
     double regularization_strength, std::string_view method, const std::optional<Tensor>& mask) {

@@ -52,26 +52,34 @@ struct LongRows {
   __device__ Fixed* grid_below_of(int64_t row) const { return grid_below + row * (most_boxes + 1); }
 };
 
+/// Whether a row may have one box: if it is precise, which the mean of the values tells before, or
+/// the moments after; or not at all.
+enum class OneBox { kIfMeanAllows, kUntilMomentsTell, kNot };
+
 /// The plan of a row from what a block has found.
 template <class Scalar, int kOrder>
 __device__ void plan_found(const KernelSum& problem, const SeriesTables& tables, int64_t row,
-                           const RowStatistics& found, int64_t most_boxes, RowPlan& plan) {
+                           const RowStatistics& found, int64_t most_boxes, OneBox one_box,
+                           RowPlan& plan) {
   if (warp() == 0) {
     if (lane() == 0) {
       make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
     }
     __syncwarp();
-    choose_form<Scalar, kOrder>(tables, most_boxes, plan);
+    const bool precise =
+        one_box == OneBox::kUntilMomentsTell ||
+        (one_box == OneBox::kIfMeanAllows && one_box_is_precise<Scalar, kOrder>(tables, plan));
+    choose_form<Scalar, kOrder>(tables, most_boxes, precise, plan);
   }
   __syncthreads();
 }
 
 template <class Scalar, int kOrder>
 __device__ void plan_row(const KernelSum& problem, const SeriesTables& tables, int64_t row,
-                         int64_t most_boxes, RowPlan& plan) {
+                         int64_t most_boxes, OneBox one_box, RowPlan& plan) {
   plan_found<Scalar, kOrder>(problem, tables, row,
                              statistics_of<Scalar, kOrder>(problem, row, 0, problem.size),
-                             most_boxes, plan);
+                             most_boxes, one_box, plan);
 }
 
 /// Short rows, a block each, in one pass over the input; the second and third reading of a row come
@@ -85,10 +93,18 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ Scalar local[kNumbers];
   __shared__ RowPlan plan;
   for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
-    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, plan);
+    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, OneBox::kUntilMomentsTell, plan);
     if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(plan.form);
     if (plan.form == Form::kOneBox) {
       one_box_moments<Scalar, kOrder>(problem, plan, row, 0, problem.size, of_warps, moments);
+      const double mean = moments[1] / (plan.per_half_width * plan.finite);  // from the centre
+      const double half = scaled_spread(plan) / 2;
+      if (!one_box_is_precise<Scalar, kOrder>(*tables, plan, half + mean, half - mean) &&
+          grid_fits(*tables, plan, most_boxes)) {
+        if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(Form::kManyBoxes);
+        __syncthreads();
+        continue;
+      }
       one_box_translate<Scalar, kOrder>(*tables, plan, moments, local);
       one_box_evaluate<Scalar, kOrder>(problem, plan, row, 0, problem.size, local);
     } else if (plan.form == Form::kDone) {
@@ -122,7 +138,7 @@ __global__ void __launch_bounds__(kGridThreads, 1)
                  const uint8_t* forms) {
   __shared__ RowPlan plan;
   for_rows_of_form(problem.rows, forms, Form::kManyBoxes, [&](int64_t row) {
-    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, plan);
+    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, OneBox::kNot, plan);
     sum_on_grid_in_shared<Scalar, kOrder>(problem, *tables, plan, row, dynamic_shared_memory());
   });
 }
@@ -131,8 +147,8 @@ __global__ void __launch_bounds__(kGridThreads, 1)
 template <class Scalar, int kOrder>
 __global__ void find_statistics(KernelSum problem, LongRows<Scalar> rows) {
   const int64_t row = blockIdx.x / rows.parts.count, part = blockIdx.x % rows.parts.count;
-  const RowStatistics found = statistics_of<Scalar, kOrder>(problem, row, rows.parts.begin(part),
-                                                            rows.parts.end(part, problem.size));
+  const RowStatistics found = statistics_of<Scalar, kOrder, /*kWithTotal=*/true>(
+      problem, row, rows.parts.begin(part), rows.parts.end(part, problem.size));
   if (threadIdx.x == 0) rows.statistics[blockIdx.x] = found;
 }
 
@@ -146,10 +162,11 @@ __global__ void make_plans(KernelSum problem, LongRows<Scalar> rows, const Serie
   for (int64_t part = threadIdx.x; part < rows.parts.count; part += blockDim.x) {
     found.take_in(rows.statistics[row * rows.parts.count + part], kOrder);
   }
-  found.reduce(kOrder);
+  found.reduce(kOrder, /*with_total=*/true);
   // Later stages copy the whole plan, whatever of it the form needs.
   if (threadIdx.x == 0) memset(&rows.plans[row], 0, sizeof(RowPlan));
-  plan_found<Scalar, kOrder>(problem, *tables, row, found, rows.most_boxes, rows.plans[row]);
+  plan_found<Scalar, kOrder>(problem, *tables, row, found, rows.most_boxes, OneBox::kIfMeanAllows,
+                             rows.plans[row]);
   if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(rows.plans[row].form);
 }
 

@@ -45,7 +45,7 @@ struct Direction {
 struct RowStatistics {
   double finite, below, above, unmasked, counted;
   double minimum, maximum;  // of finite values
-  double total;             // of finite values, each divided by the size of the row
+  double total;             // of finite values, each divided by the size of the row, if wanted
   double unfit;             // finite items at which a direction is not
   double sum[kSeriesDirections], lowest[kSeriesDirections], highest[kSeriesDirections];
 
@@ -89,13 +89,13 @@ struct RowStatistics {
   }
 
   /// Over the threads of the block, for all of them.
-  __device__ void reduce(int order) {
+  __device__ void reduce(int order, bool with_total = false) {
     finite = reduce_in_block(finite, Sum());
     below = reduce_in_block(below, Sum());
     above = reduce_in_block(above, Sum());
     unmasked = reduce_in_block(unmasked, Sum());
     counted = reduce_in_block(counted, Sum());
-    total = reduce_in_block(total, Sum());
+    if (with_total) total = reduce_in_block(total, Sum());
     minimum = reduce_in_block(minimum, Smaller());
     maximum = reduce_in_block(maximum, Larger());
     if (order > 0) unfit = reduce_in_block(unfit, Sum());
@@ -108,7 +108,7 @@ struct RowStatistics {
 };
 
 /// By the threads of a block, for all of them: items [begin, end) of a row.
-template <class Scalar, int kOrder>
+template <class Scalar, int kOrder, bool kWithTotal = false>
 __device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, int64_t begin,
                                        int64_t end) {
   RowStatistics found;
@@ -126,7 +126,7 @@ __device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, in
     if (kind != Kind::kFinite) continue;
     minimum = value < minimum ? value : minimum;
     maximum = value > maximum ? value : maximum;
-    found.total += value * per_size;
+    if (kWithTotal) found.total += value * per_size;
 #pragma unroll
     for (int l = 0; l < kOrder; ++l) {
       found.take_in_direction(l, load<Scalar>(problem.directions[l], row, i), per_size);
@@ -139,7 +139,7 @@ __device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, in
   found.finite = unmasked - undefined - below - above;
   found.minimum = minimum;
   found.maximum = maximum;
-  found.reduce(kOrder);
+  found.reduce(kOrder, kWithTotal);
   return found;
 }
 
@@ -236,23 +236,38 @@ RANK_RELAX_HOST_DEVICE inline int64_t most_boxes(Precision precision, int order,
   return size / ((precision == kSingle ? 20 : 40) << order);
 }
 
-/// Whether a series over the whole row is precise at the ends: F(-d) is convex, so that its mean is
-/// not less than F(-d) of the mean distance from an end.
+/// Whether a series over the whole row is precise at its ends, from the mean distances of the items
+/// from them: F(-d) is convex, so that its mean is not less than F(-d) of the mean distance.
 template <class Scalar, int kOrder>
-__device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan) {
+__device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan,
+                                   double from_lowest, double from_highest) {
   constexpr Precision kPrecision = precision_of<Scalar>;
-  if (kOrder > 1 || (kOrder == 0 && !plan.counts)) return true;
   constexpr double kFewItems = kPrecisionOfEnds[kPrecision] / kPairError[kPrecision];
-  if (plan.finite <= kFewItems) return true;
-  const double above_lowest = 2 * ((plan.mean / 2 - plan.minimum / 2) * plan.strength);
-  const double below_highest = 2 * ((plan.maximum / 2 - plan.mean / 2) * plan.strength);
-  return above_lowest <= tables.most_mean_distance &&
-         (kOrder == 0 || below_highest <= tables.most_mean_distance);
+  if (kOrder > 1 || (kOrder == 0 && !plan.counts) || plan.finite <= kFewItems) return true;
+  return from_lowest <= tables.most_mean_distance &&
+         (kOrder == 0 || from_highest <= tables.most_mean_distance);
 }
 
-/// The form of a row whose order has series; there is memory for a grid of `most_boxes`. By a warp.
+/// The same of a row whose statistics have its mean.
 template <class Scalar, int kOrder>
-__device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, RowPlan& plan) {
+__device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan) {
+  return one_box_is_precise<Scalar, kOrder>(
+      tables, plan, 2 * ((plan.mean / 2 - plan.minimum / 2) * plan.strength),
+      2 * ((plan.maximum / 2 - plan.mean / 2) * plan.strength));
+}
+
+/// Whether a grid over the row has `most_boxes` at most.
+__device__ inline bool grid_fits(const SeriesTables& tables, const RowPlan& plan,
+                                 int64_t most_boxes) {
+  return plan.unit == 1 &&
+         scaled_spread(plan) / tables.box_width + 2 <= static_cast<double>(most_boxes);
+}
+
+/// The form of a row whose order has series; there is memory for a grid of `most_boxes`, which it
+/// gets where one box is not precise. By a warp.
+template <class Scalar, int kOrder>
+__device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool one_box_is_precise,
+                            RowPlan& plan) {
   if (plan.finite == 0 || plan.undefined || (plan.constant && kOrder % 2 == 0)) return;
   const double spread = scaled_spread(plan);
   static_assert(kTermCounts <= kWarp);
@@ -263,9 +278,8 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, RowP
   plan.which = which;
   const bool has_one_box = which < kTermCounts;
   constexpr double kWidest = kWidestOneBox[precision_of<Scalar>];
-  const bool narrow = spread <= kWidest && one_box_is_precise<Scalar, kOrder>(tables, plan);
-  if (!(has_one_box && narrow) && plan.unit == 1 &&
-      spread / tables.box_width + 2 <= static_cast<double>(most_boxes)) {
+  const bool one_box_serves = has_one_box && spread <= kWidest && one_box_is_precise;
+  if (!one_box_serves && grid_fits(tables, plan, most_boxes)) {
     plan.grid = grid_placement(plan.minimum, plan.maximum, tables.box_width, plan.strength);
     plan.boxes = plan.grid.last - plan.grid.first + 1;
     plan.form = Form::kManyBoxes;

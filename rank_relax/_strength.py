@@ -70,6 +70,11 @@ def as_float(number: Any) -> float:
         return math.inf if number > 0 else -math.inf
 
 
+def widest_dtype(device: torch.device) -> torch.dtype:
+    """The dtype of a number on a device: float64 only where it is sure to have it."""
+    return torch.float64 if device.type in ("cpu", "cuda", "meta") else torch.float32
+
+
 def set_strength(module: nn.Module, function: str, strength: Strength) -> None:
     """Gives a module its strength, once it has been checked; a tensor as it is."""
     checked = checked_strength(function, strength)

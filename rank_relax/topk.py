@@ -32,6 +32,7 @@ from rank_relax._strength import (
     from_array,
     set_number,
     set_strength,
+    widest_dtype,
 )
 
 
@@ -133,8 +134,7 @@ def _as_tensor(k: float, device: torch.device) -> Tensor:
     """A number on the device: exactly, where it is whole or the device is sure to have float64."""
     if isinstance(k, (numbers.Integral, torch.SymInt)):
         return torch.full((), k + 0, dtype=torch.int64, device=device)
-    dtype = torch.float64 if device.type in ("cpu", "cuda", "meta") else torch.float32
-    return torch.full((), as_float(k), dtype=dtype, device=device)
+    return torch.full((), as_float(k), dtype=widest_dtype(device), device=device)
 
 
 def _check_options(

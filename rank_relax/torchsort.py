@@ -16,8 +16,15 @@ from torch import Tensor
 import rank_relax.sorts
 from rank_relax._calls import public
 from rank_relax._checks import check_choice, check_scores, warn_of_single_items
-from rank_relax._scores import result_dtype, scaled
-from rank_relax._strength import NUMBERS, Strength, as_float, checked_strength, from_array
+from rank_relax._scores import in_float64, result_dtype
+from rank_relax._strength import (
+    NUMBERS,
+    Strength,
+    as_float,
+    checked_strength,
+    from_array,
+    widest_dtype,
+)
 
 Regularization = Literal["l2", "kl"]
 
@@ -65,11 +72,14 @@ def soft_rank(
     """
     strength = _inverse("soft_rank", values, regularization, regularization_strength)
     warn_of_single_items("soft_rank", "values", values)
-    half = values.dtype in (torch.float16, torch.bfloat16)  # rounded once, at the end
-    scores, number = scaled(values.float() if half else values, strength, None, None)
-    ranks: Tensor = torch.ops.rank_relax._rank_from_one.default(scores, number, regularization)
-    if scores.dtype == values.dtype:
-        return ranks
+    half = values.dtype in (torch.float16, torch.bfloat16)
+    scores = values.float() if half else values  # rounded once, at the end
+    if isinstance(strength, Tensor):
+        ranks = in_float64("soft_rank", scores, strength, None, regularization, None)
+        others = (~torch.isnan(values)).sum(-1, keepdim=True) - 1
+        ranks = 1 + ranks * others.clamp(min=0)
+    else:
+        ranks = torch.ops.rank_relax._rank_from_one.default(scores, strength, regularization)
     return ranks.to(result_dtype(values.dtype, values.device))
 
 
@@ -129,7 +139,7 @@ def _inverse(function: str, values: object, regularization: object, strength: St
     if isinstance(strength, Tensor):
         checked = checked_strength(function, strength)
         assert isinstance(checked, Tensor)
-        return checked.double().reciprocal()
+        return checked.to(widest_dtype(checked.device)).reciprocal()
     if isinstance(strength, bool) or not isinstance(strength, NUMBERS):
         raise TypeError(f"{function}: regularization_strength must be a float, got {strength!r}")
     inverse = _reciprocal(strength)

@@ -97,9 +97,10 @@ __global__ void __launch_bounds__(kThreads)
     if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(plan.form);
     if (plan.form == Form::kOneBox) {
       one_box_moments<Scalar, kOrder>(problem, plan, row, 0, problem.size, of_warps, moments);
-      const double mean = moments[1] / (plan.per_half_width * plan.finite);  // from the centre
-      const double half = scaled_spread(plan) / 2;
-      if (!one_box_is_precise<Scalar, kOrder>(*tables, plan, half + mean, half - mean) &&
+      const double unit = plan.per_half_width * plan.finite;
+      const double half = scaled_spread(plan) / 2 * unit;  // moments[1] is from the middle
+      if (!one_box_is_precise<Scalar, kOrder>(*tables, plan, half + moments[1], half - moments[1],
+                                              unit) &&
           grid_fits(*tables, plan, most_boxes)) {
         if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(Form::kManyBoxes);
         __syncthreads();

@@ -201,8 +201,7 @@ __device__ inline void make_plan(const KernelSum& problem, const RowStatistics& 
   plan.constant = plan.minimum == plan.maximum;
   plan.counts = problem.order == 0 && problem.shift > 0 && plan.several;
   plan.base = plan.counts ? found.below + (found.finite - 1) / 2 : 0;
-  plan.mean =
-      found.finite > 0 ? found.total * (static_cast<double>(problem.size) / found.finite) : 0;
+  plan.total = found.total * static_cast<double>(problem.size);
   plan.capacity = found.finite > 1 ? ilogb(found.finite - 1) + 1 : 0;
   plan.undefined = found.unfit > 0;
   plan.unit = isfinite(plan.maximum - plan.minimum) ? 1 : 2;
@@ -236,24 +235,25 @@ RANK_RELAX_HOST_DEVICE inline int64_t most_boxes(Precision precision, int order,
   return size / ((precision == kSingle ? 20 : 40) << order);
 }
 
-/// Whether a series over the whole row is precise at its ends, from the mean distances of the items
-/// from them: F(-d) is convex, so that its mean is not less than F(-d) of the mean distance.
+/// Whether a series over the whole row is precise at its ends: F(-d) is convex, so that its mean is
+/// not less than F(-d) of the mean distance of the items from an end. Those are given as multiples
+/// of a unit: a division would cost the kernels registers.
 template <class Scalar, int kOrder>
 __device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan,
-                                   double from_lowest, double from_highest) {
+                                   double from_lowest, double from_highest, double unit) {
   constexpr Precision kPrecision = precision_of<Scalar>;
   constexpr double kFewItems = kPrecisionOfEnds[kPrecision] / kPairError[kPrecision];
   if (kOrder > 1 || (kOrder == 0 && !plan.counts) || plan.finite <= kFewItems) return true;
-  return from_lowest <= tables.most_mean_distance &&
-         (kOrder == 0 || from_highest <= tables.most_mean_distance);
+  const double most = tables.most_mean_distance * unit;
+  return from_lowest <= most && (kOrder == 0 || from_highest <= most);
 }
 
-/// The same of a row whose statistics have its mean.
+/// The same of a row whose statistics have its total.
 template <class Scalar, int kOrder>
 __device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan) {
   return one_box_is_precise<Scalar, kOrder>(
-      tables, plan, 2 * ((plan.mean / 2 - plan.minimum / 2) * plan.strength),
-      2 * ((plan.maximum / 2 - plan.mean / 2) * plan.strength));
+      tables, plan, (plan.total - plan.minimum * plan.finite) * plan.strength,
+      (plan.maximum * plan.finite - plan.total) * plan.strength, plan.finite);
 }
 
 /// Whether a grid over the row has `most_boxes` at most.

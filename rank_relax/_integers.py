@@ -23,8 +23,8 @@ def integer_scores(
 
     What float64 cannot tell apart are neighbours in a list wider than 2^53. The operator takes
     differences as integers and cuts down the gaps that are beyond a method's reach at a strength.
-    Beside a standard deviation of that size neighbours are ties at any strength below 1e12, so
-    there all differences stay as they are.
+    For a scale all differences stay as they are: beside a standard deviation of that size
+    neighbours are ties at any strength below 1e12.
     """
     if integers.dim() == 0 or integers.shape[-1] == 0 or not fits(mask, integers):
         return integers.double()  # empty, or for the operator to refuse
@@ -34,6 +34,26 @@ def integer_scores(
         sharpness = sharpness + torch.where((value > 0) & torch.isfinite(value), value, torch.nan)
     scores: Tensor = torch.ops.rank_relax._integer_scores.default(integers, sharpness, method, mask)
     return scores
+
+
+def standardized_ranks(
+    integers: Tensor, strength: float, method: str, mask: Tensor | None
+) -> Tensor:
+    """Their soft ranks less ½, in units of the standard deviation that they have as they are."""
+    differences = integer_scores(integers, 1.0, "std", method, mask)
+    largest = differences.amax(-1, keepdim=True)
+    scaled = differences / largest.masked_fill(largest == 0, 1)
+    counts = torch.ones_like(integers, dtype=torch.bool) if mask is None else mask
+    number = counts.sum(-1, keepdim=True).clamp(min=1)
+    mean = torch.where(counts, scaled, 0).sum(-1, keepdim=True) / number
+    variance = torch.where(counts, scaled - mean, 0).square().sum(-1, keepdim=True) / number
+    deviation = variance.sqrt() * largest
+    sharpness = strength / deviation.masked_fill(deviation == 0, 1)
+    scores = torch.ops.rank_relax._integer_scores.default(integers, sharpness, method, mask)
+    ranks: Tensor = torch.ops.rank_relax._soft_rank_derivative.default(
+        [], scores * sharpness, 1.0, method, mask
+    )
+    return ranks
 
 
 def fits(mask: Tensor | None, scores: Tensor) -> bool:

@@ -16,7 +16,7 @@ from rank_relax._checks import (
     check_tensor,
     warn_of_single_items,
 )
-from rank_relax._integers import integer_scores, is_integer
+from rank_relax._integers import fits, integer_scores, is_integer, standardized_ranks
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
 from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
@@ -105,7 +105,8 @@ def spearman_loss(
             check_same_shape("spearman_loss", "mask", mask, "predictions", predictions)
             mask = mask.movedim(dim, -1)
         predictions, targets = predictions.movedim(dim, -1), targets.movedim(dim, -1)
-    warn_of_single_items("spearman_loss", "predictions", predictions)
+    if targets.shape == predictions.shape:  # or else the operator has more to say
+        warn_of_single_items("spearman_loss", "predictions", predictions)
     predictions, targets = whole_lists(predictions), whole_lists(targets)
     mask = whole_lists(mask)
     if is_scaled(predictions, strength, scale) and not targets.is_complex():
@@ -140,15 +141,25 @@ def _scaled_loss(
 ) -> Tensor:
     """One loss a list, at a strength that is a tensor or in units of the standard deviation."""
     dtype = result_dtype(predictions.dtype, predictions.device)
-    if target_ranks == "hard":
+    at_ranks = torch.promote_types(predictions.dtype, torch.float32)
+    ranks = None
+    if target_ranks == "hard" or is_integer(targets.dtype):
         check_same_shape("spearman_loss", "targets", targets, "predictions", predictions)
+    if target_ranks == "hard":
         if targets.requires_grad and torch.is_grad_enabled():
             raise ValueError(
                 "spearman_loss: targets have no gradient with target_ranks='hard': detach them, or "
                 "rank them softly with target_ranks='soft'"
             )
-        common = torch.promote_types(predictions.dtype, torch.float32)
-        ranks = torch.ops.rank_relax._centered_hard_rank.default(targets, mask, common)
+        ranks = torch.ops.rank_relax._centered_hard_rank.default(targets, mask, at_ranks)
+    elif (
+        is_integer(targets.dtype)
+        and not isinstance(strength, Tensor)
+        and targets.shape[-1] > 0
+        and fits(mask, targets)
+    ):
+        ranks = standardized_ranks(targets, strength, method, mask).to(at_ranks)
+    if ranks is not None:
         losses = in_float64(
             "spearman_loss_at_ranks", predictions, strength, scale, method, mask, targets=ranks
         )

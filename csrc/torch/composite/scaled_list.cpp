@@ -1,10 +1,12 @@
 #include "torch/composite/scaled_list.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/where.h>
+#include <c10/core/SymBool.h>
 
 #include <limits>
 
@@ -15,8 +17,16 @@ using at::Tensor;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
+/// The maximum of each list; `least` if it is empty, as one of a length that a graph does not know
+/// may be.
+Tensor maximum(const Tensor& values, double least) {
+  const bool has_items = TORCH_GUARD_OR_FALSE(values.sym_size(-1).sym_gt(0));
+  const Tensor items = has_items ? values : at::constant_pad_nd_symint(values, {0, 1}, least);
+  return items.amax(-1, /*keepdim=*/true);
+}
+
 Tensor largest_magnitude(const Tensor& values) {
-  const Tensor largest = values.detach().abs().amax(-1, /*keepdim=*/true);
+  const Tensor largest = maximum(values.detach().abs(), 0);
   return largest.masked_fill(largest == 0, 1);
 }
 
@@ -24,8 +34,8 @@ Tensor largest_magnitude(const Tensor& values) {
 Tensor middle(const Tensor& values, const Tensor& counted) {
   const Tensor fixed = values.detach();
   const Tensor ignored = counted.logical_not();
-  const Tensor low = fixed.masked_fill(ignored, kInfinity).amin(-1, /*keepdim=*/true);
-  const Tensor high = fixed.masked_fill(ignored, -kInfinity).amax(-1, /*keepdim=*/true);
+  const Tensor low = -maximum(-fixed.masked_fill(ignored, kInfinity), -kInfinity);
+  const Tensor high = maximum(fixed.masked_fill(ignored, -kInfinity), -kInfinity);
   return at::where(low <= high, low / 2 + high / 2, 0);
 }
 
@@ -45,7 +55,7 @@ ScaledList::ScaledList(const Tensor& values, const std::optional<Tensor>& streng
   const bool has_strength = strength.has_value() && strength->defined();
   if (!has_strength && !standardize) return;
   const Tensor alpha = has_strength ? of_lists(*strength, values) : Tensor();
-  if (values.sym_size(-1) == 0) {
+  if (TORCH_GUARD_OR_FALSE(values.sym_size(-1).sym_eq(0))) {
     if (has_strength) values_ = values * alpha;  // empty, and part of the strength's graph
     return;
   }

@@ -52,34 +52,27 @@ struct LongRows {
   __device__ Fixed* grid_below_of(int64_t row) const { return grid_below + row * (most_boxes + 1); }
 };
 
-/// Whether a row may have one box: if it is precise, which the mean of the values tells before, or
-/// the moments after; or not at all.
-enum class OneBox { kIfMeanAllows, kUntilMomentsTell, kNot };
-
 /// The plan of a row from what a block has found.
 template <class Scalar, int kOrder>
 __device__ void plan_found(const KernelSum& problem, const SeriesTables& tables, int64_t row,
-                           const RowStatistics& found, int64_t most_boxes, OneBox one_box,
+                           const RowStatistics& found, int64_t most_boxes, bool has_total,
                            RowPlan& plan) {
   if (warp() == 0) {
     if (lane() == 0) {
       make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
     }
     __syncwarp();
-    const bool precise =
-        one_box == OneBox::kUntilMomentsTell ||
-        (one_box == OneBox::kIfMeanAllows && one_box_is_precise<Scalar, kOrder>(tables, plan));
-    choose_form<Scalar, kOrder>(tables, most_boxes, precise, plan);
+    choose_form<Scalar, kOrder>(tables, most_boxes, has_total, plan);
   }
   __syncthreads();
 }
 
 template <class Scalar, int kOrder>
 __device__ void plan_row(const KernelSum& problem, const SeriesTables& tables, int64_t row,
-                         int64_t most_boxes, OneBox one_box, RowPlan& plan) {
+                         int64_t most_boxes, RowPlan& plan) {
   plan_found<Scalar, kOrder>(problem, tables, row,
                              statistics_of<Scalar, kOrder>(problem, row, 0, problem.size),
-                             most_boxes, one_box, plan);
+                             most_boxes, /*has_total=*/false, plan);
 }
 
 /// Short rows, a block each, in one pass over the input; the second and third reading of a row come
@@ -93,19 +86,10 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ Scalar local[kNumbers];
   __shared__ RowPlan plan;
   for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
-    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, OneBox::kUntilMomentsTell, plan);
+    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, plan);
     if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(plan.form);
     if (plan.form == Form::kOneBox) {
       one_box_moments<Scalar, kOrder>(problem, plan, row, 0, problem.size, of_warps, moments);
-      const double unit = plan.per_half_width * plan.finite;
-      const double half = scaled_spread(plan) / 2 * unit;  // moments[1] is from the middle
-      if (!one_box_is_precise<Scalar, kOrder>(*tables, plan, half + moments[1], half - moments[1],
-                                              unit) &&
-          grid_fits(*tables, plan, most_boxes)) {
-        if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(Form::kManyBoxes);
-        __syncthreads();
-        continue;
-      }
       one_box_translate<Scalar, kOrder>(*tables, plan, moments, local);
       one_box_evaluate<Scalar, kOrder>(problem, plan, row, 0, problem.size, local);
     } else if (plan.form == Form::kDone) {
@@ -139,7 +123,7 @@ __global__ void __launch_bounds__(kGridThreads, 1)
                  const uint8_t* forms) {
   __shared__ RowPlan plan;
   for_rows_of_form(problem.rows, forms, Form::kManyBoxes, [&](int64_t row) {
-    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, OneBox::kNot, plan);
+    plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, plan);
     sum_on_grid_in_shared<Scalar, kOrder>(problem, *tables, plan, row, dynamic_shared_memory());
   });
 }
@@ -166,7 +150,7 @@ __global__ void make_plans(KernelSum problem, LongRows<Scalar> rows, const Serie
   found.reduce(kOrder, /*with_total=*/true);
   // Later stages copy the whole plan, whatever of it the form needs.
   if (threadIdx.x == 0) memset(&rows.plans[row], 0, sizeof(RowPlan));
-  plan_found<Scalar, kOrder>(problem, *tables, row, found, rows.most_boxes, OneBox::kIfMeanAllows,
+  plan_found<Scalar, kOrder>(problem, *tables, row, found, rows.most_boxes, /*has_total=*/true,
                              rows.plans[row]);
   if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(rows.plans[row].form);
 }

@@ -156,7 +156,7 @@ struct RowPlan {
   bool constant;
   bool counts;     // ranks, and not about their mean: sums of order 0 are relative to those below
   double base;     // added to sums of order 0 before they are rounded, which then count those below
-  double mean;     // of finite values
+  double total;    // of finite values, where the statistics have it
   int capacity;    // the finite items are 2^capacity or fewer
   bool undefined;  // a direction is not finite at a finite item
   double minimum, maximum;
@@ -236,37 +236,24 @@ RANK_RELAX_HOST_DEVICE inline int64_t most_boxes(Precision precision, int order,
 }
 
 /// Whether a series over the whole row is precise at its ends: F(-d) is convex, so that its mean is
-/// not less than F(-d) of the mean distance of the items from an end. Those are given as multiples
-/// of a unit: a division would cost the kernels registers.
+/// not less than F(-d) of the mean distance of the items from an end: the lower one, or for
+/// derivatives the farther one. Where the statistics have no total that is less than the spread.
 template <class Scalar, int kOrder>
 __device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan,
-                                   double from_lowest, double from_highest, double unit) {
+                                   bool has_total) {
   constexpr Precision kPrecision = precision_of<Scalar>;
   constexpr double kFewItems = kPrecisionOfEnds[kPrecision] / kPairError[kPrecision];
   if (kOrder > 1 || (kOrder == 0 && !plan.counts) || plan.finite <= kFewItems) return true;
-  const double most = tables.most_mean_distance * unit;
-  return from_lowest <= most && (kOrder == 0 || from_highest <= most);
+  if (!has_total) return scaled_spread(plan) <= tables.most_mean_distance;
+  const double from_lowest = plan.total - plan.minimum * plan.finite;
+  const double from_highest = plan.maximum * plan.finite - plan.total;
+  const double farther = kOrder == 0 ? from_lowest : Larger()(from_lowest, from_highest);
+  return farther * plan.strength <= tables.most_mean_distance * plan.finite;
 }
 
-/// The same of a row whose statistics have its total.
+/// The form of a row whose order has series; there is memory for a grid of `most_boxes`. By a warp.
 template <class Scalar, int kOrder>
-__device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan) {
-  return one_box_is_precise<Scalar, kOrder>(
-      tables, plan, (plan.total - plan.minimum * plan.finite) * plan.strength,
-      (plan.maximum * plan.finite - plan.total) * plan.strength, plan.finite);
-}
-
-/// Whether a grid over the row has `most_boxes` at most.
-__device__ inline bool grid_fits(const SeriesTables& tables, const RowPlan& plan,
-                                 int64_t most_boxes) {
-  return plan.unit == 1 &&
-         scaled_spread(plan) / tables.box_width + 2 <= static_cast<double>(most_boxes);
-}
-
-/// The form of a row whose order has series; there is memory for a grid of `most_boxes`, which it
-/// gets where one box is not precise. By a warp.
-template <class Scalar, int kOrder>
-__device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool one_box_is_precise,
+__device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool has_total,
                             RowPlan& plan) {
   if (plan.finite == 0 || plan.undefined || (plan.constant && kOrder % 2 == 0)) return;
   const double spread = scaled_spread(plan);
@@ -278,8 +265,10 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool
   plan.which = which;
   const bool has_one_box = which < kTermCounts;
   constexpr double kWidest = kWidestOneBox[precision_of<Scalar>];
-  const bool one_box_serves = has_one_box && spread <= kWidest && one_box_is_precise;
-  if (!one_box_serves && grid_fits(tables, plan, most_boxes)) {
+  const bool one_box_serves = has_one_box && spread <= kWidest &&
+                              one_box_is_precise<Scalar, kOrder>(tables, plan, has_total);
+  if (!one_box_serves && plan.unit == 1 &&
+      spread / tables.box_width + 2 <= static_cast<double>(most_boxes)) {
     plan.grid = grid_placement(plan.minimum, plan.maximum, tables.box_width, plan.strength);
     plan.boxes = plan.grid.last - plan.grid.first + 1;
     plan.form = Form::kManyBoxes;

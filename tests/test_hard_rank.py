@@ -268,7 +268,6 @@ def test_the_correlation_is_that_of_scipy(dtype: torch.dtype, target_dtype: torc
             )
 
 
-@pytest.mark.filterwarnings("ignore:.*lists of one item each:UserWarning")
 def test_the_correlation_is_one_minus_the_loss_where_there_is_none() -> None:
     p = torch.tensor([[1.0, 1.0, 1.0], [1.0, 2.0, 3.0], [nan, 1.0, 2.0], [1.0, inf, inf]])
     t = torch.tensor([[3, 1, 2], [5, 5, 5], [1, 2, 3], [0, 7, 7]])

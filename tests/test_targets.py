@@ -183,7 +183,6 @@ def test_lists_of_integers_are_the_same_alone_and_beside_wider_ones() -> None:
         torch.testing.assert_close(alone, together[row], atol=1e-6, rtol=0)
 
 
-@pytest.mark.filterwarnings("ignore:.*lists of one item each:UserWarning")
 @pytest.mark.parametrize("method", ALL_METHODS)
 def test_bools_and_perfect_orders(method: str) -> None:
     p = torch.tensor([[0.5, 0.1, 0.7, 0.2]])

@@ -131,7 +131,6 @@ def test_long_rows_of_half_precision_are_the_exact_result_rounded(
 
 @FUNCTIONS
 @REGULARIZATIONS
-@pytest.mark.filterwarnings("ignore:.*lists of one item each:UserWarning")
 def test_a_rank_of_one_item_is_one_and_its_value_is_its_own(
     function: Any, regularization: str
 ) -> None:

@@ -87,6 +87,7 @@ class TestAutocast:
 # Made of other operators, always or where they are differentiated, whose nodes save what they do.
 COMPOSITES = (
     "_spearman_loss_backward",
+    "_spearman_loss_at_ranks_backward",
     "_quantile_sort_backward",
     "_quantile_sort_tangent",
     "soft_quantile",
@@ -203,7 +204,12 @@ class TestAutogradsTools:
         output = operator(copies, Setting()).sum()
         with torch.no_grad():
             copies[-1].add_(1)
-        if operator.name in ("_spearman_loss_backward", "soft_quantile", "_soft_topk_backward"):
+        if operator.name in (
+            "_spearman_loss_backward",
+            "_spearman_loss_at_ranks_backward",
+            "soft_quantile",
+            "_soft_topk_backward",
+        ):
             # A composite where it is differentiated, which saves what it has computed.
             assert_equal(list(torch.autograd.grad(output, leaves)), list(expected))
         else:

@@ -225,7 +225,8 @@ def test_vmap_over_any_dimensions_is_a_loop_over_them(
             for sample, first, dim in zip(samples[index], samples[0], dims, strict=True)
         )
         its_mask = mask[index] if mask_dim == "batched" and mask is not None else mask
-        assert torch.equal(actual[index], call(its_mask, *tensors))
+        # As many short rows as a vector has lanes go abreast, and are summed in another order.
+        torch.testing.assert_close(actual[index], call(its_mask, *tensors), rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("input_dim", [None, 0, -1], ids=["shared", "first", "last"])
@@ -243,7 +244,7 @@ def test_vmap_knows_levels_of_a_batch_of_a_sample_and_of_a_list(
     q, k = torch.rand(*samples, *own, 2), torch.randint(0, N, (*samples, *own))
     inputs = x if input_dim is None else x.movedim(0, input_dim)
     for operator, level, kernel in (
-        ("soft_quantile", q, "_quantile_at_levels"),
+        ("soft_quantile", q, "_in_float64"),
         ("soft_topk", k, "_soft_topk_forward"),
     ):
         call = getattr(torch.ops.rank_relax, operator)

@@ -63,7 +63,7 @@ for name in torch._C._dispatch_get_all_op_names():
         print(name)
 """
     program = WHEN_IMPORTED[when] + ask_for_strategies
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert set(run.stdout.split()) == {f"rank_relax::{name}" for name in _operators.OPERATORS}
 
@@ -75,7 +75,7 @@ import rank_relax
 sys.modules["torch.distributed.tensor.experimental"] = None
 import torch.distributed.tensor
 """
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "rank_relax's operators take no DTensors with torch" in run.stderr
 

@@ -2,10 +2,11 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/clone.h>
+#include <ATen/ops/cumsum.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -103,8 +104,10 @@ Tensor InFloat64::value() const {
   const ScaledList list(input.to(at::kDouble), factor, standardize, options.mask);
   Tensor ordered = list.restored(operators::soft_sort()(list.values(), options));
   if (options.mask.has_value()) {  // the zeros at the end are no points
-    const Tensor places = at::arange(input.sym_size(-1), input.options().dtype(at::kLong));
-    ordered = ordered.masked_fill(places >= options.mask->sum(-1, /*keepdim=*/true), 0);
+    // Counted from 1. Not by arange, which would not be sharded as a mask that is a DTensor.
+    const Tensor places =
+        at::ones_like(*options.mask, options.mask->options().dtype(at::kLong)).cumsum(-1);
+    ordered = ordered.masked_fill(places > options.mask->sum(-1, /*keepdim=*/true), 0);
   }
   return rounded(ordered);
 }

@@ -107,7 +107,7 @@ inline std::vector<NastyRow> nasty_rows() {
         [=](int64_t i, Randomness& random) { return i == 1000 ? outlier : random.normal(); });
   }
   for (const double distance : {5.0, 7.5, 9.0, 15.0, 19.0, 25.0, 37.0, 41.0}) {
-    add("one below a crowd", 30000, 1, [=](int64_t i, Randomness& random) {
+    add("one below a crowd", 6000, 1, [=](int64_t i, Randomness& random) {
       return i == 7 ? 0 : distance + random.uniform() / 128;
     });
   }

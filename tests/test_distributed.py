@@ -1,6 +1,7 @@
 """Lists that are split over processes: what they give is what the whole list gives in one."""
 
 import contextlib
+import numbers
 import os
 import re
 import signal
@@ -776,6 +777,7 @@ def test_an_argument_that_makes_no_sense_on_one_process_raises_on_all(
         raise answers[0]
 
 
+@numbers.Real.register
 class Unreadable:
     def __float__(self) -> float:
         raise OSError("the file is gone")

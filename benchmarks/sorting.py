@@ -183,8 +183,9 @@ def value_error(operation: Operation, x: Tensor) -> float:
 def points_and_densities(operation: Operation, x: Tensor) -> tuple[Tensor, Tensor]:
     """Of one list: of a sort, those of the library in float64, as sums for each are too many."""
     if operation.operator == "soft_sort":
-        _, points, densities = OPS._quantile_sort_forward(x, operation.strength, "sigmoid", None)
-        return points[0], densities[0]
+        _, *bits = OPS._quantile_sort_forward(x, operation.strength, "sigmoid", None)
+        points, densities = (each[0].view(torch.float64) for each in bits)
+        return points, densities
     levels = operation.levels()[None]
     points = OPS._quantile_at_levels(x, levels, operation.strength, "sigmoid", None)[0]
     return points, density(operation.strength * (points[:, None] - x)).sum(-1)

@@ -477,9 +477,10 @@ void check_spearman(const Case& predictions, const Case& targets, const char* me
 
   const OnCpu<double> on_cpu(predictions), targets_on_cpu(targets);
   Row expected_loss(1), of_predictions(size), of_targets(size), expected(size);
-  cpu::permutahedron_spearman_forward(on_cpu.batch(), targets_on_cpu.rows(targets_on_cpu.values),
-                                      predictions.strength, method, expected_loss.data(),
-                                      of_predictions.data(), of_targets.data(), serially);
+  cpu::permutahedron_spearman_forward(
+      on_cpu.batch(), cpu::Targets<double>{targets_on_cpu.rows(targets_on_cpu.values)},
+      predictions.strength, method, expected_loss.data(), of_predictions.data(), of_targets.data(),
+      serially);
   const int64_t one[] = {1, 1};
   const Row factors = {-1.5};
   cpu::permutahedron_spearman_backward(

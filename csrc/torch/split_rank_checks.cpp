@@ -5,7 +5,7 @@
 
 #include <optional>
 
-#include "core/smooth_cdf.h"
+#include "torch/argument_checks.h"
 #include "torch/checks.h"
 
 namespace rank_relax {
@@ -13,19 +13,17 @@ namespace {
 
 void check_tensor(const char* op, const char* name, const at::Tensor& tensor,
                   c10::SymIntArrayRef shape, at::ScalarType dtype, const at::Tensor& input) {
-  TORCH_CHECK_TYPE(tensor.scalar_type() == dtype, op, ": ", name, " must have dtype ",
-                   c10::toString(dtype), ", got ", c10::toString(tensor.scalar_type()));
+  check_dtype(op, name, tensor, dtype);
+  check_device(op, name, tensor, "input", input);
   TORCH_CHECK_VALUE(tensor.sym_sizes().equals(shape), op, ": ", name, " must have shape ", shape,
                     ", got ", tensor.sym_sizes());
-  TORCH_CHECK_VALUE(tensor.device() == input.device(), op, ": ", name, " is on ", tensor.device(),
-                    " but input is on ", input.device(), "; move them to one device");
 }
 
 void check_input(const char* op, at::TensorList directions, const at::Tensor& input,
                  const std::optional<at::Tensor>& mask) {
   check_values(op, "input", input);
   TORCH_CHECK_TYPE(!at::isReducedFloatingType(input.scalar_type()), op,
-                   ": input must be float64 or float32, got ", c10::toString(input.scalar_type()),
+                   ": input must be float64 or float32, got ", name_of(input.scalar_type()),
                    "; convert it with input.float()");
   TORCH_CHECK_VALUE(directions.size() <= kMostSplitDirections, op, ": directions must be at most ",
                     kMostSplitDirections, " tensors, got ", directions.size());
@@ -33,11 +31,6 @@ void check_input(const char* op, at::TensorList directions, const at::Tensor& in
     check_tensor(op, "directions", direction, input.sym_sizes(), at::kDouble, input);
   }
   if (mask.has_value()) check_tensor(op, "mask", *mask, input.sym_sizes(), at::kBool, input);
-}
-
-void check_method(const char* op, std::string_view method) {
-  TORCH_CHECK_VALUE(SmoothCdfs::contains(method), op, ": method must be one of ",
-                    SmoothCdfs::names(), ", got '", method, "'");
 }
 
 /// [*, last] for an input [*, n].
@@ -50,7 +43,7 @@ c10::SymDimVector row_shape(const at::Tensor& input, c10::SymInt last) {
 void check_rows(const char* op, const SplitRankArguments& arguments) {
   const at::Tensor& input = arguments.input;
   check_input(op, arguments.directions, input, arguments.mask);
-  check_method(op, arguments.method);
+  check_smooth_cdf(op, arguments.method);
   const auto order = static_cast<int64_t>(arguments.directions.size());
   check_tensor(op, "extents", arguments.extents, row_shape(input, 2), at::kDouble, input);
   check_tensor(op, "strengths", arguments.strengths, input.sym_sizes().slice(0, input.dim() - 1),
@@ -68,11 +61,11 @@ void check_split_rank_summary(at::TensorList directions, const at::Tensor& input
 void check_split_rank_sizes(const at::Tensor& extents, const at::Tensor& strengths, int64_t order,
                             at::ScalarType dtype, std::string_view method) {
   constexpr const char* op = "_split_rank_sizes";
-  check_method(op, method);
+  check_smooth_cdf(op, method);
   TORCH_CHECK_VALUE(0 <= order && order <= kMostSplitDirections, op, ": order must be at most ",
                     kMostSplitDirections, ", got ", order);
   TORCH_CHECK_TYPE(dtype == at::kDouble || dtype == at::kFloat, op,
-                   ": dtype must be float64 or float32, got ", c10::toString(dtype));
+                   ": dtype must be float64 or float32, got ", name_of(dtype));
   TORCH_CHECK_VALUE(extents.dim() > 0 && extents.sym_size(-1) == 2, op,
                     ": extents must have shape [*, 2], got ", extents.sym_sizes());
   check_tensor(op, "extents", extents, extents.sym_sizes(), at::kDouble, extents);

@@ -30,10 +30,6 @@ using at::Tensor;
 
 bool given(const std::optional<Tensor>& tensor) { return tensor.has_value() && tensor->defined(); }
 
-std::optional<Tensor> detached(const std::optional<Tensor>& tensor) {
-  return given(tensor) ? std::make_optional(tensor->detach()) : std::nullopt;
-}
-
 }  // namespace
 
 void InFloat64::check() const {

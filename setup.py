@@ -93,7 +93,7 @@ def library() -> Extension:
     )
     extension = extension_for(
         LIBRARY,
-        sources(cuda=toolkit is not None),
+        units(sources(cuda=toolkit is not None), Path("build", "units")),
         include_dirs=[str(Path("csrc").resolve())],  # ninja runs elsewhere
         extra_compile_args=flags if toolkit else flags["cxx"],
         py_limited_api=True,
@@ -110,6 +110,26 @@ def sources(cuda: bool) -> list[str]:
         for path in Path("csrc").glob(pattern)
         if cuda or path.parent.as_posix() != "csrc/torch/cuda"
     )
+
+
+def units(sources: list[str], folder: Path) -> list[str]:
+    """What the compiler gets: a folder of files that include torch's headers goes in one unit.
+
+    The headers take most of the time. Units that are as they were aren't written again.
+    """
+    alone = [source for source in sources if not source.startswith("csrc/torch/")]
+    rooms: dict[Path, list[Path]] = {}
+    for path in map(Path, sorted(set(sources) - set(alone))):
+        rooms.setdefault(path.parent, []).append(path.relative_to("csrc"))
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for room, paths in rooms.items():
+        unit = folder / ("_".join(room.parts[1:]) + ".cpp")
+        text = "".join(f'#include "{path.as_posix()}"\n' for path in paths)
+        if not unit.exists() or unit.read_text() != text:
+            unit.write_text(text)
+        written.append(unit.as_posix())
+    return alone + written
 
 
 @dataclass(frozen=True)

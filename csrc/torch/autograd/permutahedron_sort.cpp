@@ -22,8 +22,8 @@ namespace {
 
 using at::Tensor;
 
-/// Where the Jacobian is taken.
-struct Point {
+/// J at `input`, whose products these are.
+struct SortJacobian {
   Tensor input;
   Tensor permutation;
   Tensor blocks;
@@ -61,8 +61,8 @@ struct PermutahedronSortBackward {
     variable_list gradients(1);
     if (!needed[0] || !grad_outputs[0].defined()) return gradients;
     const Options options{saved.regularization_strength, saved.method, saved.mask};
-    const Point point{saved.tensors[0], saved.tensors[1], saved.tensors[2]};
-    gradients[0] = point.backward(grad_outputs[0], options);
+    const SortJacobian jacobian{saved.tensors[0], saved.tensors[1], saved.tensors[2]};
+    gradients[0] = jacobian.backward(grad_outputs[0], options);
     return gradients;
   }
 };
@@ -80,14 +80,14 @@ struct PermutahedronSortProductBackward {
     if (!cotangent.defined()) return gradients;
     const Options options{saved.regularization_strength, saved.method, saved.mask};
     const Tensor& vector = saved.tensors[0];
-    const Point point{saved.tensors[1], saved.tensors[2], saved.tensors[3]};
+    const SortJacobian jacobian{saved.tensors[1], saved.tensors[2], saved.tensors[3]};
     if (needed[0]) {
       gradients[0] =
-          transposed ? point.tangent(cotangent, options) : point.backward(cotangent, options);
+          transposed ? jacobian.tangent(cotangent, options) : jacobian.backward(cotangent, options);
     }
     if (needed[1]) {
-      gradients[1] = transposed ? point.second(vector, cotangent, options)
-                                : point.second(cotangent, vector, options);
+      gradients[1] = transposed ? jacobian.second(vector, cotangent, options)
+                                : jacobian.second(cotangent, vector, options);
     }
     return gradients;
   }
@@ -107,29 +107,29 @@ std::tuple<Tensor, Tensor, Tensor> permutahedron_sort_forward(c10::DispatchKeySe
       node_if_required<PermutahedronSortBackward>({input}, {input, permutation, blocks}, options);
   if (node) torch::autograd::set_history(values, node);
   if (has_tangent(input)) {
-    const Point point{primal(input), permutation, blocks};
-    set_tangent(values, point.tangent(tangent(input), options));
+    const SortJacobian jacobian{primal(input), permutation, blocks};
+    set_tangent(values, jacobian.tangent(tangent(input), options));
   }
   return {values, permutation, blocks};
 }
 
 /// The tangent of J v, or of Jᵀv if transposed.
 template <bool transposed>
-Tensor tangent_of_product(const Tensor& vector, const Tensor& input, const Point& point,
+Tensor tangent_of_product(const Tensor& vector, const Tensor& input, const SortJacobian& jacobian,
                           const Options& options) {
   Tensor sum;
   if (has_tangent(vector)) {
-    sum = transposed ? point.backward(tangent(vector), options)
-                     : point.tangent(tangent(vector), options);
+    sum = transposed ? jacobian.backward(tangent(vector), options)
+                     : jacobian.tangent(tangent(vector), options);
   }
   if (!has_tangent(input)) return sum;
   const Tensor v = primal(vector), dx = tangent(input);
   Tensor term;
   if (transposed || options.method == L2::name) {
-    term = point.second(v, dx, options);  // for l2: zeros
+    term = jacobian.second(v, dx, options);  // for l2: zeros
   } else {
-    term = point.tangent(v, options) * point.tangent(dx, options) -
-           point.tangent(point.inside(v) * point.inside(dx), options);
+    term = jacobian.tangent(v, options) * jacobian.tangent(dx, options) -
+           jacobian.tangent(jacobian.inside(v) * jacobian.inside(dx), options);
   }
   return sum.defined() ? sum + term : term;
 }
@@ -150,8 +150,8 @@ Tensor product(c10::DispatchKeySet keys, const Tensor& vector, const Tensor& inp
       inputs, {vector, input, permutation, blocks}, options);
   if (node) torch::autograd::set_history(output, node);
   if (any_has_tangent(inputs)) {
-    const Point point{primal(input), permutation, blocks};
-    set_tangent(output, tangent_of_product<transposed>(vector, input, point, options));
+    const SortJacobian jacobian{primal(input), permutation, blocks};
+    set_tangent(output, tangent_of_product<transposed>(vector, input, jacobian, options));
   }
   return output;
 }

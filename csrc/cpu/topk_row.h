@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/topk_step.h"
 #include "cpu/parallel.h"
 #include "cpu/quantile_row.h"
 #include "cpu/row_items.h"
@@ -117,14 +118,15 @@ class TopKRow {
   /// within the rounding of the sum.
   void take_out_rounding(double threshold, double wanted, double regularization_strength,
                          double* densities, const ParallelFor& parallel_for) {
-    constexpr double kFlat = 1e-6, kTiny = 1e-9, kRounding = 1e-15;
+    constexpr double kTiny = 1e-9;
     constexpr int kMostSteps = 5;
     const auto count = static_cast<int64_t>(values_.size());
     double step = 0;
     for (int i = 0; i < kMostSteps; ++i) {
       const Sums sums = evaluate(threshold, step, regularization_strength, densities, parallel_for);
       const double excess = sums.shares - wanted;
-      if (std::abs(excess) <= kRounding * static_cast<double>(count) || !(sums.densities > kFlat)) {
+      if (std::abs(excess) <= topk_step::kRounding * static_cast<double>(count) ||
+          !(sums.densities > topk_step::kFlat)) {
         return;
       }
       const double more = excess / sums.densities;

@@ -12,6 +12,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/topk_step.h"
 #include "torch/cdf/by_method.h"
 #include "torch/checks.h"
 #include "torch/float64.h"
@@ -64,11 +65,11 @@ Tensor from_threshold(const Tensor& values, const Tensor& threshold, const Tenso
     return items.masked_fill(ordinary.logical_not(), 0).sum(-1, /*keepdim=*/true);
   };
   // In a gap there is nothing to take out, nor within the rounding of the sum.
-  constexpr double kFlat = 1e-6, kRounding = 1e-15;
   const Tensor slope = sum(density(fixed, options.method));
   const Tensor excess = sum(cdf(fixed, options.method)) - wanted;
   const Tensor worth_it =
-      (slope > kFlat).logical_and(excess.abs() > kRounding * number_of(ordinary));
+      (slope > topk_step::kFlat)
+          .logical_and(excess.abs() > topk_step::kRounding * number_of(ordinary));
   const Tensor step = (excess / slope).masked_fill(worth_it.logical_not(), 0);
   return d - step;
 }

@@ -141,6 +141,13 @@ def gather_parts(
     return [part[..., :length] for part, length in zip(gather(padded, group), lengths, strict=True)]
 
 
+def gather_bits(tensor: Tensor, lengths: Sequence[int], group: dist.ProcessGroup | None) -> Tensor:
+    """The parts of all processes put together, of any dtype: backends know but a few."""
+    bits = tensor.detach().contiguous().view(torch.uint8)
+    parts = gather_parts(bits, [length * tensor.itemsize for length in lengths], group)
+    return torch.cat(parts, -1).view(tensor.dtype)
+
+
 def extreme_and_sum(
     largest: Tensor, sums: Tensor, group: dist.ProcessGroup | None
 ) -> tuple[Tensor, Tensor]:

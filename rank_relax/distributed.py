@@ -18,6 +18,7 @@ on all of them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ import rank_relax.ranks
 import rank_relax.spearman
 from rank_relax._calls import public
 from rank_relax._checks import SMOOTH_CDFS, SmoothCdf, check_choice, warn_of_single_items
-from rank_relax._group import SumOverGroup, check_group, exchange
+from rank_relax._group import SumOverGroup, check_group, exchange, gather_bits
 from rank_relax._integers import split_integers
 from rank_relax._scores import Scale, result_dtype
 from rank_relax._split_rank import (
@@ -38,7 +39,7 @@ from rank_relax._split_rank import (
     whole_lists,
 )
 from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
-from rank_relax.spearman import Reduction
+from rank_relax.spearman import TARGET_RANKS, Reduction, TargetRanks
 
 __all__ = ["SpearmanLoss", "soft_rank", "spearman_loss"]
 
@@ -146,9 +147,10 @@ def spearman_loss(
     mask: Tensor | None = None,
     reduction: Reduction = "mean",
     scale: Scale = None,
+    target_ranks: TargetRanks = TARGET_RANKS,
     group: dist.ProcessGroup | None = None,
 ) -> Tensor:
-    r"""One minus Spearman's correlation of lists that are split over processes, with soft ranks.
+    r"""One minus Spearman's correlation of lists that are split over processes.
 
     :func:`rank_relax.spearman_loss` of the parts of all processes put together along the last
     dimension: the same number on every process.
@@ -157,10 +159,10 @@ def spearman_loss(
         predictions: This process's part of the scores, ``[..., k]``: k may differ between
             processes, and be 0; the batch shape and the dtype may not. Float64, float32, bfloat16
             or float16.
-        targets: What they should be ordered like, of the same shape, ranked softly. Of integers and
-            bools the differences are taken first, exactly up to 2^53, and not rounded to the
-            predictions' dtype; two floating dtypes are promoted.
-        regularization_strength: Sharpness α > 0 of the soft ranks of both, as in
+        targets: What they should be ordered like, of the same shape. Where they are ranked softly,
+            differences of integers and bools are taken first, exactly up to 2^53, and not rounded
+            to the predictions' dtype; two floating dtypes are promoted.
+        regularization_strength: Sharpness α > 0 of the soft ranks, as in
             :func:`rank_relax.spearman_loss`; a 0-dim tensor is learnable, and must have the same
             value on every process.
         method: ``"sigmoid"`` or ``"gaussian"``. Projections need the whole list in one process.
@@ -168,7 +170,9 @@ def spearman_loss(
             on none.
         reduction: ``"mean"`` or ``"sum"`` over the lists of the batch, or ``"none"`` for one loss a
             list.
-        scale: ``"std"`` divides both lists by their standard deviations over all processes first.
+        scale: ``"std"`` divides what is ranked softly by its standard deviation over all processes.
+        target_ranks: ``"hard"``, as in :func:`rank_relax.spearman_loss`, or ``"soft"``. For hard
+            ranks every process gathers the targets, and they alone, of all processes.
         group: The processes that hold the lists; by default all.
 
     Returns:
@@ -182,9 +186,10 @@ def spearman_loss(
     Raises:
         TypeError: for an argument of a type or dtype that is not listed here; a ``ValueError`` on
             the other processes.
-        ValueError: for a value that is not listed here, or shapes that differ; on every process, if
-            ``method``, ``regularization_strength``, a dtype, the batch shape or another option
-            differs, or tensors require a gradient on some processes only.
+        ValueError: for a value that is not listed here, shapes that differ, or targets that require
+            a gradient with ``target_ranks="hard"``; on every process, if ``method``,
+            ``regularization_strength``, a dtype, the batch shape or another option differs, or
+            tensors require a gradient on some processes only.
         RuntimeError: if there is no process group; from ``torch.distributed`` if a process fails
             or does not answer within the group's timeout.
 
@@ -215,8 +220,10 @@ def spearman_loss(
             mask=_on_meta(mask),
             reduction="none",
             scale=scale,
-            target_ranks="soft",
+            target_ranks=target_ranks,
         )
+        if target_ranks == "hard":
+            rank_relax.spearman.check_constant(targets)
 
     lengths = _agree(
         "spearman_loss",
@@ -225,19 +232,25 @@ def spearman_loss(
         regularization_strength,
         method,
         mask,
-        {"reduction": reduction, "scale": scale},
+        {"reduction": reduction, "scale": scale, "target_ranks": target_ranks},
         group,
     )
     warn_of_single_items("spearman_loss", "predictions", predictions, length=sum(lengths))
     dtype = result_dtype(predictions.dtype, predictions.device)
-    if targets.is_floating_point():
-        dtype = torch.promote_types(dtype, result_dtype(targets.dtype, targets.device))
-    else:
-        targets = split_integers(targets, mask, group)
-    sides, lists = _lists(
-        [predictions, targets], regularization_strength, scale, method, mask, lengths, group
+    ranked_softly = [predictions]
+    if target_ranks == "soft":
+        if targets.is_floating_point():
+            dtype = torch.promote_types(dtype, result_dtype(targets.dtype, targets.device))
+        else:
+            targets = split_integers(targets, mask, group)
+        ranked_softly.append(targets)
+    values, lists = _lists(
+        ranked_softly, regularization_strength, scale, method, mask, lengths, group
     )
-    losses = _loss(sides, [for_correlation(of_side) for of_side in lists], mask).to(dtype)
+    sides = [_soft_side(*side) for side in zip(values, lists, strict=True)]
+    if target_ranks == "hard":
+        sides.append(_hard_side(targets, mask, lengths, group))
+    losses = _loss(sides[0], sides[1], lists[0]).to(dtype)
     if reduction == "none":
         return losses
     return losses.mean() if reduction == "mean" else losses.sum()
@@ -254,7 +267,8 @@ class SpearmanLoss(nn.Module):
             0-dim tensor becomes a buffer, to be changed in place by a schedule.
         method: As in :func:`spearman_loss`, like all that follow.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        scale: ``"std"`` to divide both lists by their standard deviation first.
+        scale: ``"std"`` to divide what is ranked softly by its standard deviation first.
+        target_ranks: ``"hard"`` or ``"soft"``.
         group: The processes that hold the lists; by default all.
 
     Shapes:
@@ -290,15 +304,19 @@ class SpearmanLoss(nn.Module):
         method: SmoothCdf = "sigmoid",
         reduction: Reduction = "mean",
         scale: Scale = None,
+        target_ranks: TargetRanks = TARGET_RANKS,
         group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
         check_choice("SpearmanLoss", "method", method, SMOOTH_CDFS)
-        rank_relax.spearman.check_options("SpearmanLoss", method, -1, reduction, None)
+        rank_relax.spearman.check_options(
+            "SpearmanLoss", method, -1, reduction, scale, target_ranks
+        )
         self.method: SmoothCdf = method
         self.reduction: Reduction = reduction
         self.scale: Scale = scale
+        self.target_ranks: TargetRanks = target_ranks
         self.group = group
 
     def forward(self, predictions: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -311,13 +329,15 @@ class SpearmanLoss(nn.Module):
             mask=mask,
             reduction=self.reduction,
             scale=self.scale,
+            target_ranks=self.target_ranks,
             group=self.group,
         )
 
     def extra_repr(self) -> str:
         return (
             f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
-            f"reduction={self.reduction!r}, scale={self.scale!r}"
+            f"reduction={self.reduction!r}, scale={self.scale!r}, "
+            f"target_ranks={self.target_ranks!r}"
         )
 
 
@@ -489,23 +509,52 @@ class Products(torch.autograd.Function):
         )
 
 
-def _loss(sides: list[Tensor], lists: list[WholeLists], mask: Tensor | None) -> Tensor:
-    """1 - ρ of each list, from three sums over all processes."""
-    ranks = [derivative(of_side, side) for of_side, side in zip(lists, sides, strict=True)]
-    nan_items = sum(of_side.counts[..., 3] for of_side in lists) * torch.ones(())
+@dataclass(frozen=True)
+class _Side:
+    """One side of the loss."""
+
+    values: Tensor
+    ranks: Tensor  # of this process's items among those of all processes, less ½ if soft
+    nan_items: Tensor  # of each list, over all processes, on the CPU
+
+
+def _soft_side(values: Tensor, lists: WholeLists) -> _Side:
+    known = for_correlation(lists)
+    return _Side(values, derivative(known, values), known.counts[..., 3])
+
+
+def _hard_side(
+    targets: Tensor, mask: Tensor | None, lengths: list[int], group: dist.ProcessGroup | None
+) -> _Side:
+    """By the targets of all processes: a hard rank is a count, for which no moments stand."""
+    whole = gather_bits(targets, lengths, group)
+    whole_mask = None if mask is None else gather_bits(mask, lengths, group)
+    ranks = torch.ops.rank_relax._centered_hard_rank.default(whole, whole_mask, torch.float64)
+    first = sum(lengths[: dist.get_rank(group)])
+    return _Side(
+        targets.detach(),
+        ranks[..., first : first + targets.shape[-1]],
+        ranks.isnan().sum(-1).double().cpu(),
+    )
+
+
+def _loss(predictions: _Side, targets: _Side, lists: WholeLists) -> Tensor:
+    """1 - ρ of each list, from three sums over all processes. `lists` is of the predictions."""
+    device = predictions.values.device
+    p, t = predictions.ranks, targets.ranks
+    nan_items = predictions.nan_items + targets.nan_items
     if bool((nan_items > 0).any()):  # which makes NaN of the gradient of every item that counts
-        undefined = (nan_items > 0).to(sides[0].device)[..., None]
-        undefined = undefined if mask is None else undefined & mask
-        ranks = [
-            of_side + torch.where(undefined, side.double() * 0, 0)
-            for of_side, side in zip(ranks, sides, strict=True)
-        ]
-    p, t = ranks
+        undefined = (nan_items > 0).to(device)[..., None]
+        if lists.mask is not None:
+            undefined = undefined & lists.mask.to(device)
+        p = p + torch.where(undefined, predictions.values.double() * 0, 0)
+        if targets.values.is_floating_point():
+            t = t + torch.where(undefined, targets.values.double() * 0, 0)
     products = Products.apply(p, t)  # type: ignore[no-untyped-call]
-    pp, tt, pt = SumOverGroup.apply(products, lists[0].group)  # type: ignore[no-untyped-call]
-    constant = ((pp == 0) | (tt == 0)) & (nan_items == 0).to(pp.device)
+    pp, tt, pt = SumOverGroup.apply(products, lists.group)  # type: ignore[no-untyped-call]
+    constant = ((pp == 0) | (tt == 0)) & (nan_items == 0).to(device)
     norms = torch.where(constant, 1, pp * tt).sqrt()
     loss = torch.where(constant, 1, 1 - pt / norms)
     loss = loss - (loss - loss.clamp(0, 2)).detach()  # rounding aside, at the ends
-    has_pairs = (lists[0].counts.sum(-1) > 1) | (nan_items > 0)
-    return torch.where(has_pairs.to(loss.device), loss, 0)
+    has_pairs = (lists.counts.sum(-1) > 1) | (nan_items > 0)
+    return torch.where(has_pairs.to(device), loss, 0)

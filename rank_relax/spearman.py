@@ -22,10 +22,10 @@ from rank_relax._sharding import whole_lists
 from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
 
 Reduction = Literal["mean", "sum", "none"]
-TargetRanks = Literal["soft", "hard"]
+TargetRanks = Literal["hard", "soft"]
 
 # The default of the function and the module; the operator's is in csrc/torch/schemas.cpp.
-TARGET_RANKS: TargetRanks = "soft"
+TARGET_RANKS: TargetRanks = "hard"
 
 
 @public
@@ -41,19 +41,19 @@ def spearman_loss(
     scale: Scale = None,
     target_ranks: TargetRanks = TARGET_RANKS,
 ) -> Tensor:
-    r"""One minus Spearman's rank correlation of two lists, with soft ranks.
+    r"""One minus Spearman's rank correlation, with soft ranks of the predictions.
 
-    .. math:: L = 1 - \mathrm{Pearson}(R(p), R(t)) \in [0, 2]
+    .. math:: L = 1 - \mathrm{Pearson}(R(p), r(t)) \in [0, 2]
 
-    Each list is ranked along ``dim`` by :func:`rank_relax.soft_rank`, targets as well as
-    predictions. Differentiable with respect to both, as many times as ranks are.
+    Predictions are ranked along ``dim`` by :func:`rank_relax.soft_rank`, targets by
+    :func:`rank_relax.hard_rank`, or softly as well. Differentiable as many times as ranks are.
 
     Args:
         predictions: Scores, of any shape and strides: float64, float32, bfloat16 or float16.
         targets: What they should be ordered like, of the same shape: a dtype of the predictions, an
             integer one or bool. Integers are compared exactly, whatever their size; two floating
             dtypes are promoted.
-        regularization_strength: Sharpness α > 0 of the soft ranks of both, as in
+        regularization_strength: Sharpness α > 0 of the soft ranks, as in
             :func:`rank_relax.soft_rank`: larger is closer to Spearman's own ρ, with a gradient from
             near neighbours alone.
         method: ``"sigmoid"``, ``"gaussian"``, ``"l2"`` or ``"kl"``, as in
@@ -62,11 +62,11 @@ def spearman_loss(
             ``[N, 1]`` of a ``Linear(..., 1)``, has a constant loss, and a warning.
         mask: Bool, of the shape of ``predictions``, true where a pair counts.
         reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one loss a list.
-        scale: ``"std"`` divides predictions and targets by their list's own standard deviation, so
-            that one strength serves any scale of scores.
-        target_ranks: ``"soft"`` ranks both sides softly. ``"hard"`` takes the hard ranks of the
-            targets, ties averaged (:func:`rank_relax.hard_rank`): ρ is then the Pearson correlation
-            of R(p) and those, and strength and scale are of the predictions alone.
+        scale: ``"std"`` divides what is ranked softly by its list's own standard deviation, so that
+            one strength serves any scale of scores.
+        target_ranks: ``"hard"`` takes the hard ranks of the targets, ties averaged: only their
+            order counts, in whatever unit they are. ``"soft"`` ranks both sides softly, with one
+            strength: the loss has a gradient in the targets too, and depends on their distances.
 
     Returns:
         A scalar, or for ``reduction="none"`` a tensor of the shape without ``dim``, of the dtype of
@@ -97,8 +97,7 @@ def spearman_loss(
     check_tensor("spearman_loss", "targets", targets)
     check_mask("spearman_loss", mask)
     strength = checked_strength("spearman_loss", regularization_strength)
-    check_options("spearman_loss", method, dim, reduction, scale)
-    check_choice("spearman_loss", "target_ranks", target_ranks, ("soft", "hard"))
+    check_options("spearman_loss", method, dim, reduction, scale, target_ranks)
     if dim != -1:
         check_same_shape("spearman_loss", "targets", targets, "predictions", predictions)
         if mask is not None:
@@ -121,13 +120,28 @@ def spearman_loss(
 
 
 def check_options(
-    function: str, method: object, dim: object, reduction: object, scale: object
+    function: str,
+    method: object,
+    dim: object,
+    reduction: object,
+    scale: object,
+    target_ranks: object,
 ) -> None:
     """Raises for what the loss cannot do, whatever its tensors are."""
     check_method(function, method)
     check_dim(function, dim)
     check_choice(function, "reduction", reduction, ("mean", "sum", "none"))
     check_choice(function, "scale", scale, (None, "std"))
+    check_choice(function, "target_ranks", target_ranks, ("hard", "soft"))
+
+
+def check_constant(targets: Tensor) -> None:
+    """Raises for targets that are ranked hard and are to have a gradient."""
+    if targets.requires_grad and torch.is_grad_enabled():
+        raise ValueError(
+            "spearman_loss: targets have no gradient with target_ranks='hard': detach them, or "
+            "rank them softly with target_ranks='soft'"
+        )
 
 
 def _scaled_loss(
@@ -146,11 +160,7 @@ def _scaled_loss(
     if target_ranks == "hard" or is_integer(targets.dtype):
         check_same_shape("spearman_loss", "targets", targets, "predictions", predictions)
     if target_ranks == "hard":
-        if targets.requires_grad and torch.is_grad_enabled():
-            raise ValueError(
-                "spearman_loss: targets have no gradient with target_ranks='hard': detach them, or "
-                "rank them softly with target_ranks='soft'"
-            )
+        check_constant(targets)
         ranks = torch.ops.rank_relax._centered_hard_rank.default(targets, mask, at_ranks)
     elif (
         is_integer(targets.dtype)
@@ -182,7 +192,7 @@ def _scaled_loss(
 
 
 class SpearmanLoss(nn.Module):
-    """One minus Spearman's rank correlation with soft ranks, as a module.
+    """One minus Spearman's rank correlation with soft ranks of the predictions, as a module.
 
     Args:
         regularization_strength: As in :func:`spearman_loss`. A ``nn.Parameter`` is learnt; another
@@ -190,8 +200,8 @@ class SpearmanLoss(nn.Module):
         method: As in :func:`spearman_loss`, like all that follow.
         dim: The dimension that holds a list.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        scale: ``"std"`` to divide both lists by their standard deviation first.
-        target_ranks: ``"soft"`` or ``"hard"``.
+        scale: ``"std"`` to divide what is ranked softly by its standard deviation first.
+        target_ranks: ``"hard"`` or ``"soft"``.
 
     Shapes:
         ``predictions``, ``targets`` and ``mask`` of one shape; returns a scalar, or that shape
@@ -226,7 +236,7 @@ class SpearmanLoss(nn.Module):
     ) -> None:
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
-        check_options("SpearmanLoss", method, dim, reduction, scale)
+        check_options("SpearmanLoss", method, dim, reduction, scale, target_ranks)
         self.method: Method = method
         self.dim = dim
         self.reduction: Reduction = reduction

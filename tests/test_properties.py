@@ -1,6 +1,7 @@
 """Laws that hold for every row, tried on thousands of rows that hypothesis makes up."""
 
 import math
+from functools import partial
 
 import oracle
 import pytest
@@ -20,6 +21,8 @@ from operators import (
 from torch import Tensor
 
 import rank_relax
+
+soft_spearman_loss = partial(rank_relax.spearman_loss, target_ranks="soft")
 
 pytestmark = pytest.mark.usefixtures("on_device")
 
@@ -148,8 +151,8 @@ def test_a_padded_masked_row_is_the_short_row(
     short_rank = rank_relax.soft_rank(pair[0], strength, method=method)
     assert largest(rank[mask] - short_rank[place]) <= TINY
     assert largest(rank[~mask]) == 0
-    loss = rank_relax.spearman_loss(p, t, strength, method=method, mask=mask)
-    short_loss = rank_relax.spearman_loss(*pair, strength, method=method)
+    loss = soft_spearman_loss(p, t, strength, method=method, mask=mask)
+    short_loss = soft_spearman_loss(*pair, strength, method=method)
     # Sums in another order, which matters as much as ranks are close to each other.
     setting = Setting(strength, method)
     assert abs(loss - short_loss) <= spearman_bound(pair, setting, torch.float64)
@@ -165,7 +168,7 @@ def test_gradients_of_a_row_add_up_to_zero(
     bound = derivative_bound((g, x), Setting(strength, method), torch.float64)
     assert total <= len(x) * bound
     leaf = x.clone().requires_grad_()
-    loss = rank_relax.spearman_loss(leaf, g, strength, method=method)
+    loss = soft_spearman_loss(leaf, g, strength, method=method)
     (of_loss,) = torch.autograd.grad(loss, leaf)
     # Each is rounded for itself, and sums of n of them cancel.
     assert of_loss.sum().abs() <= 1e-13 * len(x) * (largest(of_loss) + strength)
@@ -196,10 +199,10 @@ def test_the_loss_lies_between_zero_and_two_and_is_symmetric(
     pair: tuple[Tensor, Tensor], strength: float, method: str
 ) -> None:
     p, t = pair
-    loss = rank_relax.spearman_loss(p, t, strength, method=method)
+    loss = soft_spearman_loss(p, t, strength, method=method)
     assert 0 <= loss <= 2
-    swapped = rank_relax.spearman_loss(t, p, strength, method=method)
-    opposite = rank_relax.spearman_loss(p, -t, strength, method=method)
+    swapped = soft_spearman_loss(t, p, strength, method=method)
+    opposite = soft_spearman_loss(p, -t, strength, method=method)
     assert abs(loss - swapped) <= TINY
     if len(p) > 1 and method != "kl":
         assert abs(loss + opposite - 2) <= TINY
@@ -209,7 +212,7 @@ def test_the_loss_lies_between_zero_and_two_and_is_symmetric(
 @given(rows(), STRENGTHS, METHOD)
 def test_the_loss_of_a_row_against_itself_is_zero(x: Tensor, strength: float, method: str) -> None:
     leaf = x.clone().requires_grad_()
-    loss = rank_relax.spearman_loss(leaf, x, strength, method=method)
+    loss = soft_spearman_loss(leaf, x, strength, method=method)
     constant = len(x) > 1 and bool((x == x[0]).all())
     assert loss == (1 if constant else 0)
     (of_loss,) = torch.autograd.grad(loss, leaf)

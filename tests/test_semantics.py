@@ -1,6 +1,7 @@
 """Each row of the table of semantics that users can rely on, through the public functions."""
 
 import math
+from functools import partial
 
 import numpy as np
 import oracle
@@ -10,6 +11,8 @@ from operators import ALL_METHODS, METHODS, RANK_ERROR
 from torch import Tensor
 
 import rank_relax
+
+soft_spearman_loss = partial(rank_relax.spearman_loss, target_ranks="soft")
 
 INF, NAN = math.inf, math.nan
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -41,7 +44,7 @@ def loss_and_gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One loss a row, and the gradients of their sum with respect to both arguments."""
     leaves = [tensor.detach().clone().requires_grad_() for tensor in (predictions, targets)]
-    losses = rank_relax.spearman_loss(*leaves, strength, method=method, mask=mask, reduction="none")
+    losses = soft_spearman_loss(*leaves, strength, method=method, mask=mask, reduction="none")
     of_predictions, of_targets = torch.autograd.grad(losses.sum(), leaves)
     return losses.detach(), of_predictions, of_targets
 
@@ -208,7 +211,7 @@ class TestNarrowRows:
     ) -> None:
         x = (torch.randn(6, dtype=torch.float64) * spread).requires_grad_()
         t = torch.randn(6, dtype=torch.float64)
-        loss = rank_relax.spearman_loss(x, t, strength, method=method)
+        loss = soft_spearman_loss(x, t, strength, method=method)
         (plain,) = torch.autograd.grad(loss, x, retain_graph=True)
         (differentiable,) = torch.autograd.grad(loss, x, create_graph=True)
         assert plain.abs().max() > 0
@@ -335,7 +338,7 @@ class TestInfinities:
         def function(input: Tensor) -> Tensor:
             if operator == "soft_rank":
                 return rank_relax.soft_rank(input, method=method)
-            return rank_relax.spearman_loss(input, t, method=method)
+            return soft_spearman_loss(input, t, method=method)
 
         v = torch.tensor([0.0, 1.0, -1.0, 0.5])
         _, expected = torch.func.jvp(function, (x,), (v,))
@@ -450,7 +453,7 @@ class TestMask:
         def function(input: Tensor) -> Tensor:
             if operator == "soft_rank":
                 return rank_relax.soft_rank(input, method=method, mask=mask)
-            return rank_relax.spearman_loss(input, t, method=method, mask=mask)
+            return soft_spearman_loss(input, t, method=method, mask=mask)
 
         v = torch.randn(6)
         _, expected = torch.func.jvp(function, (x,), (v * mask,))
@@ -483,8 +486,8 @@ class TestDtypes:
     ) -> None:
         predictions = torch.randn(2, 6).to(of_predictions).requires_grad_()
         targets = torch.randint(0, 2 if dtype == torch.bool else 9, (2, 6)).to(dtype)
-        actual = rank_relax.spearman_loss(predictions, targets, method=method)
-        expected = rank_relax.spearman_loss(predictions, targets.to(of_predictions), method=method)
+        actual = soft_spearman_loss(predictions, targets, method=method)
+        expected = soft_spearman_loss(predictions, targets.to(of_predictions), method=method)
         assert actual.dtype == of_predictions
         assert torch.equal(actual, expected)
         actual.backward()
@@ -498,10 +501,8 @@ class TestDtypes:
         predictions = torch.randn(2, 6).to(of_predictions).requires_grad_()
         targets = torch.randn(2, 6).to(of_targets).requires_grad_()
         promoted = torch.promote_types(of_predictions, of_targets)
-        actual = rank_relax.spearman_loss(predictions, targets, method=method)
-        expected = rank_relax.spearman_loss(
-            predictions.to(promoted), targets.to(promoted), method=method
-        )
+        actual = soft_spearman_loss(predictions, targets, method=method)
+        expected = soft_spearman_loss(predictions.to(promoted), targets.to(promoted), method=method)
         assert actual.dtype == promoted
         assert torch.equal(actual, expected)
         gradients = torch.autograd.grad(actual, (predictions, targets))
@@ -523,13 +524,13 @@ class TestDtypes:
     ) -> None:
         p = torch.randn(8).bfloat16()
         t = torch.arange(8) + 1000  # which bfloat16 cannot tell apart
-        expected = rank_relax.spearman_loss(p.float(), t, method=method)
+        expected = soft_spearman_loss(p.float(), t, method=method)
         with torch.autocast(device, dtype=torch.bfloat16):
             for strength in (1.0, torch.tensor(1.0)):
-                loss = rank_relax.spearman_loss(p, t, strength, method=method)
+                loss = soft_spearman_loss(p, t, strength, method=method)
                 assert loss.dtype == torch.float32
                 assert abs(loss - expected) <= 2.4e-7
-            assert torch.ops.rank_relax.spearman_loss(p, t, 1.0, method) == expected
+            assert torch.ops.soft_spearman_loss(p, t, 1.0, method) == expected
 
 
 class TestArguments:
@@ -568,25 +569,25 @@ class TestArguments:
 
     def test_reductions_are_those_of_the_losses_of_the_lists(self, method: str) -> None:
         p, t = torch.randn(2, 3, 5), torch.randn(2, 3, 5)
-        losses = rank_relax.spearman_loss(p, t, method=method, reduction="none")
+        losses = soft_spearman_loss(p, t, method=method, reduction="none")
         assert losses.shape == (2, 3)
-        mean = rank_relax.spearman_loss(p, t, method=method)
-        total = rank_relax.spearman_loss(p, t, method=method, reduction="sum")
+        mean = soft_spearman_loss(p, t, method=method)
+        total = soft_spearman_loss(p, t, method=method, reduction="sum")
         assert torch.equal(mean, losses.mean())
         assert torch.equal(total, losses.sum())
 
     def test_one_list_gives_a_scalar(self, method: str) -> None:
         p, t = torch.randn(2, 5)
-        losses = rank_relax.spearman_loss(p, t, method=method, reduction="none")
+        losses = soft_spearman_loss(p, t, method=method, reduction="none")
         assert losses.shape == ()
 
     def test_the_modules_are_the_functions(self, method: str) -> None:
         p, t, mask = torch.randn(3, 5), torch.randn(3, 5), torch.rand(3, 5) > 0.3
         for reduction in ("mean", "sum", "none"):
-            loss = rank_relax.SpearmanLoss(2.0, method=method, reduction=reduction)
-            expected = rank_relax.spearman_loss(
-                p, t, 2.0, method=method, mask=mask, reduction=reduction
+            loss = rank_relax.SpearmanLoss(
+                2.0, method=method, reduction=reduction, target_ranks="soft"
             )
+            expected = soft_spearman_loss(p, t, 2.0, method=method, mask=mask, reduction=reduction)
             assert torch.equal(loss(p, t, mask=mask), expected)
         options = {"dim": 0, "descending": True, "normalize": False}
         rank = rank_relax.SoftRank(2.0, method=method, **options)
@@ -602,9 +603,9 @@ class TestStrengthAsTensor:
         # alpha * x is rounded once: 1e-15 times the largest |alpha x|, about 10.
         for function in (
             lambda alpha: rank_relax.soft_rank(p, alpha, method=method),
-            lambda alpha: rank_relax.spearman_loss(p, t, alpha, method=method),
+            lambda alpha: soft_spearman_loss(p, t, alpha, method=method),
             lambda alpha: rank_relax.SoftRank(alpha, method=method)(p),
-            lambda alpha: rank_relax.SpearmanLoss(alpha, method=method)(p, t),
+            lambda alpha: rank_relax.SpearmanLoss(alpha, method=method, target_ranks="soft")(p, t),
         ):
             assert (function(strength) - function(2.5)).abs().max() <= 1e-13
 
@@ -619,7 +620,7 @@ class TestStrengthAsTensor:
                 (oracle.soft_rank(p, strength, method, mask) * weights).sum(),
             ),
             (
-                rank_relax.spearman_loss(p, t, strength, method=method, mask=mask, reduction="sum"),
+                soft_spearman_loss(p, t, strength, method=method, mask=mask, reduction="sum"),
                 oracle.spearman_loss(p, t, strength, method, mask).sum(),
             ),
         )
@@ -647,15 +648,15 @@ class TestStrengthAsTensor:
         by_tensor = rank_relax.soft_rank(p, tensor, method=method)
         # Float64 inside both ways; one rounding to float32 at the end.
         assert (by_tensor - by_number).abs().max() <= 1.2e-7
-        by_number = rank_relax.spearman_loss(p, t, strength, method=method)
-        by_tensor = rank_relax.spearman_loss(p, t, tensor, method=method)
+        by_number = soft_spearman_loss(p, t, strength, method=method)
+        by_tensor = soft_spearman_loss(p, t, tensor, method=method)
         # Four rounded rows of ranks, of a standard deviation of 0.4 or so, and the loss.
         assert abs(by_tensor - by_number) <= 4 * 6e-8 / 0.4 + 1.2e-7
 
     def test_on_empty_lists_it_has_gradient_zero(self, method: str) -> None:
         strength = torch.tensor(2.0, requires_grad=True)
         empty = torch.empty(3, 0)
-        loss = rank_relax.spearman_loss(empty, empty, strength, method=method)
+        loss = soft_spearman_loss(empty, empty, strength, method=method)
         rank = rank_relax.soft_rank(empty, strength, method=method)
         (loss + rank.sum()).backward()
         assert loss.item() == 0
@@ -676,7 +677,7 @@ class TestStrengthAsTensor:
             return rank_relax.soft_rank(x, strength, method=method, scale="std")
 
         def loss(x: Tensor, t: Tensor, strength: Tensor) -> Tensor:
-            return rank_relax.spearman_loss(x, t, strength, method=method)
+            return soft_spearman_loss(x, t, strength, method=method)
 
         assert torch.autograd.gradgradcheck(rank, (x, strength), check_fwd_over_rev=True)
         assert torch.autograd.gradgradcheck(loss, (x, t, strength), check_fwd_over_rev=True)
@@ -690,9 +691,9 @@ class TestScale:
         rank = rank_relax.soft_rank(x, method=method, mask=mask, scale="std")
         scaled = rank_relax.soft_rank(factor * x, method=method, mask=mask, scale="std")
         assert (rank - scaled).abs().max() <= 1e-13
-        loss = rank_relax.spearman_loss(x, t, method=method, mask=mask, scale="std")
+        loss = soft_spearman_loss(x, t, method=method, mask=mask, scale="std")
         for p, q in ((factor * x, t), (x, factor * t), (x + 1, t - 1)):
-            other = rank_relax.spearman_loss(p, q, method=method, mask=mask, scale="std")
+            other = soft_spearman_loss(p, q, method=method, mask=mask, scale="std")
             assert abs(loss - other) <= 1e-12
 
     def test_the_strength_is_per_standard_deviation_of_the_row(self, method: str) -> None:
@@ -722,7 +723,7 @@ class TestScale:
             return rank_relax.soft_rank(x, method=method, mask=mask, scale="std")
 
         def loss(x: Tensor, t: Tensor) -> Tensor:
-            return rank_relax.spearman_loss(x, t, method=method, mask=mask, scale="std")
+            return soft_spearman_loss(x, t, method=method, mask=mask, scale="std")
 
         assert torch.autograd.gradcheck(rank, (x,))
         assert torch.autograd.gradcheck(loss, (x, t))
@@ -740,7 +741,7 @@ class TestScale:
         x = torch.full((4,), value, dtype=dtype)
         assert rank_relax.soft_rank(x, method=method, scale="std").tolist() == [0.5] * 4
         t = torch.arange(4).to(dtype)
-        assert rank_relax.spearman_loss(x, t, method=method, scale="std").item() == 1
+        assert soft_spearman_loss(x, t, method=method, scale="std").item() == 1
 
     def test_a_constant_row_and_one_item_stay_what_they_are(self, method: str) -> None:
         for x, rank in ((torch.full((4,), 3.0), 0.5), (torch.tensor([3.0]), 0.0)):
@@ -749,7 +750,7 @@ class TestScale:
             assert ranks.tolist() == [rank] * len(x)
             (gradient,) = torch.autograd.grad(ranks.sum(), x)
             assert gradient.tolist() == [0] * len(x)
-            loss = rank_relax.spearman_loss(x, x.detach(), method=method, scale="std")
+            loss = soft_spearman_loss(x, x.detach(), method=method, scale="std")
             assert loss.item() == (1 if len(x) > 1 else 0)
             (gradient,) = torch.autograd.grad(loss, x)
             assert gradient.tolist() == [0] * len(x)

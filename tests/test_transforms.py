@@ -1,6 +1,7 @@
 """``torch.func`` over every operator, and one kernel call for a whole batch."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import oracle
@@ -21,6 +22,8 @@ from torch.func import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, vjp, 
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import rank_relax
+
+soft_spearman_loss = partial(rank_relax.spearman_loss, target_ranks="soft")
 
 B, N = 3, 5
 # Rounding of float64 in sums of a few products of order 1.
@@ -63,11 +66,11 @@ def functions(method: str, mask: Tensor | None) -> list[tuple[Callable, Callable
             lambda x: (oracle.soft_rank(x, strength, method, mask) * weights).sum(),
         ),
         (
-            lambda x: rank_relax.spearman_loss(x, t, strength, method=method, mask=mask),
+            lambda x: soft_spearman_loss(x, t, strength, method=method, mask=mask),
             lambda x: oracle.spearman_loss(x, t, strength, method, mask),
         ),
         (
-            lambda x: rank_relax.spearman_loss(t, x, strength, method=method, mask=mask),
+            lambda x: soft_spearman_loss(t, x, strength, method=method, mask=mask),
             lambda x: oracle.spearman_loss(t, x, strength, method, mask),
         ),
     ]
@@ -295,7 +298,7 @@ def test_vmap_of_a_gradient_makes_no_more_calls_than_one_gradient(unbatched: str
     )
 
     def loss(p: Tensor, t: Tensor, mask: Tensor) -> Tensor:
-        return rank_relax.spearman_loss(p, t, mask=mask)
+        return soft_spearman_loss(p, t, mask=mask)
 
     with KernelCalls() as calls:
         actual = vmap(grad(loss), in_dims)(*inputs)
@@ -346,7 +349,7 @@ def test_per_sample_gradients_of_a_model_are_those_of_a_loop(method: str) -> Non
 
     def loss(parameters: dict[str, Tensor], x: Tensor, t: Tensor) -> Tensor:
         scores = torch.func.functional_call(model, parameters, (x,))[:, 0]
-        return rank_relax.spearman_loss(scores, t, 2.0, method=method)
+        return soft_spearman_loss(scores, t, 2.0, method=method)
 
     actual = vmap(grad(loss), (None, 0, 0))(parameters, x, t)
     for index in range(B):

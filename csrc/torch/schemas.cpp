@@ -128,7 +128,7 @@ TORCH_LIBRARY(rank_relax, library) {
       {at::Tag::pt2_compliant_tag});
   library.def(
       "spearman_loss(Tensor predictions, Tensor targets, float regularization_strength=1.0, "
-      "str method=\"sigmoid\", Tensor? mask=None, str target_ranks=\"soft\") -> Tensor",
+      "str method=\"sigmoid\", Tensor? mask=None, str target_ranks=\"hard\") -> Tensor",
       {at::Tag::pt2_compliant_tag});
   // The gradients with respect to the ranks are constants to autograd: handed to the backward,
   // which finds its own derivatives from predictions and targets.

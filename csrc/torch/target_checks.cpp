@@ -74,8 +74,8 @@ void check_targets(const at::Tensor& predictions, const at::Tensor& targets,
 }
 
 void check_target_ranks(std::string_view target_ranks) {
-  TORCH_CHECK_VALUE(target_ranks == "soft" || target_ranks == "hard",
-                    "spearman_loss: target_ranks must be one of 'soft', 'hard', got '",
+  TORCH_CHECK_VALUE(target_ranks == "hard" || target_ranks == "soft",
+                    "spearman_loss: target_ranks must be one of 'hard', 'soft', got '",
                     target_ranks, "'");
 }
 

@@ -55,13 +55,13 @@ inline at::Tensor hard_rank(const at::Tensor& input, bool descending = false, bo
   return op.call(input, descending, normalize, mask, dtype);
 }
 
-/// One minus Spearman's correlation of soft ranks: [..., n] and [..., n] give one loss a list,
-/// [...]. `target_ranks` "hard" compares with the hard ranks of the targets instead.
+/// One minus Spearman's correlation of soft ranks of the predictions and hard ranks of the targets:
+/// [..., n] and [..., n] give one loss a list, [...]. With `target_ranks` "soft" both are soft.
 inline at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& targets,
                                 double regularization_strength = 1.0,
                                 std::string_view method = "sigmoid",
                                 const std::optional<at::Tensor>& mask = std::nullopt,
-                                std::string_view target_ranks = "soft") {
+                                std::string_view target_ranks = "hard") {
   using Schema = at::Tensor(const at::Tensor&, const at::Tensor&, double, std::string_view,
                             const std::optional<at::Tensor>&, std::string_view);
   static const auto op = c10::Dispatcher::singleton()

@@ -254,7 +254,8 @@ def ranks_of(operation: Operation) -> Callable[[Tensor], Tensor]:
 
 def loss_of(operation: Operation) -> Callable[[Tensor, Tensor], Tensor]:
     loss, strength = torch.ops.rank_relax.spearman_loss, operation.strength
-    return lambda predictions, targets: loss(predictions, targets, strength, operation.method, None)
+    setting = strength, operation.method, None, "soft"
+    return lambda predictions, targets: loss(predictions, targets, *setting)
 
 
 def ours(operation: Operation, data: Data) -> Contender:

@@ -66,7 +66,7 @@ class RingBytes:
 
 
 def by_moments(predictions: Tensor, targets: Tensor, strength: float) -> Tensor:
-    return distributed.spearman_loss(predictions, targets, strength)
+    return distributed.spearman_loss(predictions, targets, strength, target_ranks="soft")
 
 
 def by_gathering(predictions: Tensor, targets: Tensor, strength: float) -> Tensor:
@@ -76,7 +76,7 @@ def by_gathering(predictions: Tensor, targets: Tensor, strength: float) -> Tenso
         dist.all_gather(parts, part.detach())
         parts[dist.get_rank()] = part
         whole.append(torch.cat(parts))
-    return rank_relax.spearman_loss(*whole, strength)
+    return rank_relax.spearman_loss(*whole, strength, target_ranks="soft")
 
 
 WAYS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
@@ -95,7 +95,7 @@ def exact(items: int, strength: float) -> tuple[Tensor, Tensor]:
     """The loss and its gradient in float64."""
     predictions, targets = (x.double() for x in make_list(items))
     predictions.requires_grad_()
-    loss = rank_relax.spearman_loss(predictions, targets, strength)
+    loss = rank_relax.spearman_loss(predictions, targets, strength, target_ranks="soft")
     (gradient,) = torch.autograd.grad(loss, predictions)
     return loss.detach(), gradient
 

@@ -266,10 +266,10 @@ def measure_loss(shape: Shape) -> Iterator[Entry]:
     leaves = [x.clone().requires_grad_() for x in inputs]
 
     def both(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        loss = spearman_loss(x, y)
+        loss = spearman_loss(x, y, target_ranks="soft")
         return loss, torch.autograd.grad(loss, x)[0]
 
-    losses = spearman_loss(inputs[0], targets[0], reduction="none")
+    losses = spearman_loss(inputs[0], targets[0], reduction="none", target_ranks="soft")
     error = spearman_loss_error(losses.cpu(), inputs[0].cpu(), targets[0].cpu(), 1.0, "sigmoid")
     name = "spearman_loss"
     calls = {

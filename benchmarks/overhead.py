@@ -42,11 +42,10 @@ def losses() -> dict[str, Loss]:
 
 
 def pairwise(predictions: Tensor, targets: Tensor) -> Tensor:
-    """The same loss in plain torch, O(n²) memory."""
-    ranks = [
-        torch.sigmoid(x[..., :, None] - x[..., None, :]).sum(-1) for x in (predictions, targets)
-    ]
-    predicted, wanted = (r - r.mean(-1, keepdim=True) for r in ranks)
+    """The same loss in plain torch, O(n²) memory; there are no ties to average."""
+    soft = torch.sigmoid(predictions[..., :, None] - predictions[..., None, :]).sum(-1)
+    hard = targets.argsort(-1).argsort(-1).to(soft)
+    predicted, wanted = (r - r.mean(-1, keepdim=True) for r in (soft, hard))
     return (1 - F.cosine_similarity(predicted, wanted, dim=-1, eps=0)).mean()
 
 

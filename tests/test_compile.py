@@ -127,7 +127,9 @@ def test_the_loss_compiles_with_masks_and_integer_targets(reduction: str) -> Non
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_graphs_of_short_rows_are_right(n: int) -> None:
-    graph = compiled(lambda p, t: rank_relax.spearman_loss(p, t, reduction="none"), False)
+    graph = compiled(
+        lambda p, t: rank_relax.spearman_loss(p, t, reduction="none", target_ranks="soft"), False
+    )
     losses, *gradients = value_and_gradients(graph, torch.randn(3, n), torch.randn(3, n))
     assert losses.tolist() == [0, 0, 0]
     assert all((gradient == 0).all() for gradient in gradients)
@@ -140,7 +142,7 @@ class Holder(nn.Module):
 
     def __init__(self, strength: float | Tensor) -> None:
         super().__init__()
-        self.loss = rank_relax.SpearmanLoss(strength)
+        self.loss = rank_relax.SpearmanLoss(strength, target_ranks="soft")
         self.rank = rank_relax.SoftRank(strength)
 
     def forward(self, p: Tensor, t: Tensor) -> Tensor:
@@ -154,7 +156,7 @@ def test_an_annealed_strength_never_goes_stale(kind: str, dynamic: bool | None) 
 
     def loss(p: Tensor, t: Tensor, strength: float | Tensor) -> Tensor:
         return (
-            rank_relax.spearman_loss(p, t, strength)
+            rank_relax.spearman_loss(p, t, strength, target_ranks="soft")
             + rank_relax.soft_rank(p, strength).square().mean()
         )
 
@@ -239,7 +241,7 @@ def test_a_model_with_its_optimizer_trains_as_in_eager(backend: str) -> None:
 def test_inductor_gives_what_eager_gives() -> None:
     def loss(p: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         rank = rank_relax.soft_rank(p * 2, 1.5, method="gaussian", mask=mask, dim=0)
-        return rank.sum() + rank_relax.spearman_loss(rank, t.sin(), mask=mask)
+        return rank.sum() + rank_relax.spearman_loss(rank, t.sin(), mask=mask, target_ranks="soft")
 
     graph = torch.compile(loss, fullgraph=True, dynamic=True)
     for shape in ((5, 7), (4, 9)):

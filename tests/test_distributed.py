@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,7 +118,14 @@ def loss_and_derivatives(
     """The losses; their gradients; and those of the first gradient along a direction."""
     p, t = predictions[rank].requires_grad_(), targets[rank].requires_grad_()
     losses = distributed.spearman_loss(
-        p, t, strength, method=method, mask=masks[rank], reduction="none", group=group
+        p,
+        t,
+        strength,
+        method=method,
+        mask=masks[rank],
+        reduction="none",
+        target_ranks="soft",
+        group=group,
     )
     gradients = torch.autograd.grad(losses.sum(), (p, t), create_graph=directions is not None)
     seconds: tuple[Tensor, ...] = ()
@@ -273,7 +280,7 @@ def third_derivative_of_loss(
     directions: list[list[Tensor]],
 ) -> Tensor:
     p = predictions[rank].requires_grad_()
-    result = distributed.spearman_loss(p, targets[rank], group=group)
+    result = distributed.spearman_loss(p, targets[rank], target_ranks="soft", group=group)
     (result,) = torch.autograd.grad(result, p, create_graph=True)
     for direction in directions:
         (result,) = torch.autograd.grad(result, p, direction[rank], create_graph=True)
@@ -348,7 +355,7 @@ def test_an_unusual_list_has_the_loss_and_gradients_it_has_in_one_process(
     targets = torch.randn(case.x.shape)
     setting = Setting(case.strength, "sigmoid", case.mask)
     p, t = case.x.clone().requires_grad_(), targets.clone().requires_grad_()
-    exact = torch.ops.rank_relax.spearman_loss(p, t, *setting)
+    exact = torch.ops.rank_relax.spearman_loss(p, t, *setting, "soft")
     gradients = torch.autograd.grad(exact.sum(), (p, t))
     loss, *actual = ask_losses(processes, case.x, targets, setting, size, how)
     bound = SPEARMAN_LOSS.error_bound((case.x, targets), setting, torch.float32)
@@ -372,7 +379,7 @@ def scaled_ranks_and_losses(
     ranks = distributed.soft_rank(x, 1.3, **options)
     (of_ranks,) = torch.autograd.grad(ranks.pow(3).sum(), x)
     alpha = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
-    loss = distributed.spearman_loss(x, t, alpha, reduction="sum", **options)
+    loss = distributed.spearman_loss(x, t, alpha, reduction="sum", target_ranks="soft", **options)
     size = dist.get_world_size(group)
     of_loss = [g / size for g in torch.autograd.grad(loss, (x, t), create_graph=True)]
     second = torch.autograd.grad(sum(g.square().sum() for g in of_loss), x)
@@ -392,7 +399,7 @@ def test_the_standard_deviation_is_that_of_the_whole_list(
     x.requires_grad_(), t.requires_grad_()
     options: Any = {"method": method, "mask": mask, "scale": "std"}
     ranks = rank_relax.soft_rank(x, 1.3, **options)
-    loss = rank_relax.spearman_loss(x, t, 1.3, reduction="sum", **options)
+    loss = rank_relax.spearman_loss(x, t, 1.3, reduction="sum", target_ranks="soft", **options)
     of_loss = torch.autograd.grad(loss, (x, t), create_graph=True)
     expected = (
         ranks,
@@ -468,12 +475,63 @@ def test_options_of_the_order_and_the_counts_are_those_of_one_process(
         torch.testing.assert_close(actual, expected, equal_nan=True, rtol=1e-6, atol=1e-6)
 
 
-def test_integer_targets_are_taken_as_the_dtype_of_the_predictions(
-    processes: ProcessGroup,
+TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
+    "float64": lambda t: t,
+    "bfloat16": lambda t: t.bfloat16(),
+    "ties and infinities": lambda t: t.round().masked_fill(t > 1.5, inf),
+    "NaN": lambda t: torch.where(torch.arange(30) == 4, nan, t),
+    "constant": lambda t: t * 0,
+    "bool": lambda t: t > 0,
+    "uint16": lambda t: (t * 100 + 2**15).long().to(torch.uint16),
+    "int64 beyond float64": lambda t: (t * 10).long() + 2**62,
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("size", [2, 4])
+def test_hard_ranks_of_targets_are_those_of_the_whole_list(
+    processes: ProcessGroup, size: int, kind: str
 ) -> None:
-    p, t = torch.randn(9), torch.arange(9)
-    answers = processes.ask(2, plain_loss, split(p, 2, "equal"), split(t, 2, "equal"), {})
-    torch.testing.assert_close(answers[1], rank_relax.spearman_loss(p, t))
+    p = torch.randn(2, 30, dtype=torch.float64)
+    t = TARGETS[kind](torch.randn(2, 30, dtype=torch.float64))
+    direction = torch.randn(2, 30, dtype=torch.float64)
+    sent = t.long() if t.dtype == torch.uint16 else t  # which torch cannot unpickle
+    for mask in (None, torch.rand(2, 30) < 0.8):
+        for scale in (None, "std"):
+            options: dict[str, Any] = {"scale": scale, "reduction": "none"}
+            lists = [split(tensor, size, "unequal") for tensor in (p, sent, direction)]
+            masks = [None] * size if mask is None else split(mask, size, "unequal")
+            answers = processes.ask(
+                size, hard_loss_and_derivatives, *lists, t.dtype, masks, options
+            )
+            leaf = p.clone().requires_grad_()
+            loss = rank_relax.spearman_loss(leaf, t, mask=mask, **options)
+            (first,) = torch.autograd.grad(loss.sum(), leaf, create_graph=True)
+            (second,) = torch.autograd.grad(first, leaf, direction)
+            for answer in answers:
+                torch.testing.assert_close(answer[0][..., 0], loss.detach(), equal_nan=True)
+            for actual, expected in zip(joined(answers)[1:], (first, second), strict=True):
+                torch.testing.assert_close(
+                    actual, size * expected.detach(), rtol=1e-9, atol=1e-11, equal_nan=True
+                )
+
+
+def hard_loss_and_derivatives(
+    rank: int,
+    group: dist.ProcessGroup,
+    predictions: list[Tensor],
+    targets: list[Tensor],
+    directions: list[Tensor],
+    dtype: torch.dtype,
+    masks: list[Tensor | None],
+    options: dict[str, Any],
+) -> tuple[Tensor, ...]:
+    p = predictions[rank].requires_grad_()
+    t = targets[rank].to(dtype)
+    loss = distributed.spearman_loss(p, t, mask=masks[rank], group=group, **options)
+    (first,) = torch.autograd.grad(loss.sum(), p, create_graph=True)
+    (second,) = torch.autograd.grad(first, p, directions[rank])
+    return loss[..., None].detach(), first.detach(), second
 
 
 def plain_loss(
@@ -612,7 +670,7 @@ def bytes_sent(
         if function == "soft_rank":
             output = distributed.soft_rank(x, group=group).sum()
         else:
-            output = distributed.spearman_loss(x, t, group=group)
+            output = distributed.spearman_loss(x, t, target_ranks="soft", group=group)
     with BytesSent() as backward:
         output.backward()
     return forward.bytes, backward.bytes
@@ -759,6 +817,12 @@ INVALID: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         "method must be one of 'sigmoid', 'gaussian', got 'l2'",
     ),
     "reduction": ({"reduction": "max"}, ValueError, "reduction must be one of"),
+    "target ranks": ({"target_ranks": "max"}, ValueError, "target_ranks must be one of"),
+    "learnt targets": (
+        {"targets": X.clone().requires_grad_()},
+        ValueError,
+        "targets have no gradient with target_ranks='hard'",
+    ),
 }
 
 

@@ -530,7 +530,7 @@ class TestDtypes:
                 loss = soft_spearman_loss(p, t, strength, method=method)
                 assert loss.dtype == torch.float32
                 assert abs(loss - expected) <= 2.4e-7
-            assert torch.ops.soft_spearman_loss(p, t, 1.0, method) == expected
+            assert torch.ops.rank_relax.spearman_loss(p, t, 1.0, method, None, "soft") == expected
 
 
 class TestArguments:

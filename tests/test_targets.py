@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import oracle
 import pytest
@@ -15,6 +16,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import rank_relax
 from rank_relax import SpearmanLoss, hard_rank, spearman_loss
+
+soft_spearman_loss = partial(spearman_loss, target_ranks="soft")
 
 inf, nan = torch.inf, torch.nan
 INTEGERS = (
@@ -77,7 +80,7 @@ def test_integers_are_compared_exactly_whatever_their_size(
             for device in ("cpu", elsewhere):
                 there = None if given is None else given.to(device)
                 loss = torch.ops.rank_relax.spearman_loss(
-                    p.to(device), t.to(device), 0.7, method, there
+                    p.to(device), t.to(device), 0.7, method, there, "soft"
                 )
                 assert loss.dtype == floating
                 error = (loss.cpu().double() - expected).abs().max()
@@ -103,12 +106,14 @@ def test_neighbours_in_a_list_wider_than_any_float_holds_are_told_apart(
     t = torch.tensor(items, dtype=dtype)
     expected = loss_of_integers(p, items, strength, method)
     for device in ("cpu", elsewhere):
-        actual = torch.ops.rank_relax.spearman_loss(p.to(device), t.to(device), strength, method)
+        actual = torch.ops.rank_relax.spearman_loss(
+            p.to(device), t.to(device), strength, method, None, "soft"
+        )
         # float64 rounds the scores of a list so wide by 2^-53 of its range: at the strengths at
         # which no gap is beyond reach that is 2^-53 of 750 each.
         assert abs(float(actual.cpu()) - float(expected)) <= 1e-11
     learnt = torch.tensor(strength, dtype=torch.float64, requires_grad=True)
-    loss = spearman_loss(p, t, learnt, method=method)
+    loss = soft_spearman_loss(p, t, learnt, method=method)
     assert abs(float(loss.detach()) - float(expected)) <= 1e-11
     (gradient,) = torch.autograd.grad(loss, learnt)
     step = 1e-5 * strength
@@ -125,8 +130,8 @@ def test_blocks_of_a_projection_do_not_reach_across_a_cut_gap(method: str) -> No
     far = torch.where(torch.arange(900) % 2 == 0, near, near + 2**61)
     p = torch.randn(2, 900, dtype=torch.float64)
     # 2^40 is as far for both, and exact in float64.
-    expected = spearman_loss(p, (far - near).clamp(max=2**40).double() + near, method=method)
-    assert abs(float(spearman_loss(p, far, method=method) - expected)) <= 1e-12
+    expected = soft_spearman_loss(p, (far - near).clamp(max=2**40).double() + near, method=method)
+    assert abs(float(soft_spearman_loss(p, far, method=method) - expected)) <= 1e-12
 
 
 @pytest.mark.parametrize("scale", [None, "std"])
@@ -137,20 +142,20 @@ def test_the_function_the_module_and_the_operator_agree(scale: str | None) -> No
     mask = torch.rand(4, 9) > 0.2
     for given in (None, mask):
         options = {"mask": given, "reduction": "none", "scale": scale}
-        loss = spearman_loss(p, t, 1.5, **options)
-        expected = spearman_loss(p.double(), exact, 1.5, **options)
+        loss = soft_spearman_loss(p, t, 1.5, **options)
+        expected = soft_spearman_loss(p.double(), exact, 1.5, **options)
         assert loss.dtype == torch.float32
         torch.testing.assert_close(loss.double(), expected, atol=ERROR[torch.float32], rtol=0)
-        module = SpearmanLoss(1.5, reduction="none", scale=scale)
+        module = SpearmanLoss(1.5, reduction="none", scale=scale, target_ranks="soft")
         assert torch.equal(module(p, t, given), loss)
         strength = torch.tensor(1.5, requires_grad=True)
-        torch.testing.assert_close(spearman_loss(p, t, strength, **options), loss)
+        torch.testing.assert_close(soft_spearman_loss(p, t, strength, **options), loss)
         gradient, reference = (
             torch.autograd.grad(value.sum(), p, retain_graph=True)[0] for value in (loss, expected)
         )
         torch.testing.assert_close(gradient, reference, atol=1e-5, rtol=1e-5)
         if scale is None:
-            operator = torch.ops.rank_relax.spearman_loss(p, t, 1.5, "sigmoid", given)
+            operator = torch.ops.rank_relax.spearman_loss(p, t, 1.5, "sigmoid", given, "soft")
             assert torch.equal(operator, loss)
 
 
@@ -158,12 +163,12 @@ def test_a_standard_deviation_is_that_of_integers_as_they_are() -> None:
     """Not of what is left of them once wide gaps are cut down."""
     p = torch.tensor([0.5, 0.1, 0.9, 0.35, 0.6], dtype=torch.float64)
     t = torch.tensor([0, 2**60, 2**61, 2**62, 3 * 2**60])
-    expected = spearman_loss(p, t.double(), 3.0, scale="std")  # powers of two are exact
-    assert abs(float(spearman_loss(p, t, 3.0, scale="std") - expected)) <= 1e-12
+    expected = soft_spearman_loss(p, t.double(), 3.0, scale="std")  # powers of two are exact
+    assert abs(float(soft_spearman_loss(p, t, 3.0, scale="std") - expected)) <= 1e-12
     # At such a strength neighbours differ by one unit of the score.
     t = torch.tensor([0, 1, 2**62, 3, 2**61])
     unit = float(t.double().std(correction=0))
-    loss = spearman_loss(p, t, unit, scale="std")
+    loss = soft_spearman_loss(p, t, unit, scale="std")
     of_predictions = oracle.derivative_sums([], p, unit / float(p.std(correction=0)))
     rho = oracle.pearson(of_predictions, ranks_of_integers(t.tolist(), 1.0, "sigmoid"), None)
     assert abs(float(loss - (1 - rho))) <= 1e-12
@@ -175,11 +180,11 @@ def test_lists_of_integers_are_the_same_alone_and_beside_wider_ones() -> None:
     t = torch.randint(0, 100, (40, 30))
     t[3] += torch.randint(0, 2, (30,)) * 2**40
     t[7] *= 2**30
-    together = spearman_loss(p, t, 0.3, reduction="none")
-    expected = spearman_loss(p.double(), t, 0.3, reduction="none")
+    together = soft_spearman_loss(p, t, 0.3, reduction="none")
+    expected = soft_spearman_loss(p.double(), t, 0.3, reduction="none")
     torch.testing.assert_close(together.double(), expected, atol=ERROR[torch.float32], rtol=0)
     for row in (0, 3, 7, 8):
-        alone = spearman_loss(p[row], t[row], 0.3)
+        alone = soft_spearman_loss(p[row], t[row], 0.3)
         torch.testing.assert_close(alone, together[row], atol=1e-6, rtol=0)
 
 
@@ -187,10 +192,12 @@ def test_lists_of_integers_are_the_same_alone_and_beside_wider_ones() -> None:
 def test_bools_and_perfect_orders(method: str) -> None:
     p = torch.tensor([[0.5, 0.1, 0.7, 0.2]])
     t = torch.tensor([[True, False, True, False]])
-    assert torch.equal(spearman_loss(p, t, method=method), spearman_loss(p, t.int(), method=method))
+    assert torch.equal(
+        soft_spearman_loss(p, t, method=method), soft_spearman_loss(p, t.int(), method=method)
+    )
     ordered = torch.tensor([3, 0, 7, 1])
-    assert spearman_loss(ordered.float(), ordered, method=method) <= 1e-6
-    assert spearman_loss(-ordered.float(), ordered, method=method) >= 2 - 1e-6
+    assert soft_spearman_loss(ordered.float(), ordered, method=method) <= 1e-6
+    assert soft_spearman_loss(-ordered.float(), ordered, method=method) >= 2 - 1e-6
     constant = torch.full((1, 4), 2**60)
     for target_ranks in ("soft", "hard"):
         p.requires_grad_()
@@ -309,9 +316,9 @@ def test_targets_that_want_a_gradient_are_refused() -> None:
     with torch.no_grad():
         spearman_loss(p, t, target_ranks="hard")
     for call in (spearman_loss, lambda *sides, **o: SpearmanLoss(**o)(*sides)):
-        with pytest.raises(ValueError, match="target_ranks must be one of 'soft', 'hard', got 'x'"):
+        with pytest.raises(ValueError, match="target_ranks must be one of 'hard', 'soft', got 'x'"):
             call(p, t, target_ranks="x")
-    with pytest.raises(ValueError, match="target_ranks must be one of 'soft', 'hard', got 'x'"):
+    with pytest.raises(ValueError, match="target_ranks must be one of 'hard', 'soft', got 'x'"):
         torch.ops.rank_relax.spearman_loss(p, t, 1.0, "sigmoid", None, "x")
 
 
@@ -324,8 +331,8 @@ def test_every_door_has_the_same_default() -> None:
 
 
 KINDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "integers": lambda p, t: spearman_loss(p, t, 2.0, reduction="none"),
-    "scaled integers": lambda p, t: spearman_loss(p, t, 2.0, scale="std", reduction="none"),
+    "integers": lambda p, t: soft_spearman_loss(p, t, 2.0, reduction="none"),
+    "scaled integers": lambda p, t: soft_spearman_loss(p, t, 2.0, scale="std", reduction="none"),
     "hard": lambda p, t: spearman_loss(p, t, 2.0, reduction="none", target_ranks="hard"),
     "hard floats": lambda p, t: spearman_loss(p, t / 2, reduction="none", target_ranks="hard"),
 }
@@ -375,9 +382,9 @@ def test_half_precision_and_autocast() -> None:
             assert loss.dtype == torch.float32
             assert torch.equal(loss, expected)
     leaf = p.clone().requires_grad_()
-    spearman_loss(leaf, t, 0.01).backward()
+    soft_spearman_loss(leaf, t, 0.01).backward()
     wide = p.float().requires_grad_()
-    spearman_loss(wide, t, 0.01).backward()
+    soft_spearman_loss(wide, t, 0.01).backward()
     assert leaf.grad.dtype == torch.bfloat16
     torch.testing.assert_close(leaf.grad.float(), wide.grad, atol=1e-3, rtol=2**-7)
 

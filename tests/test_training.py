@@ -233,7 +233,7 @@ class TestAutogradsTools:
     def test_hooks_on_the_nodes_of_the_graph_see_its_names(self) -> None:
         x = torch.randn(3, 6, requires_grad=True)
         rank = torch.ops.rank_relax.soft_rank(x)
-        loss = torch.ops.rank_relax.spearman_loss(x, x.detach())
+        loss = torch.ops.rank_relax.spearman_loss(x, x.detach(), target_ranks="soft")
         assert rank.grad_fn is not None
         assert loss.grad_fn is not None
         assert rank.grad_fn.name() == "SoftRankBackward"
@@ -249,7 +249,8 @@ def test_many_python_threads_at_once_give_what_one_gives() -> None:
 
     def work(p: Tensor, t: Tensor) -> list[Tensor]:
         p, t = p.clone().requires_grad_(), t.clone().requires_grad_()
-        loss = rank_relax.spearman_loss(p, t) + rank_relax.soft_rank(p, 3.0).square().mean()
+        loss = rank_relax.spearman_loss(p, t, target_ranks="soft")
+        loss = loss + rank_relax.soft_rank(p, 3.0).square().mean()
         return [loss.detach(), *torch.autograd.grad(loss, (p, t))]
 
     expected = [work(*pair) for pair in inputs]

@@ -298,8 +298,10 @@ __device__ void write_result(const KernelSum& problem, const RowPlan& plan, int6
                             : kind == Kind::kBelow ? (plan.below - counted) / 2
                                                    : (counted - plan.above) / 2;
     const double rank = centered / plan.others;
-    if (kind == Kind::kFinite && plan.counts) {
+    if (plan.counts && kind == Kind::kFinite) {
       result = Larger()(0, Smaller()(1, sum / plan.others));
+    } else if (plan.counts && kind == Kind::kBelow) {
+      result = (plan.below - 1) / 2 / plan.others;  // nothing is lost beside the middle
     } else if (kind != Kind::kMasked) {
       result = shift + Larger()(-0.5, Smaller()(0.5, rank));
     }

@@ -42,6 +42,7 @@ class RowSum {
     output.base =
         static_cast<double>(items_.below()) + static_cast<double>(items_.finite().count - 1) / 2;
     output.unit = 1 / static_cast<double>(counted - 1);
+    output.counts = true;
     const double above =
         static_cast<double>(counted - 1) - static_cast<double>(items_.above() - 1) / 2;
     ranks_of<Cdf>(regularization_strength, output,

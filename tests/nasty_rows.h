@@ -168,6 +168,11 @@ inline std::vector<NastyRow> nasty_rows() {
     add("ascending", 3000, 1, [=](int64_t i, Randomness&) { return step * (i - 700); });
     add("descending", 3000, 2, [=](int64_t i, Randomness&) { return -step * i; });
   }
+
+  // A crowd of equal items just within reach, in a row of very many boxes.
+  add("one below a crowd, very wide", 600, 1, [](int64_t i, Randomness&) {
+    return i == 7 ? 0 : (i < 256 ? 14.56 : 1e4 + 40.0 * static_cast<double>(i));
+  });
   return rows;
 }
 

@@ -123,6 +123,21 @@ def test_a_crowd_just_out_of_reach_is_counted(method: str, dtype: torch.dtype) -
         assert_ends_are_precise(x, 1.0, method, 2)
 
 
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_a_few_equal_or_infinite_items_below_very_many_keep_their_places(
+    dtype: torch.dtype,
+) -> None:
+    for few, others in ((-torch.inf, 1.25), (1.25, torch.inf), (-torch.inf, torch.inf)):
+        for number in (1, 2, 3, 5):
+            x = torch.full((LONG,), others, dtype=dtype)
+            x[:number] = few
+            place, expected = (
+                rank_relax.soft_rank(x, 1.0)[0].double() * (LONG - 1),
+                (number - 1) / 2,
+            )
+            assert abs(float(place) - expected) <= ERROR[dtype] * (1 + expected)
+
+
 def test_infinities_and_masks_keep_the_places() -> None:
     x = torch.linspace(0, 5, 4000)
     x[7], x[8] = -torch.inf, torch.inf

@@ -311,6 +311,29 @@ def test_a_descending_sort_is_the_negated_sort_of_the_negated_values(method: str
         assert (values[2:] - ascending).abs().max() <= 2e-6
 
 
+@SMOOTH
+@pytest.mark.parametrize("alpha", [6e-308, 3e-308, 8e-309])
+def test_the_weakest_strengths_are_those_of_larger_units(alpha: float, method: str) -> None:
+    """Where 1/alpha overflows, as in a unit in which it does not."""
+    unit = 2.0**900
+    x = 1.7e308 * (2 * torch.rand(2, 40, dtype=torch.float64) - 1)
+    in_unit, strength = x / unit, alpha * unit
+    bound = 1e-12 / strength
+
+    def assert_same(values: Tensor, expected: Tensor) -> None:
+        fits = expected.abs() < torch.finfo(torch.float64).max / unit
+        assert fits.any()
+        assert ((values / unit - expected)[fits].abs() <= bound).all()
+        assert (values[~fits].abs() >= 0.99 * torch.finfo(torch.float64).max).all()
+
+    sorted_values = soft_sort(x, alpha, method=method)
+    assert_same(sorted_values, soft_sort(in_unit, strength, method=method))
+    median = soft_quantile(x, 0.5, alpha, method=method)
+    assert_same(median, soft_quantile(in_unit, 0.5, strength, method=method))
+    mask = soft_topk(x, 7, alpha, method=method)
+    assert (mask - soft_topk(in_unit, 7, strength, method=method)).abs().max() <= TINY
+
+
 @pytest.mark.parametrize("method", [*METHODS, "l2", "kl"])
 def test_one_value_alone_is_itself(method: str) -> None:
     x = torch.tensor([[2.5], [-INF], [1e30]], requires_grad=True)

@@ -94,8 +94,7 @@ double reach_of_items(Precision precision, int64_t count) {
 /// The same in boxes of its grid.
 template <class Cdf>
 int boxes_within_reach(Precision precision, int64_t count) {
-  return static_cast<int>(
-      std::ceil(reach_of_items<Cdf>(precision, count) / Cdf::box_grid[precision].width));
+  return boxes_of_reach(reach_of_items<Cdf>(precision, count), Cdf::box_grid[precision].width);
 }
 
 template <class Cdf>
@@ -106,7 +105,7 @@ const GridSeries& grid_series(Precision precision, int order) {
   std::call_once(once[precision][order], [&] {
     const BoxGrid grid = Cdf::box_grid[precision];
     series.terms = kGridTerms[precision];
-    series.reach = static_cast<int>(std::ceil(grid.reach_of_tails / grid.width));
+    series.reach = boxes_of_reach(grid.reach_of_tails, grid.width);
     series.width = grid.width;
     const SeriesBox box = {grid.width / 2, series.terms};
     const auto add = [&](const std::vector<double>& chebyshev) {

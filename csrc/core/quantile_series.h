@@ -35,7 +35,7 @@ const QuantileSeries& quantile_series(Precision precision) {
   std::call_once(once[precision], [&] {
     const BoxGrid grid = Cdf::box_grid[precision];
     series.terms = kGridTerms[precision];
-    series.reach = static_cast<int>(std::ceil(grid.reach_of_tails / grid.width));
+    series.reach = boxes_of_reach(grid.reach_of_tails, grid.width);
     series.width = grid.width;
     const SeriesBox box = {grid.width / 2, series.terms};
     const auto in_powers = [&](const std::vector<double>& chebyshev) {

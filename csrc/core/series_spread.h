@@ -19,7 +19,8 @@ struct SeriesSpread {
 
 /// And of its grid of many boxes, for each precision: the width of a box, such that a series of
 /// kGridTerms powers is exact to rounding, and the reach |d| beyond which F is a step to rounding;
-/// and the reach beyond which the tails of 2^32 items are nothing beside one half.
+/// and the reach beyond which the tails of 2^32 items are nothing beside one half, further than
+/// which neither quantiles look nor ranks.
 ///
 /// Between boxes F is a series of its tail F(-d), whose error is relative to the tail: so a sum of
 /// tails keeps its relative precision however many items lie on the other side.
@@ -28,6 +29,13 @@ struct BoxGrid {
   double reach;
   double reach_of_tails;
 };
+
+/// How many boxes of a width it takes to reach so far.
+constexpr int boxes_of_reach(double reach, double width) {
+  int boxes = 0;
+  while (boxes * width < reach) ++boxes;
+  return boxes;
+}
 
 /// So many items at a grid's reach weigh together 1e-5, or 1e-13, of one that is near.
 constexpr double kItemsWithinReach = 512;

@@ -18,8 +18,11 @@ struct SmoothCdfList : MethodList<Cdfs...> {
   /// The most boxes that the tails of sorts and quantiles reach on a grid in double.
   static constexpr int kMostBoxesOfTails = [] {
     int most = 0;
-    ((most = boxes_of_tails(Cdfs::box_grid[1]) > most ? boxes_of_tails(Cdfs::box_grid[1]) : most),
-     ...);
+    const auto take_in = [&](const BoxGrid& grid) {
+      const int boxes = boxes_of_reach(grid.reach_of_tails, grid.width);
+      most = boxes > most ? boxes : most;
+    };
+    (take_in(Cdfs::box_grid[1]), ...);
     return most;
   }();
 };

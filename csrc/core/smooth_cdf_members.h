@@ -55,13 +55,6 @@ constexpr bool kHas<Cdf, Member, std::void_t<Member<Cdf>>> = true;
 
 }  // namespace smooth_cdf_members
 
-/// How many boxes far the tails of a grid reach.
-constexpr int boxes_of_tails(const BoxGrid& grid) {
-  int boxes = 0;
-  while (boxes * grid.width < grid.reach_of_tails) ++boxes;
-  return boxes;
-}
-
 /// More terms serve a wider box.
 constexpr bool ascends(const SeriesSpread& series) {
   for (const auto& of_precision : series.spread) {

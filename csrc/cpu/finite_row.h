@@ -44,8 +44,7 @@ struct Output {
   Scalar highest;
   double base = 0;
   double unit = 1;
-
-  bool counts() const { return base > 0; }
+  bool counts = false;  // the base is there for that: precision is relative to the items below
 };
 
 }  // namespace rank_relax::cpu

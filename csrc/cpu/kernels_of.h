@@ -104,41 +104,6 @@ ForRows<Isa, Scalar> strengths_of(const RowsAbreast<Isa, Scalar>& rows,
   return strengths;
 }
 
-/// Copies given ranks, 0 for masked items; false if one that counts is NaN.
-template <class Isa, class Scalar>
-bool copy_ranks(const Row<Scalar>& ranks, const RowSum<Isa, Scalar>& row_sum, int64_t size,
-                Scalar* copy) {
-  bool defined = true;
-  for (int64_t i = 0; i < size; ++i) {
-    copy[i] = row_sum.items().masked(i) ? Scalar(0) : ranks[i];
-    defined = defined && !std::isnan(copy[i]);
-  }
-  return defined;
-}
-
-/// The same for rows that go abreast, of which none is masked.
-template <class Isa, class Scalar>
-bool copy_ranks(const Rows<Scalar>& ranks, int64_t first, int64_t size, Scalar* copy) {
-  bool defined = true;
-  for (int row = 0; row < RowsAbreast<Isa, Scalar>::kRows; ++row) {
-    const Row<Scalar> from = ranks.row(first + row);
-    for (int64_t i = 0; i < size; ++i) {
-      const Scalar rank = from[i];
-      *copy++ = rank;
-      defined = defined && !std::isnan(rank);
-    }
-  }
-  return defined;
-}
-
-/// Fills a row with NaN, but for masked items.
-template <class Isa, class Scalar>
-void make_undefined(const RowSum<Isa, Scalar>& row_sum, int64_t size, Scalar* values) {
-  for (int64_t i = 0; i < size; ++i) {
-    values[i] = row_sum.items().masked(i) ? Scalar(0) : std::numeric_limits<Scalar>::quiet_NaN();
-  }
-}
-
 }  // namespace spearman
 
 template <class Isa, class Scalar>
@@ -153,11 +118,11 @@ void Kernels<Isa, Scalar>::spearman_loss_forward(
           // The centred ranks of both sides; their gradients take their place.
           Scalar* sides[] = {rank_gradient_predictions + row * batch.size,
                              rank_gradient_targets + row * batch.size};
+          const auto masked = [&](int64_t i) { return row_sum.items().masked(i); };
           bool defined = true;
           for (Scalar* side : sides) {
             if (side == sides[1] && targets.are_ranks) {
-              defined =
-                  spearman::copy_ranks(targets.rows.row(row), row_sum, batch.size, side) && defined;
+              defined = copy_ranks(targets.rows.row(row), batch.size, masked, side) && defined;
               continue;
             }
             if (side == sides[1]) {
@@ -168,7 +133,7 @@ void Kernels<Isa, Scalar>::spearman_loss_forward(
             defined = defined && row_sum.items().counted() == row_sum.items().unmasked();
           }
           if (!defined) {
-            for (Scalar* side : sides) spearman::make_undefined(row_sum, batch.size, side);
+            for (Scalar* side : sides) make_undefined(batch.size, masked, side);
             loss[row] = std::numeric_limits<Scalar>::quiet_NaN();
             return;
           }
@@ -181,7 +146,13 @@ void Kernels<Isa, Scalar>::spearman_loss_forward(
                              rank_gradient_targets + first * batch.size};
           for (Scalar* side : sides) {
             if (side == sides[1] && targets.are_ranks) {
-              if (!spearman::copy_ranks<Isa>(targets.rows, first, batch.size, side)) return false;
+              const auto none_masked = [](int64_t) { return false; };
+              for (int row = 0; row < RowsAbreast<Isa, Scalar>::kRows; ++row) {
+                if (!copy_ranks(targets.rows.row(first + row), batch.size, none_masked,
+                                side + row * batch.size)) {
+                  return false;
+                }
+              }
               continue;
             }
             if (side == sides[1] && !rows.set_rows(targets.rows, first, batch.size)) return false;

@@ -357,7 +357,7 @@ class OneBox {
   /// small beside the smallest result: 1 + the count below the lowest item, or the sum of F' at
   /// either end.
   bool is_precise(const Moments& moments, const Output<Scalar>& output) const {
-    if (kOrder > 1 || (kOrder == 0 && !output.counts())) return true;
+    if (kOrder > 1 || (kOrder == 0 && !output.counts)) return true;
     const double enough =
         static_cast<double>(row_.count) * (kPairError[kPrecision] / kPrecisionOfEnds[kPrecision]) -
         (kOrder == 0 ? 1 : 0);

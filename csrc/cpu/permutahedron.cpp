@@ -32,26 +32,6 @@ double strength_of(const PermutahedronRow<Scalar>& row, double regularization_st
   return correlation_strength(regularization_strength, row.spread(), Projection::kLinearSpread);
 }
 
-/// Copies given ranks, 0 for masked items; false if one that counts is NaN.
-template <class Scalar>
-bool copy_ranks(const Row<Scalar>& ranks, const PermutahedronRow<Scalar>& row, int64_t size,
-                Scalar* copy) {
-  bool defined = true;
-  for (int64_t i = 0; i < size; ++i) {
-    copy[i] = row.masked(i) ? Scalar(0) : ranks[i];
-    defined = defined && !std::isnan(copy[i]);
-  }
-  return defined;
-}
-
-/// NaN for the whole row, but for masked items.
-template <class Scalar>
-void make_undefined(const PermutahedronRow<Scalar>& row, int64_t size, Scalar* values) {
-  for (int64_t i = 0; i < size; ++i) {
-    values[i] = row.masked(i) ? Scalar(0) : std::numeric_limits<Scalar>::quiet_NaN();
-  }
-}
-
 /// Products with the Jacobian of sorted values, block by block.
 template <class Scalar>
 class SortedBlocks {
@@ -211,10 +191,11 @@ void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Sc
         // The centred ranks of both sides; their gradients take their place.
         Scalar* sides[] = {rank_gradient_predictions + i * batch.size,
                            rank_gradient_targets + i * batch.size};
+        const auto masked = [&](int64_t item) { return row.masked(item); };
         bool defined = true;
         for (Scalar* side : sides) {
           if (side == sides[1] && targets.are_ranks) {
-            defined = copy_ranks(targets.rows.row(i), row, batch.size, side) && defined;
+            defined = copy_ranks(targets.rows.row(i), batch.size, masked, side) && defined;
             continue;
           }
           const Rows<Scalar>& values = side == sides[0] ? batch.input : targets.rows;
@@ -224,7 +205,7 @@ void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Sc
           defined = defined && row.counted() == row.unmasked();
         }
         if (!defined) {
-          for (Scalar* side : sides) make_undefined(row, batch.size, side);
+          for (Scalar* side : sides) make_undefined(batch.size, masked, side);
           loss[i] = std::numeric_limits<Scalar>::quiet_NaN();
           continue;
         }

@@ -33,23 +33,19 @@ void for_each_own_row(const Batch<Scalar>& batch, const ParallelFor& parallel_fo
   });
 }
 
-/// Below it widths of boxes overflow; points 1/α from the values do so anyway.
-constexpr double kSmallestStrength = 1e-307;
-
 template <class Isa, class Scalar>
 void QuantileKernels<Isa, Scalar>::sort(const Batch<Scalar>& batch, double regularization_strength,
                                         std::string_view method, Scalar* values, double* points,
                                         double* densities, const ParallelFor& parallel_for) {
-  const double strength = std::max(regularization_strength, kSmallestStrength);
   SmoothCdfs::visit(method, [&](auto cdf) {
     using OwnRow = QuantileSortRow<Isa, decltype(cdf), Scalar>;
-    for_each_own_row<OwnRow>(batch, parallel_for,
-                             [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
-                               const int64_t at = i * batch.size;
-                               row.sort(batch.input.row(i), batch.mask.row(i), batch.size, strength,
-                                        values + at, points == nullptr ? nullptr : points + at,
-                                        densities == nullptr ? nullptr : densities + at, in_row);
-                             });
+    for_each_own_row<OwnRow>(
+        batch, parallel_for, [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
+          const int64_t at = i * batch.size;
+          row.sort(batch.input.row(i), batch.mask.row(i), batch.size, regularization_strength,
+                   values + at, points == nullptr ? nullptr : points + at,
+                   densities == nullptr ? nullptr : densities + at, in_row);
+        });
   });
 }
 
@@ -59,20 +55,19 @@ void QuantileKernels<Isa, Scalar>::sort_product(const Batch<Scalar>& batch, cons
                                                 bool transposed, double regularization_strength,
                                                 std::string_view method, Scalar* output,
                                                 const ParallelFor& parallel_for) {
-  const double strength = std::max(regularization_strength, kSmallestStrength);
   SmoothCdfs::visit(method, [&](auto cdf) {
     using OwnRow = QuantileSortProductRow<Isa, decltype(cdf), Scalar>;
-    for_each_own_row<OwnRow>(batch, parallel_for,
-                             [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
-                               const int64_t at = i * batch.size;
-                               row.set_row(batch.input.row(i), batch.mask.row(i), batch.size,
-                                           points + at, densities + at, in_row);
-                               if (transposed) {
-                                 row.to_items(vector.row(i), strength, output + at, in_row);
-                               } else {
-                                 row.to_places(vector.row(i), strength, output + at, in_row);
-                               }
-                             });
+    for_each_own_row<OwnRow>(
+        batch, parallel_for, [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
+          const int64_t at = i * batch.size;
+          row.set_row(batch.input.row(i), batch.mask.row(i), batch.size, points + at,
+                      densities + at, in_row);
+          if (transposed) {
+            row.to_items(vector.row(i), regularization_strength, output + at, in_row);
+          } else {
+            row.to_places(vector.row(i), regularization_strength, output + at, in_row);
+          }
+        });
   });
 }
 
@@ -81,13 +76,12 @@ void QuantileKernels<Isa, Scalar>::at_levels(const Batch<Scalar>& batch, const R
                                              int64_t level_count, double regularization_strength,
                                              std::string_view method, double* points,
                                              const ParallelFor& parallel_for) {
-  const double strength = std::max(regularization_strength, kSmallestStrength);
   SmoothCdfs::visit(method, [&](auto cdf) {
     using OwnRow = QuantileLevelsRow<Isa, decltype(cdf), Scalar>;
     for_each_own_row<OwnRow>(
         batch, parallel_for, [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
           row.find(batch.input.row(i), batch.mask.row(i), batch.size, levels.row(i), level_count,
-                   strength, points + i * level_count, in_row);
+                   regularization_strength, points + i * level_count, in_row);
         });
   });
 }
@@ -97,14 +91,13 @@ void QuantileKernels<Isa, Scalar>::topk(const Batch<Scalar>& batch, const Rows<d
                                         double regularization_strength, std::string_view method,
                                         Scalar* chosen, double* densities,
                                         const ParallelFor& parallel_for) {
-  const double strength = std::max(regularization_strength, kSmallestStrength);
   SmoothCdfs::visit(method, [&](auto cdf) {
     using OwnRow = TopKRow<Isa, decltype(cdf), Scalar>;
     for_each_own_row<OwnRow>(
         batch, parallel_for, [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
           const int64_t at = i * batch.size;
-          row.choose(batch.input.row(i), batch.mask.row(i), batch.size, k.row(i)[0], strength,
-                     chosen + at, densities + at, in_row);
+          row.choose(batch.input.row(i), batch.mask.row(i), batch.size, k.row(i)[0],
+                     regularization_strength, chosen + at, densities + at, in_row);
         });
   });
 }
@@ -114,12 +107,11 @@ void QuantileKernels<Isa, Scalar>::topk_product(const Batch<Scalar>& batch,
                                                 const Rows<double>& densities,
                                                 double regularization_strength, Scalar* output,
                                                 const ParallelFor& parallel_for) {
-  const double strength = std::max(regularization_strength, kSmallestStrength);
   using OwnRow = TopKProductRow<Isa, Scalar>;
   for_each_own_row<OwnRow>(batch, parallel_for,
                            [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
                              row.multiply(batch.input.row(i), densities.row(i), batch.size,
-                                          strength, output + i * batch.size, in_row);
+                                          regularization_strength, output + i * batch.size, in_row);
                            });
 }
 

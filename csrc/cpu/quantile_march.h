@@ -44,7 +44,7 @@ class QuantileMarch {
   /// Levels of k - 1/2 will be asked for: tails that are nothing beside 1/2 are left out.
   void ask_for_half_levels(int64_t count) {
     const double reach = Cdf::reach_of(static_cast<double>(count), Cdf::box_grid[kPrecision].reach);
-    reach_ = std::min(static_cast<int>(std::ceil(reach / series_.width)) + 1, series_.reach);
+    reach_ = std::min(boxes_of_reach(reach, series_.width) + 1, series_.reach);
   }
 
   /// A grid over a row, unless its boxes would be too many beside its items.

@@ -42,7 +42,13 @@ class RowSum {
     output.base =
         static_cast<double>(items_.below()) + static_cast<double>(items_.finite().count - 1) / 2;
     output.unit = 1 / static_cast<double>(counted - 1);
-    ranks_between<Cdf>(regularization_strength, 0.5, output, ranks, parallel_for);
+    output.counts = true;
+    const double above =
+        static_cast<double>(counted - 1) - static_cast<double>(items_.above() - 1) / 2;
+    ranks_of<Cdf>(regularization_strength, output,
+                  {static_cast<double>(items_.below() - 1) / 2 * output.unit,
+                   output.base * output.unit, above * output.unit},
+                  ranks, parallel_for);
   }
 
   /// The same about their mean: less 1/2, if n is more than 1. For differences of ranks.
@@ -51,9 +57,11 @@ class RowSum {
                       const ParallelFor& parallel_for) {
     const auto scale = static_cast<Scalar>(1 / others());
     const auto offset = static_cast<Scalar>(from_infinities());
-    ranks_between<Cdf>(regularization_strength, 0,
-                       {finite_results(ranks), scale, offset, Scalar(-0.5), Scalar(0.5)}, ranks,
-                       parallel_for);
+    const double below = static_cast<double>(items_.counted() - items_.below());
+    const double above = static_cast<double>(items_.counted() - items_.above());
+    ranks_of<Cdf>(
+        regularization_strength, {finite_results(ranks), scale, offset, Scalar(-0.5), Scalar(0.5)},
+        {-below / 2 / others(), from_infinities(), above / 2 / others()}, ranks, parallel_for);
   }
 
   /// output[i] = factor α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)), k = `order` of at
@@ -95,16 +103,18 @@ class RowSum {
     return results_.data();
   }
 
-  /// Ranks, or ranks less 1/2: `middle` is that of the middle of a row.
+  /// The ranks that follow from counts alone: of -inf, of finite items that are equal, and of inf.
+  struct CountedRanks {
+    double below, constant, above;
+  };
+
+  /// Ranks, or ranks less 1/2.
   template <class Cdf>
-  void ranks_between(double regularization_strength, double middle, const Output<Scalar>& output,
-                     Scalar* ranks, const ParallelFor& parallel_for) {
-    kernel_sum<Cdf>(regularization_strength, nullptr, 0, output, middle + from_infinities(),
-                    parallel_for);
+  void ranks_of(double regularization_strength, const Output<Scalar>& output,
+                const CountedRanks& counted, Scalar* ranks, const ParallelFor& parallel_for) {
+    kernel_sum<Cdf>(regularization_strength, nullptr, 0, output, counted.constant, parallel_for);
     if (!items_.packed()) return;
-    const double below = -static_cast<double>(items_.counted() - items_.below()) / 2 / others();
-    const double above = static_cast<double>(items_.counted() - items_.above()) / 2 / others();
-    scatter(static_cast<Scalar>(middle + below), static_cast<Scalar>(middle + above), ranks);
+    scatter(static_cast<Scalar>(counted.below), static_cast<Scalar>(counted.above), ranks);
   }
 
   /// `constant` is every result of even order in a row of equal values.

@@ -121,7 +121,7 @@ class SeriesSum {
     const FiniteRow<double> wide_row = {values, count, row.minimum, row.maximum};
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     SeriesSum<Isa, double> in_double;
-    const Output<double> raw = {sums, 1, 0, -kInfinity, kInfinity, output.base, 1};
+    const Output<double> raw = {sums, 1, 0, -kInfinity, kInfinity, output.base, 1, output.counts};
     if (one_box_terms<Cdf>(kDouble, kOrder, scaled_spread(row, regularization_strength)) > 0) {
       in_double.template one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
                                               parallel_for);

@@ -32,3 +32,4 @@
 #include "cpu/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/rows.h"
+#include "cpu/targets.h"

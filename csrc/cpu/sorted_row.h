@@ -37,6 +37,7 @@ class SortedRow {
     regularization_strength_ = regularization_strength;
     count_ = row.count;
     base_ = output.base;
+    counts_ = output.counts;
     reach_ = reach_of_items<Cdf>(kPrecision, count_);
     sort(row);
     if (kOrder == 0 && count_ > kShortest) std::vector<unsigned char>().swap(spare_);
@@ -120,7 +121,8 @@ class SortedRow {
             -kInfinity,
             kInfinity,
             kOrder == 0 ? base_of(begin, end) : 0,
-            1};
+            1,
+            kOrder == 0 && counts_};
   }
 
   template <class Cdf, int kOrder>
@@ -176,6 +178,7 @@ class SortedRow {
   double regularization_strength_;
   int64_t count_;
   double base_;
+  bool counts_;
   double reach_;  // in units of 1/α
   std::vector<Scalar> sorted_;
   std::vector<uint32_t> order_;

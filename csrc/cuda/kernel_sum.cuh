@@ -67,6 +67,9 @@ __device__ void plan_found(const KernelSum& problem, const SeriesTables& tables,
   __syncthreads();
 }
 
+/// The form of a short row depends on its counts, minimum and maximum alone, whose reductions are
+/// exact: so blocks of any size that plan a row agree, as sum_rows, which keeps the form, and
+/// sum_on_grids do.
 template <class Scalar, int kOrder>
 __device__ void plan_row(const KernelSum& problem, const SeriesTables& tables, int64_t row,
                          int64_t most_boxes, RowPlan& plan) {
@@ -212,7 +215,7 @@ __global__ void __launch_bounds__(kThreads) add_moments(KernelSum problem, LongR
 }
 
 /// Fifth, a block of kMostThreads a row: the local series of one box from all parts, added in an
-/// order that their number fixes, or what the far boxes of a grid count.
+/// order that their number fixes, or how many items lie in the boxes below each box of a grid.
 template <class Scalar, int kOrder>
 __global__ void __launch_bounds__(kMostThreads)
     gather(LongRows<Scalar> rows, const SeriesTables* tables) {

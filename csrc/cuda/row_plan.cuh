@@ -32,8 +32,7 @@ __device__ Kind load_item(const Problem& problem, int64_t row, int64_t i, Scalar
 }
 
 /// One direction of a derivative at the finite items: v is used as scale * v - center, which lies
-/// in
-/// [-1, 1]. A derivative depends on differences alone, so the centre is free.
+/// in [-1, 1]. A derivative depends on differences alone, so the centre is free.
 struct Direction {
   double scale;
   double center;
@@ -45,13 +44,14 @@ struct Direction {
 struct RowStatistics {
   double finite, below, above, unmasked, counted;
   double minimum, maximum;  // of finite values
-  double total;             // of finite values, each divided by the size of the row, if wanted
+  double reference;         // the row's first item, if that is finite, or 0
+  double total;             // of (finite value - reference) / size of the row, if wanted
   double unfit;             // finite items at which a direction is not
   double sum[kSeriesDirections], lowest[kSeriesDirections], highest[kSeriesDirections];
 
   __device__ void clear() {
     const double infinity = std::numeric_limits<double>::infinity();
-    finite = below = above = unmasked = counted = total = unfit = 0;
+    finite = below = above = unmasked = counted = reference = total = unfit = 0;
     minimum = infinity;
     maximum = -infinity;
     for (int l = 0; l < kSeriesDirections; ++l) {
@@ -77,6 +77,7 @@ struct RowStatistics {
     above += other.above;
     unmasked += other.unmasked;
     counted += other.counted;
+    reference = other.reference;  // which all parts of a row share
     total += other.total;
     unfit += other.unfit;
     minimum = Smaller()(minimum, other.minimum);
@@ -114,6 +115,10 @@ __device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, in
   RowStatistics found;
   found.clear();
   const double per_size = 1 / static_cast<double>(problem.size);
+  if constexpr (kWithTotal) {  // nothing cancels in the total of a row that is far from 0
+    Scalar first;
+    if (load_item(problem, row, 0, first) == Kind::kFinite) found.reference = first;
+  }
   unsigned unmasked = 0, undefined = 0, below = 0, above = 0;  // of this thread
   Scalar minimum = std::numeric_limits<Scalar>::infinity(), maximum = -minimum;
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
@@ -126,7 +131,7 @@ __device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, in
     if (kind != Kind::kFinite) continue;
     minimum = value < minimum ? value : minimum;
     maximum = value > maximum ? value : maximum;
-    if (kWithTotal) found.total += value * per_size;
+    if (kWithTotal) found.total += (value - found.reference) * per_size;
 #pragma unroll
     for (int l = 0; l < kOrder; ++l) {
       found.take_in_direction(l, load<Scalar>(problem.directions[l], row, i), per_size);
@@ -154,11 +159,11 @@ struct RowPlan {
   double finite, below, above, others;
   bool several;  // n > 1
   bool constant;
-  bool counts;     // ranks, and not about their mean: sums of order 0 are relative to those below
-  double base;     // added to sums of order 0 before they are rounded, which then count those below
-  double total;    // of finite values, where the statistics have it
-  int capacity;    // the finite items are 2^capacity or fewer
-  bool undefined;  // a direction is not finite at a finite item
+  bool counts;  // ranks, and not about their mean: sums of order 0 are relative to those below
+  double base;  // added to sums of order 0 before they are rounded, which then count those below
+  double reference, total;  // of (finite value - reference), where the statistics have it
+  int capacity;             // the finite items are 2^capacity or fewer
+  bool undefined;           // a direction is not finite at a finite item
   double minimum, maximum;
   double unit;            // 2 where maximum - minimum overflows: values are divided by it
   double center, rest;    // of the one box, and what the centre was rounded by
@@ -201,6 +206,7 @@ __device__ inline void make_plan(const KernelSum& problem, const RowStatistics& 
   plan.constant = plan.minimum == plan.maximum;
   plan.counts = problem.order == 0 && problem.shift > 0 && plan.several;
   plan.base = plan.counts ? found.below + (found.finite - 1) / 2 : 0;
+  plan.reference = found.reference;
   plan.total = found.total * static_cast<double>(problem.size);
   plan.capacity = found.finite > 1 ? ilogb(found.finite - 1) + 1 : 0;
   plan.undefined = found.unfit > 0;
@@ -232,12 +238,15 @@ __device__ double factor_of(const KernelSum& problem, int64_t row) {
 /// Most boxes of a long row's grid, which its memory is for. An order with several sets of weights
 /// asks for as many times the items a box, so that the memory is O(1) an item.
 RANK_RELAX_HOST_DEVICE inline int64_t most_boxes(Precision precision, int order, int64_t size) {
-  return size / ((precision == kSingle ? 20 : 40) << order);
+  constexpr int64_t kFewestItemsABoxInSingle = 20, kFewestItemsABoxInDouble = 40;
+  return size /
+         ((precision == kSingle ? kFewestItemsABoxInSingle : kFewestItemsABoxInDouble) << order);
 }
 
-/// Whether a series over the whole row is precise at its ends: F(-d) is convex, so that its mean is
-/// not less than F(-d) of the mean distance of the items from an end: the lower one, or for
-/// derivatives the farther one. Where the statistics have no total that is less than the spread.
+/// Whether a series over the whole row is precise at its ends. F(-d) is convex, so that its mean
+/// over the items is at least F(-d) at their mean distance d from an end: the lower end, or for
+/// derivatives the one that they are farther from. Where the statistics have no total, the spread
+/// stands in for the mean distance, which is no larger.
 template <class Scalar, int kOrder>
 __device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& plan,
                                    bool has_total) {
@@ -245,8 +254,8 @@ __device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& pl
   constexpr double kFewItems = kPrecisionOfEnds[kPrecision] / kPairError[kPrecision];
   if (kOrder > 1 || (kOrder == 0 && !plan.counts) || plan.finite <= kFewItems) return true;
   if (!has_total) return scaled_spread(plan) <= tables.most_mean_distance;
-  const double from_lowest = plan.total - plan.minimum * plan.finite;
-  const double from_highest = plan.maximum * plan.finite - plan.total;
+  const double from_lowest = plan.total - (plan.minimum - plan.reference) * plan.finite;
+  const double from_highest = (plan.maximum - plan.reference) * plan.finite - plan.total;
   const double farther = kOrder == 0 ? from_lowest : Larger()(from_lowest, from_highest);
   return farther * plan.strength <= tables.most_mean_distance * plan.finite;
 }
@@ -298,8 +307,10 @@ __device__ void write_result(const KernelSum& problem, const RowPlan& plan, int6
                             : kind == Kind::kBelow ? (plan.below - counted) / 2
                                                    : (counted - plan.above) / 2;
     const double rank = centered / plan.others;
-    if (kind == Kind::kFinite && plan.counts) {
+    if (plan.counts && kind == Kind::kFinite) {
       result = Larger()(0, Smaller()(1, sum / plan.others));
+    } else if (plan.counts && kind == Kind::kBelow) {
+      result = (plan.below - 1) / 2 / plan.others;  // nothing is lost beside the middle
     } else if (kind != Kind::kMasked) {
       result = shift + Larger()(-0.5, Smaller()(0.5, rank));
     }

@@ -17,8 +17,8 @@ namespace rank_relax::cuda {
 // memory if the row fits there, then O(reach) an item.
 //
 // - In a row in shared memory of which no item has many others within reach, a thread takes an
-//   item, finds those within reach by bisection, and sums them pair by pair. Items below these add
-//   1/2 each to F - 1/2, items above -1/2, to rounding.
+//   item, finds those within reach by bisection, and sums their tails pair by pair. Each item below
+//   adds 1/2 to F - 1/2, each above -1/2, but for its tail, which is nothing out of reach.
 // - Else a gap wider than the reach splits the sorted items into clusters. Boxes lie around the
 //   multiples of the width from a cluster's first item; those that hold items are the runs of the
 //   sorted row. What a run's items see is its window: the runs of its cluster within reach. A small
@@ -230,7 +230,8 @@ __device__ Window window_of(const SortedRow<Scalar>& sorted, int64_t run) {
 }
 
 /// Σ over items begin, begin + step, .. before `end` of the terms of item p. Chunks are added in
-/// double.
+/// double. Of order 0 only tails are added up, F(-|d|) of items above and -F(-|d|) of items below:
+/// many terms near -1/2 would round alike. The whole halves are in halves_of_others.
 template <class Cdf, int kOrder, class Scalar>
 __device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64_t begin,
                                int64_t end, int64_t step) {
@@ -243,6 +244,11 @@ __device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64
       if (in_float)
         return KernelInFloat<Cdf>::template at<kOrder>(strength * (value - sorted.item(q)));
     }
+    if constexpr (kOrder == 0) {
+      const double difference = sorted.value(p) - sorted.value(q);
+      return static_cast<Scalar>(
+          Cdf::upper_tail(fabs(sorted.plan.strength * difference * sorted.plan.unit)));
+    }
     return static_cast<Scalar>(
         kernel_of_pair<Cdf>(kOrder, sorted.plan, sorted.value(p), sorted.value(q), nullptr));
   };
@@ -253,6 +259,7 @@ __device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64
     Scalar sum = 0;
     for (; begin < chunk_end; begin += step) {
       Scalar term = kernel(begin);
+      if (kOrder == 0) term = begin > p ? term : (begin < p ? -term : 0);
 #pragma unroll
       for (int l = 0; l < kOrder; ++l) {
         term *= weights[l * sorted.count + p] - weights[l * sorted.count + begin];
@@ -272,9 +279,17 @@ __device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64
   return sum_in_pairs<Cdf, 2>(sorted, p, begin, end, step);
 }
 
-/// What is to be added to the sum over a window: what the items outside of it add, and the base.
+/// What is to be added to the sum of order 0 over pairs: 1/2 for each item below p, -1/2 for each
+/// above, and the base.
 template <class Scalar>
-__device__ double far_of_window(const SortedRow<Scalar>& sorted, int64_t begin, int64_t end) {
+__device__ double halves_of_others(const SortedRow<Scalar>& sorted, int64_t p) {
+  if (sorted.problem.order > 0) return 0;
+  return static_cast<double>(2 * p + 1 - sorted.count) / 2 + sorted.plan.base;
+}
+
+/// What is to be added to a local series: what the items outside of the run add, and the base.
+template <class Scalar>
+__device__ double far_of_run(const SortedRow<Scalar>& sorted, int64_t begin, int64_t end) {
   if (sorted.problem.order > 0) return 0;
   const double outside = (static_cast<double>(begin) - static_cast<double>(sorted.count - end)) / 2;
   return outside + sorted.plan.base;
@@ -312,8 +327,7 @@ __device__ void sum_neighbours(const SortedRow<Scalar>& sorted, int64_t most) {
   for (int64_t p = threadIdx.x; p < sorted.count; p += blockDim.x) {
     const int64_t begin = p - items_within_reach(sorted, p, -1, most);
     const int64_t end = p + 1 + items_within_reach(sorted, p, 1, most);
-    const double sum =
-        sum_in_pairs<Cdf>(sorted, p, begin, end, 1) + far_of_window(sorted, begin, end);
+    const double sum = sum_in_pairs<Cdf>(sorted, p, begin, end, 1) + halves_of_others(sorted, p);
     write_result<Scalar>(sorted.problem, sorted.plan, sorted.row, sorted.positions[p],
                          Kind::kFinite, sum);
   }
@@ -323,10 +337,10 @@ __device__ void sum_neighbours(const SortedRow<Scalar>& sorted, int64_t most) {
 template <class Cdf, class Scalar>
 __device__ void sum_window_in_pairs(const SortedRow<Scalar>& sorted, int64_t run, int64_t begin,
                                     int64_t end) {
-  const double far = far_of_window(sorted, begin, end);
   for (int64_t p = sorted.runs[run]; p < sorted.runs[run + 1]; ++p) {
     const double sum =
-        reduce_in_warp(sum_in_pairs<Cdf>(sorted, p, begin + lane(), end, kWarp), Sum()) + far;
+        reduce_in_warp(sum_in_pairs<Cdf>(sorted, p, begin + lane(), end, kWarp), Sum()) +
+        halves_of_others(sorted, p);
     if (lane() == 0) {
       write_result<Scalar>(sorted.problem, sorted.plan, sorted.row, sorted.positions[p],
                            Kind::kFinite, sum);
@@ -452,7 +466,7 @@ __device__ void sum_runs(SortedRow<Scalar>& sorted, double* of_warps) {
       sum_window_in_pairs<Cdf>(sorted, run, begin, end);
     } else {
       translate_window(sorted, run, window, own, own + numbers);
-      const double far = far_of_window(sorted, sorted.runs[run], sorted.runs[run + 1]);
+      const double far = far_of_run(sorted, sorted.runs[run], sorted.runs[run + 1]);
       evaluate_run(sorted, run, own + numbers, far);
     }
     __syncwarp();

@@ -508,11 +508,33 @@ void check_long_rows(std::mt19937& random) {
   check<Cdf>(grid, Storage::kFloat32, 0, random);
 }
 
+/// Below very many others, -inf and equal items keep their places, relative to these.
+void check_few_below_many() {
+  constexpr int64_t kSize = 1'000'000, kFew = 5;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const double few : {-kInfinity, 1.25}) {
+    Row values(kSize, few < 0 ? 1.25 : kInfinity);
+    std::fill_n(values.begin(), kFew, few);
+    Tensor input(Storage::kFloat64, values), output(Storage::kFloat64, Row(kSize));
+    KernelSum problem;
+    problem.rows = 1;
+    problem.size = kSize;
+    problem.input = input.items(kSize);
+    problem.output = output.results();
+    problem.shift = 0.5;
+    const Row got = run(problem, "sigmoid", output);
+    constexpr double kExpected = (kFew - 1) / 2.0;
+    const double error = std::abs(got[0] * (kSize - 1) - kExpected);
+    expect(error <= 1e-12 * (1 + kExpected), "the places of a few items below very many");
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
   check_batch(random);
+  check_few_below_many();
   check_correlation(random);
   check_spearman_semantics(random);
   check_everything<Sigmoid>(random);

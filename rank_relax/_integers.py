@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from rank_relax._float64 import has_float64, on_the_host
 from rank_relax._group import gather
 from rank_relax._scores import Scale
 from rank_relax._strength import Strength
@@ -39,7 +40,13 @@ def integer_scores(
 def standardized_ranks(
     integers: Tensor, strength: float, method: str, mask: Tensor | None
 ) -> Tensor:
-    """Their soft ranks less ½, in units of the standard deviation that they have as they are."""
+    """Their soft ranks less ½, in units of the standard deviation that they have as they are.
+
+    float64; from a device that has none, float32, and computed on the host.
+    """
+    if not has_float64(integers.device):
+        there = standardized_ranks(on_the_host(integers), strength, method, on_the_host(mask))
+        return there.float().to(integers.device)
     differences = integer_scores(integers, 1.0, "std", method, mask)
     largest = differences.amax(-1, keepdim=True)
     scaled = differences / largest.masked_fill(largest == 0, 1)

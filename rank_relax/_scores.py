@@ -5,6 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from rank_relax._float64 import has_float64
 from rank_relax._sharding import beside
 from rank_relax._strength import DTYPES, Strength
 
@@ -67,6 +68,11 @@ def in_float64(
     # strength that all devices share among it.
     dtype = scores.dtype
     if hasattr(scores, "device_mesh") and dtype != torch.float64:
+        if not has_float64(scores.device):
+            raise NotImplementedError(
+                f"{function}: DTensors on {scores.device.type}, which has no float64, take a "
+                "number as regularization_strength and no scale; rank their local tensors instead"
+            )
         scores, targets = scores.double(), None if targets is None else targets.double()
     call: Any = torch.ops.rank_relax._in_float64.default
     result: Tensor = call(

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rank_relax._float64 import has_float64
+
 Strength = float | Tensor
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -71,8 +73,8 @@ def as_float(number: Any) -> float:
 
 
 def widest_dtype(device: torch.device) -> torch.dtype:
-    """The dtype of a number on a device: float64 only where it is sure to have it."""
-    return torch.float64 if device.type in ("cpu", "cuda", "meta") else torch.float32
+    """The dtype of a number on a device: float64 where there is one."""
+    return torch.float64 if has_float64(device) else torch.float32
 
 
 def set_strength(module: nn.Module, function: str, strength: Strength) -> None:

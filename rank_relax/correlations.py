@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from rank_relax._checks import check_choice, check_mask, check_same_shape, check_tensor
+from rank_relax._float64 import has_float64, on_the_host
 from rank_relax._scores import result_dtype
 from rank_relax._strength import DTYPES
 from rank_relax.spearman import Reduction
@@ -66,6 +67,10 @@ def spearman_correlation(
             check_same_shape("spearman_correlation", "mask", mask, "predictions", predictions)
             mask = mask.movedim(dim, -1)
         predictions, targets = predictions.movedim(dim, -1), targets.movedim(dim, -1)
+    device, dtype = predictions.device, _dtype(predictions, targets)
+    if not has_float64(device):
+        predictions, targets = on_the_host(predictions), on_the_host(targets)
+        mask = on_the_host(mask)
     rank = torch.ops.rank_relax._centered_hard_rank.default
     p, t = (rank(side, mask, torch.float64) for side in (predictions, targets))
     squares = (p * p).sum(-1) * (t * t).sum(-1)
@@ -74,7 +79,7 @@ def spearman_correlation(
     kept = torch.ones_like(p, dtype=torch.bool) if mask is None else mask
     few = kept.sum(-1) <= 1
     undefined = squares.isnan()
-    correlations = correlations.masked_fill(few & ~undefined, 1).to(_dtype(predictions, targets))
+    correlations = correlations.masked_fill(few & ~undefined, 1).to(dtype).to(device)
     if reduction == "none":
         return correlations
     return correlations.mean() if reduction == "mean" else correlations.sum()

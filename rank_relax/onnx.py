@@ -1,9 +1,9 @@
 """Soft ranks and the loss in terms of standard operators, for ``torch.onnx.export``.
 
 Nothing imports this module but you, and it needs neither onnx nor onnxscript, which torch's
-exporter does. Soft ranks and Spearman's loss with a smooth CDF become sums over all pairs, with
-O(n²) memory for a list of n items whose length is dynamic. Sorts, quantiles and top-k masks have no
-ONNX form yet.
+exporter does. Hard ranks, and soft ranks and Spearman's loss with a smooth CDF, become sums over
+all pairs, with O(n²) memory for a list of n items whose length is dynamic. Sorts, quantiles and
+top-k masks have no ONNX form yet.
 """
 
 import math
@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from rank_relax import torchsort
+from rank_relax._integers import is_integer
 from rank_relax._operators import OPERATORS
 
 # Those with a form by pairs of items, csrc/torch/any_device; the others need the host.
+_FUNCTIONS = {"soft_rank", "spearman_loss", "spearman_loss_at_ranks"}  # of _IN_FLOAT64
 _BY_PAIRS = {
     "soft_rank",
     "soft_rank_backward",
@@ -30,22 +32,22 @@ _BY_PAIRS = {
 }
 # In terms of the others.
 _IN_FLOAT64 = {"_in_float64", "_in_float64_backward"}
-_HARD = {"hard_rank", "_centered_hard_rank"}
 # A backend that has only what the library has for every backend: the form by tensor operators.
 _ANY_BACKEND = "Lazy"
 
 
 def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
-    """The table for ``ExportedProgram.run_decompositions`` after which ONNX knows soft ranks.
+    """The table for ``ExportedProgram.run_decompositions`` after which ONNX knows our ranks.
 
-    It is torch's own with soft ranks and Spearman's loss of a smooth CDF added.
+    It is torch's own with hard ranks added, and soft ranks and Spearman's loss of a smooth CDF, of
+    targets of any dtype, ranked hard or softly.
 
     Returns:
         A new table, from operators to functions that compute the same by operators of torch.
 
     Raises:
-        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``, hard
-            ranks, or soft sorts, quantiles or top-k masks, which have no ONNX form yet.
+        NotImplementedError: when a program is decomposed that uses ``"l2"`` or ``"kl"``, or soft
+            sorts, quantiles or top-k masks, which have no ONNX form yet.
 
     References:
         https://docs.pytorch.org/docs/stable/export.html, "run_decompositions".
@@ -66,7 +68,10 @@ def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
         ):
             operator = getattr(torch.ops.rank_relax, name).default
             table[operator] = _by_standard_operators(operator)
+    table[torch.ops.rank_relax.hard_rank.default] = _hard_rank
+    table[torch.ops.rank_relax._centered_hard_rank.default] = _centered_hard_rank
     table[torch.ops.aten.erf.default] = _erf
+    table[torch.ops.aten.sort.stable] = _sort
     return table
 
 
@@ -131,6 +136,66 @@ def _erf(x: Tensor) -> Any:
     return terms * (2 / math.pi)
 
 
+def _sort(
+    x: Tensor, *, stable: bool | None = None, dim: int = -1, descending: bool = False
+) -> tuple[Tensor, Tensor]:
+    """By the operator that the exporter knows, which is stable in ONNX."""
+    return torch.ops.aten.sort.default(x, dim, descending)  # type: ignore[no-any-return]
+
+
+def _hard_rank(
+    input: Tensor,
+    descending: bool = False,
+    normalize: bool = True,
+    mask: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    if dtype is None:
+        dtype = torch.get_default_dtype() if is_integer(input.dtype) else input.dtype
+    kept, counted = _kept_and_counted(input, mask)
+    others = counted.sum(-1, keepdim=True, dtype=torch.int64) - 1
+    excess = _smaller_less_larger(input, counted)
+    twice = others - excess if descending else others + excess
+    return _halved(twice, others.clamp(min=1) if normalize else None, kept, counted, dtype)
+
+
+def _centered_hard_rank(input: Tensor, mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+    kept, counted = _kept_and_counted(input, mask)
+    return _halved(_smaller_less_larger(input, counted), None, kept, counted, dtype)
+
+
+def _kept_and_counted(input: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What is not masked, and what of it is not NaN."""
+    kept = torch.ones_like(input, dtype=torch.bool) if mask is None else mask
+    return kept, kept if is_integer(input.dtype) else kept & ~input.isnan()
+
+
+def _smaller_less_larger(input: Tensor, counted: Tensor) -> Tensor:
+    """#{j : x_j < x_i} - #{j : x_j > x_i}, which is twice a centred rank, ties averaged."""
+    items = _ordered(input)
+    mine, theirs = items.unsqueeze(-1), items.unsqueeze(-2)
+    counts = counted.unsqueeze(-2)
+    smaller = ((theirs < mine) & counts).sum(-1, dtype=torch.int64)
+    return smaller - ((theirs > mine) & counts).sum(-1, dtype=torch.int64)
+
+
+def _ordered(input: Tensor) -> Tensor:
+    """The items in a dtype that onnxruntime compares, in the same order, exactly."""
+    if not is_integer(input.dtype):
+        return input if input.dtype == torch.float64 else input.float()
+    items = input.to(torch.int64)
+    return items ^ torch.iinfo(torch.int64).min if input.dtype == torch.uint64 else items
+
+
+def _halved(
+    twice: Tensor, divisor: Tensor | None, kept: Tensor, counted: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Ranks, over `divisor`: NaN where an item is, 0 where one is masked."""
+    computed = torch.promote_types(dtype, torch.float32)
+    ranks = twice.to(computed) / 2 if divisor is None else twice.to(computed) / (2 * divisor)
+    return ranks.masked_fill(~counted, math.nan).masked_fill(~kept, 0).to(dtype)
+
+
 def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any]:
     """The operator's kernel for every backend as a function that tracing sees through."""
     in_float64 = operator._opname in _IN_FLOAT64
@@ -144,13 +209,14 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
             given[place] if place < len(given) else named.get(name, parameters[place].default_value)
             for name, place in positions.items()
         ]
-        if operator._opname in _HARD:
-            _refuse("hard ranks have")
         method = arguments[positions["method"]]
         if method in torchsort.REGULARIZATIONS:
             _refuse(f"method {method!r} has")
-        function = arguments[positions["function"]] if in_float64 else operator._opname
-        if function not in _BY_PAIRS | {"spearman_loss"}:
+        if in_float64:
+            has_form = arguments[positions["function"]] in _FUNCTIONS
+        else:
+            has_form = operator._opname in _BY_PAIRS
+        if not has_form:
             _refuse("soft sorts, quantiles and top-k masks have")
         return kernel.call_boxed(keys, *arguments)
 
@@ -159,6 +225,7 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
 
 def _refuse(what_has: str) -> NoReturn:
     raise NotImplementedError(
-        f"rank_relax.onnx.decompositions: {what_has} no form in standard operators; soft_rank and "
-        "spearman_loss with 'sigmoid' or 'gaussian' have one: leave the rest out of the model"
+        f"rank_relax.onnx.decompositions: {what_has} no form in standard operators; hard_rank, and "
+        "soft_rank and spearman_loss with 'sigmoid' or 'gaussian', have one: leave the rest out of "
+        "the model"
     )

@@ -16,6 +16,7 @@ from rank_relax._checks import (
     check_tensor,
     warn_of_single_items,
 )
+from rank_relax._float64 import has_float64, on_the_host
 from rank_relax._integers import fits, integer_scores, is_integer, standardized_ranks
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
@@ -174,6 +175,10 @@ def _scaled_loss(
             "spearman_loss_at_ranks", predictions, strength, scale, method, mask, targets=ranks
         )
         return losses.to(dtype)
+    if is_integer(targets.dtype) and not has_float64(targets.device):
+        p, t, kept = on_the_host(predictions.float()), on_the_host(targets), on_the_host(mask)
+        losses = _scaled_loss(p, t, strength, method, kept, scale, target_ranks)
+        return losses.to(predictions.device).to(dtype)
     if is_integer(targets.dtype):
         targets = integer_scores(targets, strength, scale, method, mask)
     else:

@@ -131,7 +131,7 @@ def soft_topk(
 
 
 def _as_tensor(k: float, device: torch.device) -> Tensor:
-    """A number on the device: exactly, where it is whole or the device is sure to have float64."""
+    """A number on the device: exactly, where it is whole or the device has float64."""
     if isinstance(k, (numbers.Integral, torch.SymInt)):
         return torch.full((), k + 0, dtype=torch.int64, device=device)
     return torch.full((), as_float(k), dtype=widest_dtype(device), device=device)

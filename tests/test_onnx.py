@@ -39,7 +39,7 @@ class EveryCall(nn.Module):
     def forward(self, x: Tensor, t: Tensor, mask: Tensor) -> dict[str, Tensor]:
         results = {
             "rank": rank_relax.soft_rank(x, STRENGTH, mask=mask),
-            "loss": rank_relax.spearman_loss(x, t, STRENGTH, reduction="none"),
+            "loss": rank_relax.spearman_loss(x, t, STRENGTH, reduction="none", target_ranks="soft"),
         }
         if x.dtype == torch.float16:  # computed as float32 is
             return results
@@ -48,8 +48,55 @@ class EveryCall(nn.Module):
             "counts": rank_relax.soft_rank(x, STRENGTH, descending=True, normalize=False),
             "rank scheduled": self.scheduled(x),
             "loss gaussian": rank_relax.spearman_loss(
-                x, t, STRENGTH, method="gaussian", mask=mask, reduction="none"
+                x,
+                t,
+                STRENGTH,
+                method="gaussian",
+                mask=mask,
+                reduction="none",
+                target_ranks="soft",
             ),
+        }
+
+
+class EveryTarget(nn.Module):
+    """Losses with targets of every kind, and hard ranks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.default = rank_relax.SpearmanLoss(STRENGTH, reduction="none")
+        self.scheduled = rank_relax.SpearmanLoss(torch.tensor(STRENGTH), reduction="none")
+        self.scaled = rank_relax.SpearmanLoss(STRENGTH, reduction="none", scale="std")
+        self.soft = rank_relax.SpearmanLoss(STRENGTH, reduction="none", target_ranks="soft")
+
+    def forward(
+        self, x: Tensor, t: Tensor, integers: Tensor, bools: Tensor, mask: Tensor
+    ) -> dict[str, Tensor]:
+        results = {
+            "loss": self.default(x, t),
+            "loss masked": self.default(x, t, mask),
+            "loss int64": self.default(x, integers, mask),
+            "loss bool": self.default(x, bools, mask),
+            "rank": rank_relax.hard_rank(t, mask=mask),
+        }
+        if x.dtype == torch.float16:
+            return results
+        options = {"reduction": "none", "target_ranks": "soft", "scale": "std"}
+        return results | {
+            "loss scaled": self.scaled(x, t, mask),
+            "loss scaled int64": self.scaled(x, integers, mask),
+            "loss scheduled int64": self.scheduled(x, integers),
+            "loss soft int64": self.soft(x, integers, mask),
+            "loss soft bool": self.soft(x, bools, mask),
+            "loss soft scaled int64": rank_relax.spearman_loss(
+                x, integers, STRENGTH, mask=mask, **options
+            ),
+            "loss soft scaled by a tensor": rank_relax.spearman_loss(
+                x, integers, self.scheduled.regularization_strength, **options
+            ),
+            "rank descending": rank_relax.hard_rank(x, descending=True, normalize=False),
+            "rank int64": rank_relax.hard_rank(integers, mask=mask).to(x.dtype),
+            "correlation loss": rank_relax.spearman_correlation(t, integers, mask=mask).to(x.dtype),
         }
 
 
@@ -139,6 +186,56 @@ def test_hard_lists_are_those_of_torch(
         torch.tensor([False, True, True, True]).expand(8, 4).contiguous(),
     ):
         assert_same(session(dtype), x, t, mask)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_losses_with_targets_of_every_kind_are_those_of_torch(dtype: torch.dtype) -> None:
+    x, t = torch.randn(2, 3, 5).to(dtype)
+    integers, bools = torch.randint(0, 3, (3, 5)), torch.rand(3, 5) > 0.5
+    model = EveryTarget()
+    session = exported(model, (x, t, integers, bools, bools), (DYNAMIC,) * 5)
+    large = 2**62
+    hard = torch.tensor([1.0, inf, -1.0, nan, -inf, 1.0, 0.0, -0.0, 0.5])
+    wide = torch.tensor([2 * large - 1, -2 * large, large, large + 1, 0, 1, 1, -large, 2**53 + 1])
+    for t, integers in (
+        (torch.randn(4, 9), torch.randint(0, 4, (4, 9))),
+        (torch.randint(0, 3, (4, 9)).float(), torch.randint(0, 2**60, (4, 9)) * 2**3),
+        (hard.expand(4, 9), wide.expand(4, 9)),
+        (torch.ones(4, 9), torch.full((4, 9), -2 * large)),
+        (hard.expand(4, 9)[:, 3:4], wide.expand(4, 9)[:, :1]),
+    ):
+        x, t = torch.randn(t.shape).to(dtype), t.to(dtype).contiguous()
+        given = (x, t, integers.contiguous(), torch.rand(t.shape) > 0.5)
+        for mask in (torch.rand(t.shape) > 0.3, torch.zeros(t.shape, dtype=torch.bool)):
+            expected = model(*given, mask)
+            actual = dict(zip(expected, run(session, *given, mask), strict=True))
+            for name, here in expected.items():
+                error = (LOSS_ERROR if "loss" in name else RANK_ERROR)[dtype]
+                assert actual[name].dtype == here.dtype
+                torch.testing.assert_close(
+                    actual[name],
+                    here,
+                    rtol=0,
+                    atol=error,
+                    equal_nan=True,
+                    msg=lambda m, n=name: f"{n}: {m}",
+                )
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32, torch.uint64],
+    ids=str,
+)
+def test_hard_ranks_of_every_integer_dtype_are_exact(dtype: torch.dtype) -> None:
+    class Model(nn.Module):
+        def forward(self, items: Tensor) -> Tensor:
+            return rank_relax.hard_rank(items, normalize=False)
+
+    largest, smallest = torch.iinfo(dtype).max, torch.iinfo(dtype).min
+    items = torch.tensor([largest, smallest, 3, largest - 1, largest, 3], dtype=dtype)
+    (ranks,) = run(exported(Model(), (items,), None), items)
+    assert torch.equal(ranks, torch.tensor([4.5, 0.0, 1.5, 3.0, 4.5, 1.5]))
 
 
 def test_the_ranks_are_those_of_the_definition(

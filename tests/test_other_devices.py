@@ -113,7 +113,8 @@ def test_hard_lists_get_what_the_cpu_gives(
             (x, t), there = moved((values, targets), setting, device)
             rank = torch.ops.rank_relax.soft_rank(x, *there)
             losses = [
-                torch.ops.rank_relax.spearman_loss(*pair, *there) for pair in ((x, t), (t, x))
+                torch.ops.rank_relax.spearman_loss(*pair, *there, "soft")
+                for pair in ((x, t), (t, x))
             ]
             weighted = rank * torch.linspace(-1, 1, 5, dtype=dtype, device=device)
             grads = [
@@ -165,7 +166,7 @@ def test_any_strength_is_in_range(strength: float, method: str, elsewhere: str) 
     for device in ("cpu", elsewhere):
         x, t = (tensor.to(device).requires_grad_() for tensor in (values, targets))
         ranks = torch.ops.rank_relax.soft_rank(x, strength, method)
-        loss = torch.ops.rank_relax.spearman_loss(x, t, strength, method)
+        loss = torch.ops.rank_relax.spearman_loss(x, t, strength, method, None, "soft")
         weights = torch.linspace(-1, 1, 5, device=device)
         gradients = [*torch.autograd.grad(ranks, x, weights), *torch.autograd.grad(loss, (x, t))]
         results.append([result.detach().cpu() for result in (ranks, loss, *gradients)])
@@ -181,7 +182,7 @@ def test_second_derivatives_are_those_of_the_cpu(method: str, elsewhere: str) ->
     results = []
     for device in ("cpu", elsewhere):
         (p, t), there = moved(tensors, setting, device)
-        loss = torch.ops.rank_relax.spearman_loss(p, t, *there)
+        loss = torch.ops.rank_relax.spearman_loss(p, t, *there, "soft")
         loss = loss + torch.ops.rank_relax.soft_rank(p, *there).square().sum(-1)
         penalty = sum(
             g.square().sum() for g in gradients_of(loss.sum(), (p, t), torch.ones_like(loss.sum()))
@@ -240,11 +241,21 @@ def test_every_function_works_where_there_is_no_float64() -> None:
         text=True,
         env={
             **os.environ,
-            "RANK_RELAX_DEVICES_WITHOUT_FLOAT64": "none,lazy",
+            "RANK_RELAX_DEVICES_WITHOUT_FLOAT64": "none, lazy",
             "PYTHONPATH": str(Path(rank_relax.__file__).parent.parent),
         },
     )
-    assert re.search(r"^\d\d calls, 0 problems$", run.stdout, re.MULTILINE), run.stdout + run.stderr
+    assert re.search(r"^\d+ calls, 0 problems$", run.stdout, re.MULTILINE), run.stdout + run.stderr
+
+
+def test_lists_over_many_devices_without_float64_are_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, elsewhere: str
+) -> None:
+    monkeypatch.setattr(rank_relax._float64, "_devices_without", [elsewhere])
+    x = torch.randn(3, device=elsewhere)
+    x.device_mesh = None  # as a DTensor has
+    with pytest.raises(NotImplementedError, match="DTensors on lazy, which has no float64"):
+        rank_relax.soft_rank(x, scale="std")
 
 
 def test_float32_calls_return_nothing_of_float64_from_any_operator() -> None:
@@ -266,7 +277,7 @@ def test_float32_calls_return_nothing_of_float64_from_any_operator() -> None:
             with NoFloat64():
                 results = [
                     rank_relax.soft_rank(x, strength, scale=scale).square(),
-                    rank_relax.spearman_loss(x, t, strength, scale=scale),
+                    rank_relax.spearman_loss(x, t, strength, scale=scale, target_ranks="soft"),
                     rank_relax.soft_sort(x, strength, scale=scale).square(),
                     rank_relax.soft_sort(x, strength, method="l2", scale=scale).square(),
                     rank_relax.soft_quantile(x, 0.3, strength, scale=scale),

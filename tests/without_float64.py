@@ -44,6 +44,11 @@ MASK = torch.tensor([[True, True, False, True, True], [True] * 5])
 ALPHA = torch.tensor(2.0)
 SMOOTH = ("sigmoid", "gaussian")
 
+
+def loss(*arguments: Any, target_ranks: str = "soft", **named: Any) -> Tensor:
+    return rr.spearman_loss(*arguments, reduction="none", target_ranks=target_ranks, **named)
+
+
 # Of scores, targets, a mask and a strength that is a tensor.
 CALLS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {}
 for m in (*SMOOTH, "l2", "kl"):
@@ -56,14 +61,10 @@ for m in (*SMOOTH, "l2", "kl"):
         f"soft_rank {m} scaled": lambda x, t, k, a, o=options: rr.soft_rank(
             x, a, scale="std", mask=k, descending=True, **o
         ),
-        f"spearman_loss {m}": lambda x, t, k, a, o=options: rr.spearman_loss(
-            x, t, 1.3, mask=k, reduction="none", **o
-        ),
-        f"spearman_loss {m} by a tensor": lambda x, t, k, a, o=options: rr.spearman_loss(
-            x, t, a, reduction="none", **o
-        ),
-        f"spearman_loss {m} scaled": lambda x, t, k, a, o=options: rr.spearman_loss(
-            x, t, 1.3, scale="std", mask=k, reduction="none", **o
+        f"spearman_loss {m}": lambda x, t, k, a, o=options: loss(x, t, 1.3, mask=k, **o),
+        f"spearman_loss {m} by a tensor": lambda x, t, k, a, o=options: loss(x, t, a, **o),
+        f"spearman_loss {m} scaled": lambda x, t, k, a, o=options: loss(
+            x, t, 1.3, scale="std", mask=k, **o
         ),
         f"soft_sort {m}": lambda x, t, k, a, o=options: rr.soft_sort(x, 1.3, mask=k, **o),
         f"soft_sort {m} scaled": lambda x, t, k, a, o=options: rr.soft_sort(
@@ -89,6 +90,41 @@ for m in SMOOTH:
             x, t[0, 2].long(), 1.3, scale="std", largest=False, mask=k, **o
         ),
     }
+# Targets that have no gradient: integers, exactly what float32 holds, and hard ranks of any dtype.
+for ranks in ("soft", "hard"):
+    for m in ("sigmoid", "l2"):
+        options = {"method": m, "target_ranks": ranks}
+        CALLS |= {
+            f"{ranks} int64 {m}": lambda x, t, k, a, o=options: loss(
+                x, t.long() + 2**40, 1.3, mask=k, **o
+            ),
+            f"{ranks} int64 {m} by a tensor": lambda x, t, k, a, o=options: loss(
+                x, t.long(), a, mask=k, **o
+            ),
+            f"{ranks} int64 {m} scaled": lambda x, t, k, a, o=options: loss(
+                x, t.long(), 1.3, scale="std", mask=k, **o
+            ),
+            f"{ranks} int64 {m} scaled by a tensor": lambda x, t, k, a, o=options: loss(
+                x, t.long(), a, scale="std", **o
+            ),
+        }
+    for dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32):
+        CALLS[f"{ranks} {dtype}"] = lambda x, t, k, a, r=ranks, d=dtype: loss(
+            x, (t > 2 if d == torch.bool else t).to(d), target_ranks=r
+        )
+CALLS |= {
+    "hard floats": lambda x, t, k, a: loss(x, t, 1.3, mask=k, target_ranks="hard"),
+    "hard floats by a tensor": lambda x, t, k, a: loss(x, t, a, target_ranks="hard"),
+    "hard floats scaled": lambda x, t, k, a: loss(
+        x, t, a, scale="std", mask=k, target_ranks="hard"
+    ),
+    "hard_rank": lambda x, t, k, a: rr.hard_rank(x, mask=k) + 0 * x,
+    "hard_rank of integers": lambda x, t, k, a: rr.hard_rank(t.long(), descending=True) + 0 * x,
+    "correlation": lambda x, t, k, a: rr.spearman_correlation(x, t, mask=k) + 0 * x.sum(-1),
+    "correlation with integers": lambda x, t, k, a: (
+        rr.spearman_correlation(x, t.long(), reduction="mean") + 0 * x.sum()
+    ),
+}
 for name in ("l2", "kl"):
     CALLS |= {
         f"torchsort.soft_rank {name}": lambda x, t, k, a, n=name: rr.torchsort.soft_rank(x, n, 0.8),
@@ -101,7 +137,7 @@ def results(name: str, device: str, dtype: torch.dtype, order: int) -> list[Tens
     x, t = (tensor.to(dtype).to(device).requires_grad_() for tensor in (X, T))
     alpha = ALPHA.to(torch.float64 if dtype == torch.float64 else torch.float32).to(device)
     alpha.requires_grad_()
-    value = CALLS[name](x, t if "loss" in name else t.detach(), MASK.to(device), alpha)
+    value = CALLS[name](x, t if "spearman_loss" in name else t.detach(), MASK.to(device), alpha)
     assert value.device.type == torch.device(device).type, "on another device"
     found = [value]
     at_least_float32 = torch.promote_types(dtype, torch.float32)

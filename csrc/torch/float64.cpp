@@ -1,18 +1,30 @@
 #include "torch/float64.h"
 
+#include <torch/library.h>
+
+#include <algorithm>
 #include <cstdlib>
-#include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace rank_relax {
 namespace {
 
-std::set<std::string> devices_without_float64() {
-  std::set<std::string> names{"mps"};
+std::vector<std::string> named_devices() {
+  std::vector<std::string> names{"mps"};
   const char* others = std::getenv("RANK_RELAX_DEVICES_WITHOUT_FLOAT64");
-  std::istringstream list(others == nullptr ? "" : others);
-  for (std::string name; std::getline(list, name, ',');) names.insert(name);
+  std::string given(others == nullptr ? "" : others);
+  std::replace(given.begin(), given.end(), ',', ' ');
+  std::istringstream list(given);
+  for (std::string name; list >> name;) {
+    if (name != "cpu" && name != "cuda") names.push_back(name);  // they have it
+  }
+  return names;
+}
+
+const std::vector<std::string>& devices_without_float64() {
+  static const std::vector<std::string> names = named_devices();
   return names;
 }
 
@@ -20,8 +32,13 @@ std::set<std::string> devices_without_float64() {
 
 bool has_float64(c10::Device device) {
   if (device.is_cpu() || device.is_cuda()) return true;
-  static const std::set<std::string> without = devices_without_float64();
-  return without.count(c10::DeviceTypeName(device.type(), /*lower_case=*/true)) == 0;
+  const std::string name = c10::DeviceTypeName(device.type(), /*lower_case=*/true);
+  const std::vector<std::string>& without = devices_without_float64();
+  return std::find(without.begin(), without.end(), name) == without.end();
+}
+
+TORCH_LIBRARY_IMPL(rank_relax, CompositeImplicitAutograd, library) {
+  library.impl("_devices_without_float64", [] { return devices_without_float64(); });
 }
 
 }  // namespace rank_relax

@@ -10,7 +10,7 @@
 namespace rank_relax {
 
 /// Whether tensors of float64 can be there. The environment variable
-/// RANK_RELAX_DEVICES_WITHOUT_FLOAT64, read once, names devices that can't beside MPS: "npu,xpu".
+/// RANK_RELAX_DEVICES_WITHOUT_FLOAT64, read once, names devices that can't beside MPS: "npu, xpu".
 bool has_float64(c10::Device device);
 
 /// A float64 tensor as its bits, in int64, and back: the same memory.

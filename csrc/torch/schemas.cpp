@@ -9,6 +9,8 @@
 //   torch/autocast           float32 under autocast
 //   torch/batching           one call for a batch of gradients; rank_relax/_vmap.py for torch.func
 TORCH_LIBRARY(rank_relax, library) {
+  // The types of devices that never get a tensor of float64 (torch/float64.h).
+  library.def("_devices_without_float64() -> str[]", {at::Tag::pt2_compliant_tag});
   library.def(
       "soft_rank(Tensor input, float regularization_strength=1.0, str method=\"sigmoid\", "
       "Tensor? mask=None) -> Tensor",

@@ -6,6 +6,7 @@
 #include <ATen/ops/ceil.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/view_copy.h>
@@ -15,15 +16,19 @@
 #include <torch/library.h>
 
 #include <limits>
+#include <optional>
 
 #include "core/methods.h"
 #include "torch/any_device/pairwise_sum.h"
 #include "torch/any_device/sorted_lists.h"
 #include "torch/checks.h"
+#include "torch/float64.h"
 #include "torch/target_checks.h"
+#include "torch/target_operators.h"
 
 // What cpu/integer_scores.h does, by tensor operators. Integers of 64 bits are always sorted, as
 // nothing may wait to see whether a list's range asks for it; the others are exact in float64.
+// A device that has none leaves the ranks to the CPU, and is never asked for the scores.
 
 namespace rank_relax::any_device {
 namespace {
@@ -39,7 +44,7 @@ Tensor to_double(const Tensor& bits) {
 Tensor within_reach(const Tensor& items, const Tensor& minimum, const Tensor& kept,
                     const Tensor& spread, const Tensor& widest) {
   constexpr double kWidestCut = 0x1p62;
-  const SortedLists sorted(at::where(kept, items, minimum), at::ones_like(kept));
+  const SortedLists sorted(at::where(kept, items, minimum));
   const Tensor gaps = sorted.values - sorted.before();
   const Tensor limit = widest.clamp_max(kWidestCut).to(at::kLong);
   const Tensor cut = (spread > kExactIntegers)
@@ -55,8 +60,8 @@ Tensor scores_of(const Tensor& input, const Tensor& strengths, std::string_view 
   const Tensor items = sortable(rows(input)).to(at::kLong);
   const Tensor kept =
       mask.has_value() ? rows(*mask) : at::ones_like(items, items.options().dtype(at::kBool));
-  const Tensor minimum =
-      at::where(kept, items, std::numeric_limits<int64_t>::max()).amin(-1, /*keepdim=*/true);
+  const Tensor maximum = items.amax(-1, /*keepdim=*/true);
+  const Tensor minimum = at::where(kept, items, maximum).amin(-1, /*keepdim=*/true);
   Tensor above = at::where(kept, items - minimum, 0);
   const Tensor spread = to_double(above).amax(-1, /*keepdim=*/true);
   const Tensor has_strength = at::isfinite(strengths).logical_and(strengths > 0);
@@ -76,7 +81,8 @@ Tensor scores_of(const Tensor& input, const Tensor& strengths, std::string_view 
   const double linear = linear_spread(method);
   const Tensor narrow =
       has_strength.logical_and(scaled_spread > 0).logical_and(scaled_spread < linear);
-  const Tensor stretch = at::where(narrow, (linear / scaled_spread).clamp_max(0x1p900), 1.0);
+  const Tensor widened = at::full_like(scaled_spread, linear) / scaled_spread;
+  const Tensor stretch = at::where(narrow, widened.clamp_max(0x1p900), 1.0);
   return to_double(above) * stretch;
 }
 
@@ -96,6 +102,13 @@ Tensor centered_integer_rank(const Tensor& input, double regularization_strength
   check_centered_integer_rank(input, options, dtype);
   if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
     return at::empty_symint(input.sym_sizes(), input.options().dtype(dtype));
+  }
+  if (!has_float64(input.device())) {
+    std::optional<Tensor> host_mask;
+    if (mask.has_value()) host_mask = mask->to(at::kCPU);
+    return operators::centered_integer_rank()
+        .call(input.to(at::kCPU), regularization_strength, method, host_mask, dtype)
+        .to(input.device());
   }
   const Tensor strengths =
       at::ones_like(rows(input).sum(-1, true, at::kDouble)) * regularization_strength;

@@ -32,21 +32,29 @@ Tensor sortable(const Tensor& table) {
   }
 }
 
-SortedLists::SortedLists(const Tensor& sortable_table, const Tensor& counted) {
-  const bool has_nan = at::isFloatingType(sortable_table.scalar_type());
-  // NaN comes last.
-  const Tensor given = has_nan
-                           ? sortable_table.masked_fill(counted.logical_not(),
-                                                        std::numeric_limits<double>::quiet_NaN())
-                           : sortable_table;
-  std::tie(values, order) = at::sort(given, /*stable=*/true, /*dim=*/-1, /*descending=*/false);
-  if (!has_nan) {
-    const Tensor left_out = at::gather(counted, -1, order).logical_not().to(at::kByte);
-    const Tensor again = std::get<1>(at::sort(left_out, true, -1, false));
-    values = at::gather(values, -1, again);
-    order = at::gather(order, -1, again);
-  }
+namespace {
+
+/// NaN, which comes last, at items that don't count.
+Tensor with_the_others_last(const Tensor& table, const Tensor& counted) {
+  if (!at::isFloatingType(table.scalar_type())) return table;
+  return table.masked_fill(counted.logical_not(), std::numeric_limits<double>::quiet_NaN());
+}
+
+}  // namespace
+
+SortedLists::SortedLists(const Tensor& sortable_table) {
+  std::tie(values, order) =
+      at::sort(sortable_table, /*stable=*/true, /*dim=*/-1, /*descending=*/false);
   place = at::zeros_like(order) + at::arange(order.sym_size(-1), order.options());
+}
+
+SortedLists::SortedLists(const Tensor& sortable_table, const Tensor& counted)
+    : SortedLists(with_the_others_last(sortable_table, counted)) {
+  if (at::isFloatingType(sortable_table.scalar_type())) return;
+  const Tensor left_out = at::gather(counted, -1, order).logical_not().to(at::kByte);
+  const Tensor again = std::get<1>(at::sort(left_out, true, -1, false));
+  values = at::gather(values, -1, again);
+  order = at::gather(order, -1, again);
 }
 
 Tensor SortedLists::before() const { return at::gather(values, -1, (place - 1).clamp_min(0)); }

@@ -18,6 +18,9 @@ struct SortedLists {
   at::Tensor order;  // int64: where each of them stood
   at::Tensor place;  // int64: 0, 1, ... in every row
 
+  /// All of which count.
+  explicit SortedLists(const at::Tensor& sortable_table);
+
   /// `counted` first, the others behind them in any order.
   SortedLists(const at::Tensor& sortable_table, const at::Tensor& counted);
 

@@ -28,7 +28,11 @@ class _Watch(MetaPathFinder):
         if fullname != self.name:
             return None
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            # As importlib does: a finder of the old kind has no such method, and is passed over.
+            find_spec = None if finder is self else getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = (
+                None if find_spec is None else find_spec(fullname, path, target)
+            )
             if spec is not None:
                 self._follow(spec)
                 return spec

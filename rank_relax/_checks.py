@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import operator
 import sys
 import warnings
 from typing import Literal, get_args
@@ -9,7 +10,14 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from rank_relax._strength import DTYPES
+from rank_relax._strength import DTYPES, from_array, name_of
+
+# Those of items that are only compared.
+INTEGERS = (
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+)
+REAL_DTYPES = (*DTYPES, *INTEGERS, torch.bool)
 
 SmoothCdf = Literal["sigmoid", "gaussian"]
 Method = Literal["sigmoid", "gaussian", "l2", "kl"]
@@ -33,14 +41,61 @@ def check_scores(function: str, name: str, value: object) -> None:
     assert isinstance(value, Tensor)
     if value.dtype not in DTYPES:
         raise TypeError(
-            f"{function}: {name} must be float64, float32, bfloat16 or float16, got {value.dtype}; "
-            f"convert it, with {name}.float() for example"
+            f"{function}: {name} must be float64, float32, bfloat16 or float16, got "
+            f"{name_of(value.dtype)}; convert it, with {name}.float() for example"
         )
     if value.dim() == 0:
         raise ValueError(
             f"{function}: {name} must have at least one dimension, the last of which is ranked, "
             "got a 0-dim tensor"
         )
+
+
+def check_items(function: str, name: str, value: object) -> None:
+    """As check_scores, for items of any real dtype, which are only compared."""
+    check_tensor(function, name, value)
+    assert isinstance(value, Tensor)
+    if value.dtype not in REAL_DTYPES:
+        raise TypeError(
+            f"{function}: {name} must be float64, float32, bfloat16, float16, of an integer dtype "
+            f"or bool, got {name_of(value.dtype)}"
+        )
+    if value.layout != torch.strided:
+        raise TypeError(
+            f"{function}: {name} must be a dense tensor, got layout {name_of(value.layout)}; "
+            "convert it with to_dense()"
+        )
+    if value.dim() == 0:
+        raise ValueError(
+            f"{function}: {name} must have at least one dimension, the last of which is ranked, "
+            "got a 0-dim tensor"
+        )
+
+
+def check_same_device(
+    function: str, other_name: str, other: Tensor, name: str, values: Tensor
+) -> None:
+    """Raises the operators' ValueError, for tensors that they would meet one by one."""
+    if other.device != values.device:
+        raise ValueError(
+            f"{function}: {other_name} is on {other.device} but {name} is on {values.device}; move "
+            "them to one device"
+        )
+
+
+def check_mask_of(function: str, mask: object, name: str, values: Tensor) -> None:
+    """Raises the operators' errors for a mask of values that they would call by another name."""
+    if mask is None:
+        return
+    check_tensor(function, "mask", mask)
+    assert isinstance(mask, Tensor)
+    if mask.dtype != torch.bool:
+        raise TypeError(
+            f"{function}: mask must be bool, true where an item counts, got "
+            f"{name_of(mask.dtype)}; convert it with mask.bool()"
+        )
+    check_same_device(function, "mask", mask, name, values)
+    check_same_shape(function, "mask", mask, name, values)
 
 
 def check_mask(function: str, mask: object) -> None:
@@ -82,16 +137,25 @@ def check_method(function: str, method: object, methods: tuple[str, ...] = METHO
     check_choice(function, "method", method, methods)
 
 
-def check_dim(function: str, dim: object) -> None:
-    """Raises for what is no dimension; torch knows whether a tensor has it."""
-    if isinstance(dim, bool) or not isinstance(dim, (numbers.Integral, torch.SymInt)):
+def checked_dim(function: str, dim: object) -> int:
+    """The dimension as an int; raises for what is none. Torch knows whether a tensor has it."""
+    number = None if isinstance(dim, Tensor) else from_array(dim)
+    if isinstance(number, Tensor) and number.dtype in INTEGERS:
+        return int(number)
+    if isinstance(number, bool) or not isinstance(number, (numbers.Integral, torch.SymInt)):
         raise TypeError(f"{function}: dim must be an int, got {dim!r}")
+    return number if isinstance(number, torch.SymInt) else operator.index(number)  # type: ignore
 
 
 def check_bool(function: str, name: str, value: object) -> None:
     """Raises for what only has a truth value, as torch does: "no" has one too."""
     if not isinstance(value, (bool, torch.SymBool)):
         raise TypeError(f"{function}: {name} must be a bool, got {value!r}")
+
+
+def is_tracing() -> bool:
+    """Whether TorchScript records a trace, which warns of a question about a size."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def warn_of_single_items(
@@ -101,7 +165,9 @@ def warn_of_single_items(
 
     Not where sizes are symbols, or recorded: a graph does not depend on them.
     """
-    if torch.compiler.is_compiling() or scores.dim() < 2 or scores.is_meta:
+    if torch.compiler.is_compiling() or is_tracing():
+        return
+    if scores.dim() < 2 or scores.is_meta:
         return
     shape = list(scores.shape)
     if not all(isinstance(size, int) for size in shape):
@@ -115,7 +181,7 @@ def warn_of_single_items(
     warnings.warn(
         f"{function}: {name} of shape {list(scores.shape)} has {lists} lists of one item each "
         f"along dimension {dim}, so that the result is a constant and trains nothing; if it is "
-        f"one list, use {name}.squeeze(-1), and dim= if lists lie along another dimension",
+        f"one list, use {name}.squeeze({dim}), and dim= if lists lie along another dimension",
         UserWarning,
         stacklevel=_level_of_the_caller(),
     )

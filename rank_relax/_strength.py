@@ -31,7 +31,8 @@ def checked_strength(function: str, strength: Strength) -> Strength:
         if strength.dtype not in DTYPES:
             raise TypeError(
                 f"{function}: regularization_strength must be float64, float32, bfloat16 or "
-                f"float16, got {strength.dtype}; convert it with .float()"
+                f"float16, got {name_of(strength.dtype)}; "
+                "convert it with regularization_strength.float()"
             )
         return strength.reshape(()) if strength.dim() == 1 else strength
     if isinstance(strength, bool) or not isinstance(strength, NUMBERS):
@@ -47,6 +48,11 @@ def checked_strength(function: str, strength: Strength) -> Strength:
             "larger is closer to the hard ranks"
         )
     return value
+
+
+def name_of(kind: torch.dtype | torch.layout) -> str:
+    """A dtype or layout as the operators' errors write it: "int64"."""
+    return str(kind).removeprefix("torch.")
 
 
 def from_array(value: Any, dtype: torch.dtype | None = None) -> Any:
@@ -91,6 +97,15 @@ def set_number(module: nn.Module, name: str, value: float | Tensor) -> None:
         module.register_buffer(name, value)
     else:
         setattr(module, name, value)
+
+
+def set_level(module: nn.Module, function: str, name: str, value: float | Tensor) -> None:
+    """As set_number, for a number that has no derivative: it cannot be learnt."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise ValueError(
+            f"{function}: {name} has no derivative, so it must not require a gradient: detach it"
+        )
+    set_number(module, name, value)
 
 
 def describe_strength(strength: Strength) -> str:

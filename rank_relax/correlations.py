@@ -3,13 +3,23 @@
 import torch
 from torch import Tensor
 
-from rank_relax._checks import check_choice, check_mask, check_same_shape, check_tensor
+from rank_relax._calls import public
+from rank_relax._checks import (
+    check_choice,
+    check_items,
+    check_mask_of,
+    check_same_device,
+    check_same_shape,
+    checked_dim,
+    warn_of_single_items,
+)
 from rank_relax._float64 import has_float64, on_the_host
 from rank_relax._scores import result_dtype
 from rank_relax._strength import DTYPES
 from rank_relax.spearman import Reduction
 
 
+@public
 def spearman_correlation(
     predictions: Tensor,
     targets: Tensor,
@@ -57,17 +67,19 @@ def spearman_correlation(
         >>> rank_relax.spearman_correlation(predictions, targets)
         tensor([ 0.6325, -0.9487])
     """
-    check_tensor("spearman_correlation", "predictions", predictions)
-    check_tensor("spearman_correlation", "targets", targets)
-    check_mask("spearman_correlation", mask)
-    check_choice("spearman_correlation", "reduction", reduction, ("mean", "sum", "none"))
-    check_same_shape("spearman_correlation", "targets", targets, "predictions", predictions)
-    if dim != -1:
-        if mask is not None:
-            check_same_shape("spearman_correlation", "mask", mask, "predictions", predictions)
-            mask = mask.movedim(dim, -1)
-        predictions, targets = predictions.movedim(dim, -1), targets.movedim(dim, -1)
+    function = "spearman_correlation"
+    check_items(function, "predictions", predictions)
+    check_items(function, "targets", targets)
+    dim = checked_dim(function, dim)
+    check_choice(function, "reduction", reduction, ("mean", "sum", "none"))
+    check_same_device(function, "targets", targets, "predictions", predictions)
+    check_same_shape(function, "targets", targets, "predictions", predictions)
+    check_mask_of(function, mask, "predictions", predictions)
     device, dtype = predictions.device, _dtype(predictions, targets)
+    scores = predictions.detach()
+    predictions, targets = scores.movedim(dim, -1), targets.detach().movedim(dim, -1)
+    mask = None if mask is None else mask.movedim(dim, -1)
+    warn_of_single_items(function, "predictions", scores, dim)
     if not has_float64(device):
         predictions, targets = on_the_host(predictions), on_the_host(targets)
         mask = on_the_host(mask)

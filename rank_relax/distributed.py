@@ -310,9 +310,7 @@ class SpearmanLoss(nn.Module):
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
         check_choice("SpearmanLoss", "method", method, SMOOTH_CDFS)
-        rank_relax.spearman.check_options(
-            "SpearmanLoss", method, -1, reduction, scale, target_ranks
-        )
+        rank_relax.spearman.check_options("SpearmanLoss", method, reduction, scale, target_ranks)
         self.method: SmoothCdf = method
         self.reduction: Reduction = reduction
         self.scale: Scale = scale

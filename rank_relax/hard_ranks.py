@@ -3,9 +3,19 @@
 import torch
 from torch import Tensor
 
-from rank_relax._checks import check_mask, check_same_shape, check_tensor
+from rank_relax._calls import public
+from rank_relax._checks import (
+    check_bool,
+    check_mask,
+    check_same_shape,
+    check_tensor,
+    checked_dim,
+    warn_of_single_items,
+)
+from rank_relax._strength import DTYPES
 
 
+@public
 def hard_rank(
     input: Tensor,
     *,
@@ -13,6 +23,7 @@ def hard_rank(
     descending: bool = False,
     normalize: bool = True,
     mask: Tensor | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     r"""Hard rank of every item among the items of its list: equal items share their average.
 
@@ -31,12 +42,16 @@ def hard_rank(
             ``scipy.stats.rankdata``.
         mask: Bool, of the shape of ``input``, true where an item counts. Items that don't are left
             out of every comparison and of n; their rank is 0.
+        dtype: Of the ranks: float64, float32, bfloat16 or float16. By default that of ``input`` if
+            it is a floating one (float32 under autocast for the half precisions), and for integers
+            and bools torch's default dtype.
 
     Returns:
-        Ranks of the shape of ``input``, and of its dtype if that is a floating one (float32 under
-        autocast for the half precisions); for integers and bools of torch's default dtype. Counted
-        exactly and rounded once. A constant list has ½ everywhere and a list of one item 0;
-        infinities rank first and last; NaN gives NaN at its own place and is left out elsewhere.
+        Ranks of the shape of ``input``. Counted exactly and rounded once, to ``dtype``: with
+        ``normalize=False`` bfloat16 holds counts exactly up to 128, float16 up to 1024 (and has
+        infinity above 65504), float32 up to 2^22. A constant list has ½ everywhere and a list of
+        one item 0; infinities rank first and last; NaN gives NaN at its own place and is left out
+        elsewhere.
         Ranks are constant between jumps: the result requires no gradient, whatever the input does.
 
     Raises:
@@ -57,10 +72,20 @@ def hard_rank(
     """
     check_tensor("hard_rank", "input", input)
     check_mask("hard_rank", mask)
+    dim = checked_dim("hard_rank", dim)
+    check_bool("hard_rank", "descending", descending)
+    check_bool("hard_rank", "normalize", normalize)
+    if dtype is not None and dtype not in DTYPES:
+        raise TypeError(
+            f"hard_rank: dtype must be float64, float32, bfloat16 or float16, got {dtype!r}"
+        )
     moved = dim != -1
     items = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
         check_same_shape("hard_rank", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
-    ranks: Tensor = torch.ops.rank_relax.hard_rank.default(items, descending, normalize, mask)
+    warn_of_single_items("hard_rank", "input", input, dim)
+    ranks: Tensor = torch.ops.rank_relax.hard_rank.default(
+        items, descending, normalize, mask, dtype
+    )
     return ranks.movedim(-1, dim) if moved else ranks

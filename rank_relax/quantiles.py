@@ -8,11 +8,11 @@ from rank_relax._checks import (
     SMOOTH_CDFS,
     SmoothCdf,
     check_choice,
-    check_dim,
     check_mask,
     check_method,
     check_same_shape,
     check_tensor,
+    checked_dim,
 )
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
@@ -25,7 +25,8 @@ from rank_relax._strength import (
     describe_number,
     describe_strength,
     from_array,
-    set_number,
+    name_of,
+    set_level,
     set_strength,
 )
 
@@ -97,7 +98,8 @@ def soft_quantile(
     check_mask("soft_quantile", mask)
     strength = checked_strength("soft_quantile", regularization_strength)
     q = checked_q("soft_quantile", q)
-    _check_options("soft_quantile", method, dim, scale)
+    dim = checked_dim("soft_quantile", dim)
+    _check_options("soft_quantile", method, scale)
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
@@ -126,9 +128,8 @@ def soft_quantile(
     return quantiles.movedim(-1, 0) if several else quantiles.squeeze(-1)
 
 
-def _check_options(function: str, method: object, dim: object, scale: object) -> None:
+def _check_options(function: str, method: object, scale: object) -> None:
     check_method(function, method, SMOOTH_CDFS)
-    check_dim(function, dim)
     check_choice(function, "scale", scale, (None, "std"))
 
 
@@ -140,6 +141,11 @@ def checked_q(function: str, q: float | Tensor) -> float | Tensor:
             raise ValueError(
                 f"{function}: q must be a number, or a tensor of no dimension or one, got shape "
                 f"{list(q.shape)}; torch.ops.rank_relax.soft_quantile takes quantiles for each list"
+            )
+        if q.dtype not in DTYPES:
+            raise TypeError(
+                f"{function}: q must be float64, float32, bfloat16 or float16, got "
+                f"{name_of(q.dtype)}"
             )
         return q
     if isinstance(q, bool) or not isinstance(q, NUMBERS):
@@ -192,11 +198,11 @@ class SoftQuantile(nn.Module):
         scale: Scale = None,
     ) -> None:
         super().__init__()
-        set_number(self, "q", checked_q("SoftQuantile", q))
+        set_level(self, "SoftQuantile", "q", checked_q("SoftQuantile", q))
         set_strength(self, "SoftQuantile", regularization_strength)
-        _check_options("SoftQuantile", method, dim, scale)
+        _check_options("SoftQuantile", method, scale)
         self.method: SmoothCdf = method
-        self.dim = dim
+        self.dim = checked_dim("SoftQuantile", dim)
         self.scale: Scale = scale
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -8,11 +8,11 @@ from rank_relax._checks import (
     Method,
     check_bool,
     check_choice,
-    check_dim,
     check_mask,
     check_method,
     check_same_shape,
     check_tensor,
+    checked_dim,
     warn_of_single_items,
 )
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
@@ -94,7 +94,8 @@ def soft_rank(
     check_tensor("soft_rank", "input", input)
     check_mask("soft_rank", mask)
     strength = checked_strength("soft_rank", regularization_strength)
-    _check_options("soft_rank", method, dim, descending, normalize, scale)
+    dim = checked_dim("soft_rank", dim)
+    _check_options("soft_rank", method, descending, normalize, scale)
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
@@ -118,10 +119,9 @@ def soft_rank(
 
 
 def _check_options(
-    function: str, method: object, dim: object, descending: object, normalize: object, scale: object
+    function: str, method: object, descending: object, normalize: object, scale: object
 ) -> None:
     check_method(function, method)
-    check_dim(function, dim)
     check_bool(function, "descending", descending)
     check_bool(function, "normalize", normalize)
     check_choice(function, "scale", scale, (None, "std"))
@@ -173,9 +173,9 @@ class SoftRank(nn.Module):
     ) -> None:
         super().__init__()
         set_strength(self, "SoftRank", regularization_strength)
-        _check_options("SoftRank", method, dim, descending, normalize, scale)
+        _check_options("SoftRank", method, descending, normalize, scale)
         self.method: Method = method
-        self.dim = dim
+        self.dim = checked_dim("SoftRank", dim)
         self.descending = descending
         self.normalize = normalize
         self.scale: Scale = scale

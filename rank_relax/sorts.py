@@ -8,11 +8,11 @@ from rank_relax._checks import (
     Method,
     check_bool,
     check_choice,
-    check_dim,
     check_mask,
     check_method,
     check_same_shape,
     check_tensor,
+    checked_dim,
 )
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
@@ -93,12 +93,9 @@ def soft_sort(
     check_tensor("soft_sort", "input", input)
     check_mask("soft_sort", mask)
     strength = checked_strength("soft_sort", regularization_strength)
-    _check_options("soft_sort", method, dim, descending, scale)
-    if isinstance(strength, Tensor) and method == "kl":
-        raise ValueError(
-            "soft_sort: regularization_strength must be a float for method 'kl', whose sorted "
-            "values are not those of scaled ones, got a tensor; give its .item(), or take 'l2'"
-        )
+    dim = checked_dim("soft_sort", dim)
+    _check_options("soft_sort", method, descending, scale)
+    _check_strength_of_kl("soft_sort", strength, method)
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
@@ -120,13 +117,18 @@ def soft_sort(
     return ordered.movedim(-1, dim) if moved else ordered
 
 
-def _check_options(
-    function: str, method: object, dim: object, descending: object, scale: object
-) -> None:
+def _check_options(function: str, method: object, descending: object, scale: object) -> None:
     check_method(function, method)
-    check_dim(function, dim)
     check_bool(function, "descending", descending)
     check_choice(function, "scale", scale, (None, "std"))
+
+
+def _check_strength_of_kl(function: str, strength: Strength, method: str) -> None:
+    if isinstance(strength, Tensor) and method == "kl":
+        raise ValueError(
+            f"{function}: regularization_strength must be a float for method 'kl', whose sorted "
+            "values are not those of scaled ones, got a tensor; give its .item(), or take 'l2'"
+        )
 
 
 class SoftSort(nn.Module):
@@ -169,9 +171,10 @@ class SoftSort(nn.Module):
     ) -> None:
         super().__init__()
         set_strength(self, "SoftSort", regularization_strength)
-        _check_options("SoftSort", method, dim, descending, scale)
+        _check_options("SoftSort", method, descending, scale)
+        _check_strength_of_kl("SoftSort", regularization_strength, method)
         self.method: Method = method
-        self.dim = dim
+        self.dim = checked_dim("SoftSort", dim)
         self.descending = descending
         self.scale: Scale = scale
 

@@ -7,13 +7,15 @@ from torch import Tensor, nn
 
 from rank_relax._calls import public
 from rank_relax._checks import (
+    REAL_DTYPES,
     Method,
     check_choice,
-    check_dim,
     check_mask,
     check_method,
     check_same_shape,
     check_tensor,
+    checked_dim,
+    is_tracing,
     warn_of_single_items,
 )
 from rank_relax._float64 import has_float64, on_the_host
@@ -98,18 +100,21 @@ def spearman_loss(
     check_tensor("spearman_loss", "targets", targets)
     check_mask("spearman_loss", mask)
     strength = checked_strength("spearman_loss", regularization_strength)
-    check_options("spearman_loss", method, dim, reduction, scale, target_ranks)
+    dim = checked_dim("spearman_loss", dim)
+    check_options("spearman_loss", method, reduction, scale, target_ranks)
+    given = predictions
     if dim != -1:
         check_same_shape("spearman_loss", "targets", targets, "predictions", predictions)
         if mask is not None:
             check_same_shape("spearman_loss", "mask", mask, "predictions", predictions)
             mask = mask.movedim(dim, -1)
         predictions, targets = predictions.movedim(dim, -1), targets.movedim(dim, -1)
-    if targets.shape == predictions.shape:  # or else the operator has more to say
-        warn_of_single_items("spearman_loss", "predictions", predictions)
+    # Of unequal shapes the operator has more to say; a trace would warn of the comparison.
+    if not is_tracing() and targets.shape == predictions.shape:
+        warn_of_single_items("spearman_loss", "predictions", given, dim)
     predictions, targets = whole_lists(predictions), whole_lists(targets)
     mask = whole_lists(mask)
-    if is_scaled(predictions, strength, scale) and not targets.is_complex():
+    if is_scaled(predictions, strength, scale) and _is_comparable(targets, predictions):
         losses = _scaled_loss(predictions, targets, strength, method, mask, scale, target_ranks)
     else:
         losses = torch.ops.rank_relax.spearman_loss.default(
@@ -123,26 +128,29 @@ def spearman_loss(
 def check_options(
     function: str,
     method: object,
-    dim: object,
     reduction: object,
     scale: object,
     target_ranks: object,
 ) -> None:
     """Raises for what the loss cannot do, whatever its tensors are."""
     check_method(function, method)
-    check_dim(function, dim)
     check_choice(function, "reduction", reduction, ("mean", "sum", "none"))
     check_choice(function, "scale", scale, (None, "std"))
     check_choice(function, "target_ranks", target_ranks, ("hard", "soft"))
 
 
 def check_constant(targets: Tensor) -> None:
-    """Raises for targets that are ranked hard and are to have a gradient."""
-    if targets.requires_grad and torch.is_grad_enabled():
-        raise ValueError(
-            "spearman_loss: targets have no gradient with target_ranks='hard': detach them, or "
-            "rank them softly with target_ranks='soft'"
-        )
+    """Raises for targets that are ranked hard and are to have a gradient: as ranking them does."""
+    torch.ops.rank_relax._centered_hard_rank.default(targets[..., :0], None, torch.float32)
+
+
+def _is_comparable(targets: Tensor, predictions: Tensor) -> bool:
+    """Whether the targets are of a kind that the operator takes; if not, it says why."""
+    return (
+        targets.dtype in REAL_DTYPES
+        and targets.layout == torch.strided
+        and targets.device == predictions.device
+    )
 
 
 def _scaled_loss(
@@ -161,7 +169,6 @@ def _scaled_loss(
     if target_ranks == "hard" or is_integer(targets.dtype):
         check_same_shape("spearman_loss", "targets", targets, "predictions", predictions)
     if target_ranks == "hard":
-        check_constant(targets)
         ranks = torch.ops.rank_relax._centered_hard_rank.default(targets, mask, at_ranks)
     elif (
         is_integer(targets.dtype)
@@ -241,9 +248,9 @@ class SpearmanLoss(nn.Module):
     ) -> None:
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
-        check_options("SpearmanLoss", method, dim, reduction, scale, target_ranks)
+        check_options("SpearmanLoss", method, reduction, scale, target_ranks)
         self.method: Method = method
-        self.dim = dim
+        self.dim = checked_dim("SpearmanLoss", dim)
         self.reduction: Reduction = reduction
         self.scale: Scale = scale
         self.target_ranks: TargetRanks = target_ranks

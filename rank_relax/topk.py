@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 from rank_relax._calls import no_dim_at, public
 from rank_relax._checks import (
+    INTEGERS,
     SMOOTH_CDFS,
     SmoothCdf,
     check_bool,
     check_choice,
-    check_dim,
     check_mask,
     check_method,
     check_same_shape,
     check_tensor,
+    checked_dim,
     warn_of_single_items,
 )
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
@@ -30,7 +31,8 @@ from rank_relax._strength import (
     describe_number,
     describe_strength,
     from_array,
-    set_number,
+    name_of,
+    set_level,
     set_strength,
     widest_dtype,
 )
@@ -102,7 +104,8 @@ def soft_topk(
     check_mask("soft_topk", mask)
     strength = checked_strength("soft_topk", regularization_strength)
     k = checked_k("soft_topk", k)
-    _check_options("soft_topk", method, dim, largest, scale)
+    dim = checked_dim("soft_topk", dim)
+    _check_options("soft_topk", method, largest, scale)
     moved = dim != -1
     scores = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
@@ -137,11 +140,8 @@ def _as_tensor(k: float, device: torch.device) -> Tensor:
     return torch.full((), as_float(k), dtype=widest_dtype(device), device=device)
 
 
-def _check_options(
-    function: str, method: object, dim: object, largest: object, scale: object
-) -> None:
+def _check_options(function: str, method: object, largest: object, scale: object) -> None:
     check_method(function, method, SMOOTH_CDFS)
-    check_dim(function, dim)
     check_bool(function, "largest", largest)
     check_choice(function, "scale", scale, (None, "std"))
 
@@ -150,6 +150,10 @@ def checked_k(function: str, k: float | Tensor) -> float | Tensor:
     """A number of items, or a tensor, whose elements are not looked at; raises for others."""
     k = from_array(k)
     if isinstance(k, Tensor):
+        if k.dtype not in DTYPES and k.dtype not in INTEGERS:
+            raise TypeError(
+                f"{function}: k must be of an integer or a floating dtype, got {name_of(k.dtype)}"
+            )
         return k
     if isinstance(k, bool) or not isinstance(k, NUMBERS):
         raise TypeError(f"{function}: k must be a number or a tensor, got {k!r}")
@@ -202,11 +206,11 @@ class SoftTopK(nn.Module):
         scale: Scale = None,
     ) -> None:
         super().__init__()
-        set_number(self, "k", checked_k("SoftTopK", k))
+        set_level(self, "SoftTopK", "k", checked_k("SoftTopK", k))
         set_strength(self, "SoftTopK", regularization_strength)
-        _check_options("SoftTopK", method, dim, largest, scale)
+        _check_options("SoftTopK", method, largest, scale)
         self.method: SmoothCdf = method
-        self.dim = dim
+        self.dim = checked_dim("SoftTopK", dim)
         self.largest = largest
         self.scale: Scale = scale
 

@@ -205,6 +205,8 @@ def test_torchsort_learns_a_strength(name: str, shape: tuple[int, ...]) -> None:
 # Batches of lists of one item.
 
 ALONE: dict[str, Callable[[Tensor], Tensor]] = {
+    "hard_rank": rank_relax.hard_rank,
+    "spearman_correlation": lambda x: rank_relax.spearman_correlation(x, x),
     "spearman_loss": lambda x: rank_relax.spearman_loss(x, x),
     "SpearmanLoss": lambda x: rank_relax.SpearmanLoss()(x, x),
     "soft_rank": rank_relax.soft_rank,
@@ -234,6 +236,101 @@ def test_nothing_else_has_that_warning(name: str) -> None:
         torch.compile(ALONE[name], backend="eager", fullgraph=True)(torch.randn(16, 1))
     rank_relax.soft_sort(torch.randn(16, 1))  # is the item itself
     rank_relax.soft_quantile(torch.randn(16, 1), 0.5)
+
+
+@pytest.mark.parametrize("name", ["soft_rank", "hard_rank", "spearman_loss"])
+def test_the_warning_speaks_of_the_tensor_and_dimension_that_were_given(name: str) -> None:
+    row = torch.randn(1, 4)
+    further = (row,) if name == "spearman_loss" else ()
+    with pytest.warns(UserWarning, match=r"\[1, 4\] has 4 .* dimension 0,.*squeeze\(0\)"):
+        getattr(rank_relax, name)(row, *further, dim=0)
+
+
+HARD: dict[str, Callable[..., Tensor]] = {
+    "hard_rank": rank_relax.hard_rank,
+    "spearman_correlation": lambda x, **o: rank_relax.spearman_correlation(x, -X, **o),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_a_wrong_option_of_hard_ranks_is_named(name: str) -> None:
+    flags = ("no", 1, 0.0, None, np.True_, torch.tensor(True))
+    wrong = [("dim", dim, TypeError) for dim in (None, 1.0, "0", (0,), True)]
+    if name == "hard_rank":
+        wrong += [(o, flag, TypeError) for o in ("descending", "normalize") for flag in flags]
+        wrong += [("dtype", dtype, TypeError) for dtype in (torch.int64, "float32")]
+    else:
+        wrong += [("reduction", name, ValueError) for name in (None, "max")]
+    wrong += [("mask", X, TypeError), ("mask", X[0] > 0, ValueError)]
+    for option, value, error in wrong:
+        with pytest.raises(error, match=rf"^{name}: {option} "):
+            HARD[name](X, **{option: value})
+    assert torch.equal(HARD[name](X, dim=np.int64(0)), HARD[name](X, dim=0))
+
+
+@pytest.mark.parametrize("scale", [None, "std", "correlation"])
+def test_targets_that_cannot_be_ranked_are_named(scale: Any) -> None:
+    def of(targets: Tensor) -> Tensor:
+        if scale == "correlation":
+            return rank_relax.spearman_correlation(X, targets)
+        return rank_relax.spearman_loss(X, targets, scale=scale)
+
+    for targets, error in (
+        (X.to_sparse(), TypeError),
+        (X.to("meta"), ValueError),
+        (X.to(torch.float8_e4m3fn), TypeError),
+        (X.to(torch.complex64), TypeError),
+    ):
+        with pytest.raises(error, match=r"^spearman_\w+: targets "):
+            of(targets)
+
+
+def test_a_module_refuses_what_its_calls_always_would() -> None:
+    for make, error, message in (
+        (
+            lambda: rank_relax.SoftSort(torch.tensor(1.0), method="kl"),
+            ValueError,
+            "must be a float",
+        ),
+        (lambda: rank_relax.SoftTopK(torch.tensor(True)), TypeError, "k must be of an integer"),
+        (lambda: rank_relax.SoftQuantile(torch.tensor(1)), TypeError, "q must be .*got int64"),
+        (lambda: rank_relax.SoftTopK(nn.Parameter(torch.tensor(1.0))), ValueError, "detach"),
+        (lambda: rank_relax.SoftQuantile(nn.Parameter(torch.tensor(1.0))), ValueError, "detach"),
+    ):
+        with pytest.raises(error, match=message):
+            make()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_numpy_dim_of_a_module_is_an_int_and_compiles(name: str) -> None:
+    module = MODULES[name](dim=np.int64(0))
+    assert type(module.dim) is int
+    arguments = (X, -X) if name == "SpearmanLoss" else (X,)
+    graph = torch.compile(module, backend="aot_eager", fullgraph=True)
+    assert torch.equal(graph(*arguments), module(*arguments))
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *HARD])
+def test_a_numpy_dim_in_a_compiled_function_is_taken(name: str) -> None:
+    function = {**FUNCTIONS, **HARD}[name]
+    graph = torch.compile(
+        lambda x: function(x, dim=np.int64(0)), backend="aot_eager", fullgraph=True
+    )
+    assert torch.equal(graph(X), function(X, dim=0))
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": "std"}, {"regularization_strength": X[0, 0]}])
+def test_targets_ranked_hard_are_refused_a_derivative_at_every_level(
+    options: dict[str, Any],
+) -> None:
+    leaf = X.clone().requires_grad_()
+    with pytest.raises(ValueError, match="targets have no gradient"):
+        torch.func.jvp(lambda t: rank_relax.spearman_loss(-X, t, **options), (X,), (X,))
+    with pytest.raises(ValueError, match="targets have no gradient"):
+        torch.func.grad(lambda p: rank_relax.spearman_loss(p, leaf, **options))(-X)
+    torch.func.grad(lambda p: rank_relax.spearman_loss(p, X, **options))(-X)
+    with torch.no_grad():
+        rank_relax.spearman_loss(-X, leaf, **options)
 
 
 def test_the_warning_comes_once_from_a_place() -> None:

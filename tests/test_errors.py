@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from operators import OPERATORS, SOFT_RANK_BACKWARD, SPEARMAN_LOSS_BACKWARD, Operator, Setting
+from operators import (
+    ALL_METHODS,
+    OPERATORS,
+    SOFT_RANK_BACKWARD,
+    SPEARMAN_LOSS_BACKWARD,
+    Operator,
+    Setting,
+)
 from torch import Tensor
 
 import rank_relax
@@ -237,7 +244,8 @@ def test_a_wrong_rank_gradient_is_refused(wrong: str) -> None:
 def test_a_wrong_mask_is_refused(operator: Operator, wrong: str) -> None:
     mask = WRONG[wrong](torch.ones(3, 4, dtype=torch.bool))
     tensors = operator.example((3, 4), torch.float32)
-    arguments = (*operator.arguments(tensors, Setting())[:-1], mask)
+    arguments = list(operator.arguments(tensors, Setting()))
+    arguments[max(i for i, value in enumerate(arguments) if value is None)] = mask
     with pytest.raises(REFUSED):
         operator.overload(*arguments)
 
@@ -251,11 +259,16 @@ def test_a_wrong_mask_is_refused(operator: Operator, wrong: str) -> None:
 def test_every_operator_checks_its_strength_and_its_method(
     operator: Operator, setting: Setting
 ) -> None:
-    arguments = operator.arguments(operator.example((3, 4)), Setting())
+    arguments = list(operator.arguments(operator.example((3, 4)), Setting()))
+    place = next(
+        i for i, value in enumerate(arguments) if isinstance(value, str) and value in ALL_METHODS
+    )
     name = "method" if setting.method == "none" else "regularization_strength"
-    method = setting.method if name == "method" else arguments[-2]
+    arguments[place - 1] = setting.regularization_strength
+    if name == "method":
+        arguments[place] = setting.method
     with pytest.raises(ValueError, match=name):
-        operator.overload(*arguments[:-3], setting.regularization_strength, method, None)
+        operator.overload(*arguments)
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 16, 17, 64, 1000])

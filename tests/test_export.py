@@ -183,6 +183,12 @@ def test_a_traced_model_is_saved_and_runs_elsewhere(command: list[str], tmp_path
 
 
 @pytest.mark.skipif(not hasattr(torch, "jit"), reason="this torch has no TorchScript")
+@pytest.mark.filterwarnings("error::torch.jit.TracerWarning")
+def test_a_trace_of_the_loss_has_no_warning() -> None:
+    torch.jit.trace(rank_relax.spearman_loss, example(3, 6)[:2])
+
+
+@pytest.mark.skipif(not hasattr(torch, "jit"), reason="this torch has no TorchScript")
 def test_scripts_have_gradients() -> None:
     script = torch.jit.script(every_operator_scripted)
     x, t, mask = example(4, 9)

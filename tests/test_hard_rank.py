@@ -121,6 +121,13 @@ def test_short_empty_and_masked_lists_are_those_of_the_soft_rank(place: str) -> 
     assert math.isnan(hard_rank(torch.tensor([[nan, 1.0]], device=place), mask=mask[1:])[0, 0])
 
 
+def test_half_precision_counts_can_be_had_in_another_dtype() -> None:
+    items = torch.linspace(-1, 1, 70000).half()
+    ranks = hard_rank(items, normalize=False, dtype=torch.float64)
+    assert torch.equal(ranks, hard_rank(items.double(), normalize=False))
+    assert hard_rank(items, normalize=False).isinf().any()
+
+
 def test_integers_get_the_default_dtype() -> None:
     try:
         torch.set_default_dtype(torch.float64)

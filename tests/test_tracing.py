@@ -26,6 +26,8 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "soft_rank l2": lambda x, a: rank_relax.soft_rank(x, a, method="l2"),
     "scaled": lambda x, a: rank_relax.soft_rank(x, a, scale="std", descending=True),
     "spearman_loss": lambda x, a: rank_relax.spearman_loss(x, T, a),
+    "hard_rank": lambda x, a: rank_relax.hard_rank(x * a),
+    "spearman_correlation": lambda x, a: rank_relax.spearman_correlation(x * a, T),
     "soft_sort": rank_relax.soft_sort,
     "soft_quantile": lambda x, a: rank_relax.soft_quantile(x, 0.3, a),
     "soft_topk": lambda x, a: rank_relax.soft_topk(x, 2, a),

@@ -1,3 +1,4 @@
+#include <c10/util/Exception.h>
 #include <torch/library.h>
 
 #include "torch/autograd/differentiable.h"
@@ -5,7 +6,9 @@
 #include "torch/target_operators.h"
 
 // Hard ranks are piecewise constant, and where they jump there is no derivative: like torch.argsort
-// and torch.bucketize they return tensors that require no gradient and have no tangent.
+// and torch.bucketize they return tensors that require no gradient and have no tangent. Targets of
+// a loss are refused where a derivative is wanted of them, rather than given none: here, where each
+// level of torch.func asks, and not in the loss, which sees the innermost alone.
 
 namespace rank_relax::autograd {
 namespace {
@@ -22,6 +25,9 @@ Tensor hard_rank(c10::DispatchKeySet keys, const Tensor& input, bool descending,
 
 Tensor centered_hard_rank(c10::DispatchKeySet keys, const Tensor& input,
                           const std::optional<Tensor>& mask, at::ScalarType dtype) {
+  TORCH_CHECK_VALUE(!is_differentiated({input}),
+                    "spearman_loss: targets have no gradient with target_ranks='hard': detach "
+                    "them, or rank them softly with target_ranks='soft'");
   return below_autograd([&] {
     return operators::centered_hard_rank().redispatch(keys & c10::after_autograd_keyset, input,
                                                       mask, dtype);

@@ -4,7 +4,6 @@
 
 #include <tuple>
 
-#include "torch/autograd/differentiable.h"
 #include "torch/checks.h"
 #include "torch/operators.h"
 #include "torch/target_checks.h"
@@ -34,9 +33,6 @@ at::Tensor spearman_loss(const at::Tensor& predictions, const at::Tensor& target
   const bool hard = target_ranks == "hard";
   if (hard || at::isIntegralType(targets.scalar_type(), /*includeBool=*/true)) {
     check_targets(predictions, targets, options);
-    TORCH_CHECK_VALUE(!autograd::is_differentiated({targets}),
-                      "spearman_loss: targets have no gradient with target_ranks='hard': detach "
-                      "them, or rank them softly with target_ranks='soft'");
     return std::get<0>(operators::spearman_loss_at_ranks_forward()(
         predictions, constant_ranks(predictions, targets, hard, options), options));
   }

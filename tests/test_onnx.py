@@ -188,7 +188,7 @@ def test_hard_lists_are_those_of_torch(
         assert_same(session(dtype), x, t, mask)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_losses_with_targets_of_every_kind_are_those_of_torch(dtype: torch.dtype) -> None:
     x, t = torch.randn(2, 3, 5).to(dtype)
     integers, bools = torch.randint(0, 3, (3, 5)), torch.rand(3, 5) > 0.5

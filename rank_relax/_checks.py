@@ -44,6 +44,10 @@ def check_scores(function: str, name: str, value: object) -> None:
             f"{function}: {name} must be float64, float32, bfloat16 or float16, got "
             f"{name_of(value.dtype)}; convert it, with {name}.float() for example"
         )
+    _check_has_lists(function, name, value)
+
+
+def _check_has_lists(function: str, name: str, value: Tensor) -> None:
     if value.dim() == 0:
         raise ValueError(
             f"{function}: {name} must have at least one dimension, the last of which is ranked, "
@@ -65,11 +69,7 @@ def check_items(function: str, name: str, value: object) -> None:
             f"{function}: {name} must be a dense tensor, got layout {name_of(value.layout)}; "
             "convert it with to_dense()"
         )
-    if value.dim() == 0:
-        raise ValueError(
-            f"{function}: {name} must have at least one dimension, the last of which is ranked, "
-            "got a 0-dim tensor"
-        )
+    _check_has_lists(function, name, value)
 
 
 def check_same_device(

@@ -54,8 +54,8 @@ def spearman_loss(
     Args:
         predictions: Scores, of any shape and strides: float64, float32, bfloat16 or float16.
         targets: What they should be ordered like, of the same shape: a dtype of the predictions, an
-            integer one or bool. Integers are compared exactly, whatever their size; two floating
-            dtypes are promoted.
+            integer one or bool. Integers are compared exactly, whatever their size; where both
+            sides are ranked softly, two floating dtypes are promoted.
         regularization_strength: Sharpness α > 0 of the soft ranks, as in
             :func:`rank_relax.soft_rank`: larger is closer to Spearman's own ρ, with a gradient from
             near neighbours alone.

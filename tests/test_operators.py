@@ -568,7 +568,7 @@ def test_equal_values_get_equal_bits(n: int, dtype: torch.dtype, device: str) ->
 
 
 def test_a_row_has_the_same_bits_alone_and_in_a_batch(operator: Operator, device: str) -> None:
-    for n in (5, 64, 300):
+    for n in (3, 5, 13, 64, 300):
         tensors = operator.example((7, n), torch.float32, device)
         together = operator(tensors, Setting())
         for row in range(7):

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/exp.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/log1p.h>
 #include <ATen/ops/sigmoid.h>
-#include <ATen/ops/softplus.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/where.h>
 
 #include <utility>
 #include <vector>
@@ -34,9 +36,12 @@ struct OfTensor<Sigmoid> {
     return value * density(d);
   }
 
-  /// Not by log_sigmoid, whose derivative a DTensor does not know. Beyond 40 softplus is linear.
+  /// -|d| - 2 log(1 + exp(-|d|)), which is even and smooth: either sign has its derivatives at 0, where
+  /// those of abs are 0. Not by softplus, which rounds the last items of a tensor in another way than
+  /// the rest, nor by log_sigmoid, whose derivative a DTensor does not know.
   static Tensor log_density(const Tensor& d, const Tensor&) {
-    return -(at::softplus(d, 1, 40) + at::softplus(-d, 1, 40));
+    const Tensor size = at::where(d < 0, -d, d);
+    return -(size + 2 * at::log1p(at::exp(-size)));
   }
 
  private:

@@ -25,14 +25,6 @@ def operator(request: pytest.FixtureRequest) -> Operator:
     return entry
 
 
-@pytest.fixture(autouse=True)
-def only_lists_with_enough_items(request: pytest.FixtureRequest) -> None:
-    if {"operator", "shape"} <= set(request.fixturenames):
-        fewest = request.getfixturevalue("operator").fewest_items
-        if request.getfixturevalue("shape")[-1] < fewest:
-            pytest.skip(reason="an error of this operator, which test_sorting.py asks for")
-
-
 @pytest.fixture
 def on_device(request: pytest.FixtureRequest, device: str) -> Iterator[None]:
     """Tensors that a test makes without saying where are made on the device."""

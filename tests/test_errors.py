@@ -1,5 +1,6 @@
 """Every bad input gives its error, from Python and from the dispatcher, and nothing else."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -210,24 +211,27 @@ def accepted(operator: Operator, name: str, wrong: str) -> bool:
     return alone or (casts and (name == "targets" or wrong == "half"))
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_one_wrong_tensor_among_right_ones_is_refused(operator: Operator, wrong: str) -> None:
-    for position, name in enumerate(operator.tensors):
+def test_one_wrong_tensor_among_right_ones_is_refused(
+    operator: Operator, subtests: pytest.Subtests
+) -> None:
+    def replaced(argument: Any, right: Tensor, bad: Tensor) -> Any:
+        if isinstance(argument, list):
+            return [bad if item is right else item for item in argument]
+        return bad if argument is right else argument
+
+    for (position, name), wrong in itertools.product(enumerate(operator.tensors), WRONG):
         if accepted(operator, name, wrong):
             continue
         for mask in (None, torch.ones(3, 4, dtype=torch.bool)):
             setting = Setting(1.0, "sigmoid", mask)
             tensors = operator.example((3, 4), torch.float32)
             arguments = operator.arguments(tensors, setting)
-            bad = WRONG[wrong](tensors[position])
-
-            def replaced(argument: Any, right: Tensor, bad: Tensor) -> Any:
-                if isinstance(argument, list):
-                    return [bad if item is right else item for item in argument]
-                return bad if argument is right else argument
-
-            with pytest.raises(REFUSED):
-                operator.overload(*(replaced(a, tensors[position], bad) for a in arguments))
+            right, bad = tensors[position], WRONG[wrong](tensors[position])
+            with (
+                subtests.test(tensor=name, wrong=wrong, masked=mask is not None),
+                pytest.raises(REFUSED),
+            ):
+                operator.overload(*(replaced(argument, right, bad) for argument in arguments))
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -240,35 +244,33 @@ def test_a_wrong_rank_gradient_is_refused(wrong: str) -> None:
         SPEARMAN_LOSS_BACKWARD.overload(*front, WRONG[wrong](rank_gradient), strength, method, mask)
 
 
-@pytest.mark.parametrize("wrong", [w for w in WRONG if w not in ("bool",)])
-def test_a_wrong_mask_is_refused(operator: Operator, wrong: str) -> None:
-    mask = WRONG[wrong](torch.ones(3, 4, dtype=torch.bool))
+def test_a_wrong_mask_is_refused(operator: Operator, subtests: pytest.Subtests) -> None:
     tensors = operator.example((3, 4), torch.float32)
-    arguments = list(operator.arguments(tensors, Setting()))
-    arguments[max(i for i, value in enumerate(arguments) if value is None)] = mask
-    with pytest.raises(REFUSED):
-        operator.overload(*arguments)
+    for wrong in WRONG:
+        if wrong == "bool":  # as a mask is
+            continue
+        arguments = list(operator.arguments(tensors, Setting()))
+        place = max(i for i, value in enumerate(arguments) if value is None)
+        arguments[place] = WRONG[wrong](torch.ones(3, 4, dtype=torch.bool))
+        with subtests.test(wrong=wrong), pytest.raises(REFUSED):
+            operator.overload(*arguments)
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [Setting(-1.0), Setting(math.nan), Setting(0.0), Setting(1.0, "none")],
-    ids=["negative", "nan", "zero", "method"],
-)
-@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
 def test_every_operator_checks_its_strength_and_its_method(
-    operator: Operator, setting: Setting
+    operator: Operator, subtests: pytest.Subtests
 ) -> None:
-    arguments = list(operator.arguments(operator.example((3, 4)), Setting()))
+    arguments = operator.arguments(operator.example((3, 4)), Setting())
     place = next(
         i for i, value in enumerate(arguments) if isinstance(value, str) and value in ALL_METHODS
     )
-    name = "method" if setting.method == "none" else "regularization_strength"
-    arguments[place - 1] = setting.regularization_strength
-    if name == "method":
-        arguments[place] = setting.method
-    with pytest.raises(ValueError, match=name):
-        operator.overload(*arguments)
+    for name, wrong in (
+        *(("regularization_strength", strength) for strength in (-1.0, math.nan, 0.0)),
+        ("method", "none"),
+    ):
+        bad = list(arguments)
+        bad[place if name == "method" else place - 1] = wrong
+        with subtests.test(name=name, wrong=wrong), pytest.raises(ValueError, match=name):
+            operator.overload(*bad)
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 16, 17, 64, 1000])

@@ -1,7 +1,9 @@
 """The same questions for every operator, private ones too; the answers are the float64 oracle's."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import oracle
 import pytest
@@ -89,33 +91,33 @@ def test_the_oracles_derivatives_are_those_of_autograd(method: str, order: int) 
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_result_is_the_oracles(
-    operator: Operator, shape: tuple[int, ...], dtype: torch.dtype, device: str
+    operator: Operator, dtype: torch.dtype, device: str, subtests: pytest.Subtests
 ) -> None:
-    for setting in operator.settings(shape, device):
-        tensors = operator.example(shape, dtype, device)
-        actual = operator(tensors, setting)
-        assert actual.dtype == operator.result_dtype(dtype)
-        bound = operator.error_bound(tensors, setting, dtype)
-        assert_within(actual, operator.expected(tensors, setting), bound)
+    for shape in operator.those_it_takes(SHAPES):
+        with subtests.test(shape=shape):
+            for setting in operator.settings(shape, device):
+                tensors = operator.example(shape, dtype, device)
+                actual = operator(tensors, setting)
+                assert actual.dtype == operator.result_dtype(dtype)
+                bound = operator.error_bound(tensors, setting, dtype)
+                assert_within(actual, operator.expected(tensors, setting), bound)
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("n", [2, 33, 90])
 def test_the_result_is_the_oracles_in_a_batch_of_short_rows(
-    operator: Operator, n: int, dtype: torch.dtype, device: str
+    operator: Operator, dtype: torch.dtype, device: str, subtests: pytest.Subtests
 ) -> None:
     """Enough rows to be computed abreast, and some that can't."""
-    for strength in (1e-3, 2.0):
-        for method in METHODS:
-            setting = Setting(strength, method)
-            tensors = operator.example((40, n), dtype, device)
-            *_, input = tensors
-            input[20] = 0.3
-            input[21] *= 1e-6
-            input[38] *= 1e4
-            bound = operator.error_bound(tensors, setting, dtype)
+    for n, strength, method in itertools.product((2, 33, 90), (1e-3, 2.0), METHODS):
+        setting = Setting(strength, method)
+        tensors = operator.example((40, n), dtype, device)
+        *_, input = tensors
+        input[20] = 0.3
+        input[21] *= 1e-6
+        input[38] *= 1e4
+        bound = operator.error_bound(tensors, setting, dtype)
+        with subtests.test(n=n, strength=strength, method=method):
             assert_within(operator(tensors, setting), operator.expected(tensors, setting), bound)
 
 
@@ -161,16 +163,16 @@ def test_a_constant_row_has_ranks_of_a_half_however_large_or_sharp(
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("strength", [1e-3, 0.1, 10.0, 1e3])
 def test_the_result_is_the_oracles_at_any_strength(
-    operator: Operator, strength: float, dtype: torch.dtype, device: str
+    operator: Operator, dtype: torch.dtype, device: str, subtests: pytest.Subtests
 ) -> None:
     shape = (4, 33)
-    for method in METHODS:
+    for strength, method in itertools.product((1e-3, 0.1, 10.0, 1e3), METHODS):
         setting = Setting(strength, method, operator.random_mask(shape, device))
         tensors = operator.example(shape, dtype, device)
         bound = operator.error_bound(tensors, setting, dtype)
-        assert_within(operator(tensors, setting), operator.expected(tensors, setting), bound)
+        with subtests.test(strength=strength, method=method):
+            assert_within(operator(tensors, setting), operator.expected(tensors, setting), bound)
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -192,23 +194,24 @@ def test_the_forward_hands_on_the_gradients_with_respect_to_the_ranks(
 
 
 @pytest.mark.parametrize("half", HALVES, ids=str)
-@pytest.mark.parametrize("shape", [(3, 7), (2, 120), (1, 2100)], ids=str)
 def test_half_precision_is_the_float32_result_rounded(
-    operator: Operator, shape: tuple[int, ...], half: torch.dtype, device: str
+    operator: Operator, half: torch.dtype, device: str, subtests: pytest.Subtests
 ) -> None:
-    for setting in operator.settings(shape, device):
-        tensors = operator.example(shape, half, device)
-        expected = operator(operator.converted(tensors, torch.float32), setting)
-        actual = operator(tensors, setting)
-        assert actual.dtype == operator.result_dtype(half)
-        if operator.is_rounded_double:  # once: what float32 rounded twice may be one step off
-            lowest, highest = (
-                torch.nextafter(expected, expected.new_tensor(end)).to(half)
-                for end in (-math.inf, math.inf)
-            )
-            assert ((lowest <= actual) & (actual <= highest)).all()
-        else:
-            assert torch.equal(actual, expected.to(operator.result_dtype(half)))
+    for shape in ((3, 7), (2, 120), (1, 2100)):
+        with subtests.test(shape=shape):
+            for setting in operator.settings(shape, device):
+                tensors = operator.example(shape, half, device)
+                expected = operator(operator.converted(tensors, torch.float32), setting)
+                actual = operator(tensors, setting)
+                assert actual.dtype == operator.result_dtype(half)
+                if operator.is_rounded_double:  # once: float32 rounded twice may be one step off
+                    lowest, highest = (
+                        torch.nextafter(expected, expected.new_tensor(end)).to(half)
+                        for end in (-math.inf, math.inf)
+                    )
+                    assert ((lowest <= actual) & (actual <= highest)).all()
+                else:
+                    assert torch.equal(actual, expected.to(operator.result_dtype(half)))
 
 
 @pytest.mark.parametrize("half", HALVES, ids=str)
@@ -266,20 +269,25 @@ def test_a_long_row_is_as_exact_as_a_short_one(
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_gradient_is_that_of_the_oracle(
-    operator: Operator, shape: tuple[int, ...], dtype: torch.dtype, device: str
+    operator: Operator, dtype: torch.dtype, device: str, subtests: pytest.Subtests
 ) -> None:
-    for setting in operator.settings(shape, device):
-        tensors = operator.example(shape, dtype, device)
-        cotangent = torch.randn_like(operator(tensors, setting))
-        actual = gradients(operator, tensors, setting, cotangent)
-        doubles = operator.converted(tensors, torch.float64)
-        exact = gradients(operator.expected, doubles, setting, cotangent.double())
-        bounds = operator.vjp_error_bound(cotangent, tensors, setting, dtype)
-        for gradient, tensor, reference, bound in zip(actual, tensors, exact, bounds, strict=True):
-            assert gradient.dtype == tensor.dtype
-            assert_within(gradient, reference, bound)
+    for shape in operator.those_it_takes(SHAPES):
+        with subtests.test(shape=shape):
+            for setting in operator.settings(shape, device):
+                check_gradients(operator, operator.example(shape, dtype, device), setting)
+
+
+def check_gradients(operator: Operator, tensors: Tensors, setting: Setting) -> None:
+    dtype = tensors[-1].dtype
+    cotangent = torch.randn_like(operator(tensors, setting))
+    actual = gradients(operator, tensors, setting, cotangent)
+    doubles = operator.converted(tensors, torch.float64)
+    exact = gradients(operator.expected, doubles, setting, cotangent.double())
+    bounds = operator.vjp_error_bound(cotangent, tensors, setting, dtype)
+    for gradient, tensor, reference, bound in zip(actual, tensors, exact, bounds, strict=True):
+        assert gradient.dtype == tensor.dtype
+        assert_within(gradient, reference, bound)
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
@@ -415,25 +423,34 @@ def laid_out(tensors: Tensors, layout: str) -> Tensors:
     return tuple(LAYOUTS[layout](tensor) if tensor.dim() else tensor for tensor in tensors)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_strides_do_not_change_a_bit(operator: Operator, layout: str, device: str) -> None:
+def test_strides_do_not_change_a_bit(
+    operator: Operator, device: str, subtests: pytest.Subtests
+) -> None:
     shape = (3, 4, 6)
-    for setting in operator.settings(shape, device):
-        tensors = operator.example(shape, torch.float32, device)
-        views = laid_out(tensors, layout)
-        mask = None if setting.mask is None else LAYOUTS[layout](setting.mask)
-        dense_mask = None if mask is None else mask.clone(memory_format=torch.contiguous_format)
-        dense = tuple(v.clone(memory_format=torch.contiguous_format) for v in views)
-        actual = operator(views, setting._replace(mask=mask))
-        expected = operator(dense, setting._replace(mask=dense_mask))
-        assert actual.is_contiguous()
-        assert torch.equal(actual.isnan(), expected.isnan())
-        assert torch.equal(actual.nan_to_num(), expected.nan_to_num())
-        cotangent = torch.randn_like(expected).expand_as(expected)
-        of_views = gradients(operator, views, setting._replace(mask=mask), cotangent)
-        of_dense = gradients(operator, dense, setting._replace(mask=dense_mask), cotangent)
-        for gradient, reference in zip(of_views, of_dense, strict=True):
-            assert torch.equal(gradient, reference)
+    for layout in LAYOUTS:
+        with subtests.test(layout=layout):
+            for setting in operator.settings(shape, device):
+                tensors = operator.example(shape, torch.float32, device)
+                check_that_dense_ones_are_no_different(operator, tensors, setting, layout)
+
+
+def check_that_dense_ones_are_no_different(
+    operator: Operator, tensors: Tensors, setting: Setting, layout: str
+) -> None:
+    views = laid_out(tensors, layout)
+    mask = None if setting.mask is None else LAYOUTS[layout](setting.mask)
+    dense_mask = None if mask is None else mask.clone(memory_format=torch.contiguous_format)
+    dense = tuple(v.clone(memory_format=torch.contiguous_format) for v in views)
+    actual = operator(views, setting._replace(mask=mask))
+    expected = operator(dense, setting._replace(mask=dense_mask))
+    assert actual.is_contiguous()
+    assert torch.equal(actual.isnan(), expected.isnan())
+    assert torch.equal(actual.nan_to_num(), expected.nan_to_num())
+    cotangent = torch.randn_like(expected).expand_as(expected)
+    of_views = gradients(operator, views, setting._replace(mask=mask), cotangent)
+    of_dense = gradients(operator, dense, setting._replace(mask=dense_mask), cotangent)
+    for gradient, reference in zip(of_views, of_dense, strict=True):
+        assert torch.equal(gradient, reference)
 
 
 def test_an_expanded_cotangent_is_the_same_as_a_dense_one(operator: Operator, device: str) -> None:
@@ -446,45 +463,62 @@ def test_an_expanded_cotangent_is_the_same_as_a_dense_one(operator: Operator, de
         assert torch.equal(gradient, reference)
 
 
-@pytest.mark.parametrize("layout", ["transposed", "step slice", "expanded rows"])
-@pytest.mark.parametrize("shape", [(1,), (3, 4, 6), (2, 1), (2, 0), (0, 4)], ids=str)
+STRIDED_SHAPES = ((1,), (3, 4, 6), (2, 1), (2, 0), (0, 4))
+STRIDED_LAYOUTS = ("transposed", "step slice", "expanded rows")
+
+
 def test_the_output_is_contiguous_and_never_an_alias(
-    operator: Operator, shape: tuple[int, ...], layout: str, device: str
+    operator: Operator, device: str, subtests: pytest.Subtests
 ) -> None:
-    for setting in operator.settings(shape, device):
-        tensors = laid_out(operator.example(shape, device=device), layout)
-        arguments = operator.arguments(tensors, setting)
-        outputs = operator.overload(*arguments)
-        inputs = [a for a in arguments if isinstance(a, Tensor)] + list(tensors)
-        for output in outputs if isinstance(outputs, tuple) else (outputs,):
-            assert output.is_contiguous()
-            assert output.stride() == torch.empty(output.shape).stride()
-            if output.numel():
+    shapes = operator.those_it_takes(STRIDED_SHAPES)
+    for shape, layout in itertools.product(shapes, STRIDED_LAYOUTS):
+        with subtests.test(shape=shape, layout=layout):
+            for setting in operator.settings(shape, device):
+                tensors = laid_out(operator.example(shape, device=device), layout)
+                arguments = operator.arguments(tensors, setting)
+                outputs = operator.overload(*arguments)
+                inputs = [a for a in arguments if isinstance(a, Tensor)] + list(tensors)
                 storages = {tensor.untyped_storage().data_ptr() for tensor in inputs}
-                assert output.untyped_storage().data_ptr() not in storages
+                for output in outputs if isinstance(outputs, tuple) else (outputs,):
+                    assert output.is_contiguous()
+                    assert output.stride() == torch.empty(output.shape).stride()
+                    if output.numel():
+                        assert output.untyped_storage().data_ptr() not in storages
 
 
 @pytest.mark.parametrize("kind", ["meta", "fake"])
-@pytest.mark.parametrize("layout", ["transposed", "step slice", "expanded rows"])
-@pytest.mark.parametrize("dtype", [*FLOATS, *HALVES], ids=str)
-@pytest.mark.parametrize("shape", [(1,), (3, 4, 6), (2, 1), (2, 0), (0, 4)], ids=str)
 def test_a_tensor_without_data_gives_the_shape_stride_and_dtype_of_eager(
-    operator: Operator, shape: tuple[int, ...], dtype: torch.dtype, layout: str, kind: str
+    operator: Operator, kind: str, subtests: pytest.Subtests
 ) -> None:
-    for setting in operator.settings(shape)[:2]:
-        tensors = laid_out(operator.example(shape, dtype), layout)
-        expected = described(operator.overload(*operator.arguments(tensors, setting)))
+    """Every shape in every layout, and every dtype in some of them."""
+    shapes = operator.those_it_takes(STRIDED_SHAPES)
+    cases = [
+        *itertools.product(shapes, STRIDED_LAYOUTS, [torch.float32]),
+        *itertools.product([(3, 4, 6), (2, 1)], ["transposed"], [torch.float64, *HALVES]),
+    ]
+    for shape, layout, dtype in cases:
+        with subtests.test(shape=shape, layout=layout, dtype=dtype):
+            for setting in operator.settings(shape)[:2]:
+                tensors = laid_out(operator.example(shape, dtype), layout)
+                expected = described(operator.overload(*operator.arguments(tensors, setting)))
+                assert described_without_data(operator, tensors, setting, kind) == expected
+
+
+def described_without_data(
+    operator: Operator, tensors: Tensors, setting: Setting, kind: str
+) -> list[tuple[object, ...]]:
+    with ExitStack() as stack:
         if kind == "meta":
-            empty = tuple(t.to("meta") for t in tensors)
-            mask = None if setting.mask is None else setting.mask.to("meta")
-            arguments = operator.arguments(empty, setting._replace(mask=mask))
-            assert described(operator.overload(*arguments)) == expected
+
+            def emptied(tensor: Tensor) -> Tensor:
+                return tensor.to("meta")
+
         else:
-            with FakeTensorMode() as mode:
-                empty = tuple(mode.from_tensor(t) for t in tensors)
-                mask = None if setting.mask is None else mode.from_tensor(setting.mask)
-                arguments = operator.arguments(empty, setting._replace(mask=mask))
-                assert described(operator.overload(*arguments)) == expected
+            emptied = stack.enter_context(FakeTensorMode()).from_tensor
+        mask = None if setting.mask is None else emptied(setting.mask)
+        empty = tuple(emptied(tensor) for tensor in tensors)
+        arguments = operator.arguments(empty, setting._replace(mask=mask))
+        return described(operator.overload(*arguments))
 
 
 def test_meta_tensors_have_meta_gradients(operator: Operator) -> None:

@@ -76,9 +76,7 @@ def gradients_of(output: Tensor, inputs: Tensors, cotangent: Tensor) -> Tensors:
 def test_results_and_gradients_are_those_of_the_oracle(
     operator: Operator, dtype: torch.dtype, elsewhere: str
 ) -> None:
-    for shape in ((5,), (2, 3, 9), (3, 1), (2, 0), (0, 4)):
-        if shape[-1] < operator.fewest_items:
-            continue
+    for shape in operator.those_it_takes([(5,), (2, 3, 9), (3, 1), (2, 0), (0, 4)]):
         for setting in settings(shape):
             tensors = operator.example(shape, dtype)
             inputs, there = moved(tensors, setting, elsewhere)

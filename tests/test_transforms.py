@@ -1,5 +1,6 @@
 """``torch.func`` over every operator, and one kernel call for a whole batch."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -189,12 +190,16 @@ IN_DIMS: dict[str, Callable[[int], tuple[int | None, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("mask_dim", ["none", "batched", "unbatched"])
-@pytest.mark.parametrize("in_dims", IN_DIMS)
 def test_vmap_over_any_dimensions_is_a_loop_over_them(
-    operator: Operator, in_dims: str, mask_dim: str, device: str
+    operator: Operator, device: str, subtests: pytest.Subtests
 ) -> None:
     """Of every operator; and it is one call."""
+    for in_dims, mask_dim in itertools.product(IN_DIMS, ("none", "batched", "unbatched")):
+        with subtests.test(in_dims=in_dims, mask_dim=mask_dim):
+            check_vmap(operator, in_dims, mask_dim, device)
+
+
+def check_vmap(operator: Operator, in_dims: str, mask_dim: str, device: str) -> None:
     dims = IN_DIMS[in_dims](len(operator.tensors))
     shape = (2, N)
     samples = [operator.example(shape, device=device) for _ in range(B)]

@@ -36,9 +36,9 @@ struct OfTensor<Sigmoid> {
     return value * density(d);
   }
 
-  /// -|d| - 2 log(1 + exp(-|d|)), which is even and smooth: either sign has its derivatives at 0, where
-  /// those of abs are 0. Not by softplus, which rounds the last items of a tensor in another way than
-  /// the rest, nor by log_sigmoid, whose derivative a DTensor does not know.
+  /// -|d| - 2 log(1 + exp(-|d|)), which is even and smooth: either sign has its derivatives at 0,
+  /// where those of abs are 0. Not by softplus, which rounds the last items of a tensor in another
+  /// way than the rest, nor by log_sigmoid, whose derivative a DTensor does not know.
   static Tensor log_density(const Tensor& d, const Tensor&) {
     const Tensor size = at::where(d < 0, -d, d);
     return -(size + 2 * at::log1p(at::exp(-size)));

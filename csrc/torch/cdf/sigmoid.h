@@ -5,6 +5,7 @@
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/log1p.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/sub.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/where.h>
 
@@ -40,8 +41,8 @@ struct OfTensor<Sigmoid> {
   /// where those of abs are 0. Not by softplus, which rounds the last items of a tensor in another
   /// way than the rest, nor by log_sigmoid, whose derivative a DTensor does not know.
   static Tensor log_density(const Tensor& d, const Tensor&) {
-    const Tensor size = at::where(d < 0, -d, d);
-    return -(size + 2 * at::log1p(at::exp(-size)));
+    const Tensor below = at::where(d < 0, d, -d);
+    return at::sub(below, at::log1p(at::exp(below)), 2);
   }
 
  private:

@@ -106,7 +106,7 @@ def library() -> Extension:
 def sources(cuda: bool) -> list[str]:
     return sorted(
         path.as_posix()
-        for pattern in ("cpu/*.cpp", "torch/**/*.cpp", *(["cuda/*.cu"] if cuda else []))
+        for pattern in ("cpu/**/*.cpp", "torch/**/*.cpp", *(["cuda/**/*.cu"] if cuda else []))
         for path in Path("csrc").glob(pattern)
         if cuda or path.parent.as_posix() != "csrc/torch/cuda"
     )

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/smooth_cdf.h"
+#include "core/cdf/smooth_cdfs.h"
 #include "kernel_sum_reference.h"
 #include "nasty_rows.h"
 

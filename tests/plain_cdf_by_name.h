@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "core/smooth_cdf.h"
+#include "core/cdf/smooth_cdfs.h"
 #include "plain_cdf.h"
 
 /// What a function makes of the plain formulas of the CDF of that name.

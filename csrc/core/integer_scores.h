@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "core/permutahedron.h"
+#include "core/projection/permutahedron.h"
 
 namespace rank_relax {
 
@@ -17,7 +17,7 @@ constexpr double kExactIntegers = 0x1p53;  // up to which float64 holds all of t
 
 /// The gap between sorted neighbours, times α, from which on its width has no influence: F is 0 or
 /// 1 to the last bit of float64, tails included, and a block of a projection, whose items lie
-/// within n of one another (core/permutahedron.h), doesn't reach across.
+/// within n of one another (core/projection/permutahedron.h), doesn't reach across.
 inline double reach_of_gaps(std::string_view method, double count) {
   constexpr double kNoTail = 750;  // e^-750 = 0
   return Projections::contains(method) && count > kNoTail ? count : kNoTail;

@@ -3,9 +3,9 @@
 #include <string>
 #include <string_view>
 
+#include "core/cdf/smooth_cdfs.h"
 #include "core/correlation.h"
-#include "core/permutahedron.h"
-#include "core/smooth_cdf.h"
+#include "core/projection/permutahedron.h"
 
 namespace rank_relax {
 

@@ -6,11 +6,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "cpu/instruction_set.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
-#include "cpu/radix_sort.h"
-#include "cpu/rows.h"
-#include "cpu/sort_key.h"
+#include "cpu/row/rows.h"
+#include "cpu/sort/radix_sort.h"
+#include "cpu/sort/sort_key.h"
 
 namespace rank_relax::cpu {
 
@@ -75,7 +75,7 @@ class HardRankRow {
 };
 
 /// ranks[row, i], contiguous: hard ranks, ties averaged. `Order` is that of the stored items
-/// (cpu/sort_key.h), Result float or double. Rows go in parallel.
+/// (cpu/sort/sort_key.h), Result float or double. Rows go in parallel.
 template <class Order, class Result>
 void hard_rank(const Batch<typename Order::Bits>& batch, bool descending, RankUnit unit,
                Result* ranks, const ParallelFor& parallel_for) {

@@ -8,11 +8,11 @@
 
 #include "core/integer_scores.h"
 #include "core/methods.h"
-#include "cpu/instruction_set.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
-#include "cpu/radix_sort.h"
-#include "cpu/rows.h"
-#include "cpu/sort_key.h"
+#include "cpu/row/rows.h"
+#include "cpu/sort/radix_sort.h"
+#include "cpu/sort/sort_key.h"
 
 namespace rank_relax::cpu {
 
@@ -89,7 +89,7 @@ class IntegerScoresRow {
 };
 
 /// scores[row, i] of integers, contiguous, for soft ranks at strengths[row], and the largest score
-/// of each row. `Order` is that of the stored items (cpu/sort_key.h). Rows go in parallel.
+/// of each row. `Order` is that of the stored items (cpu/sort/sort_key.h). Rows go in parallel.
 template <class Order>
 void integer_scores(const Batch<typename Order::Bits>& batch, const Rows<double>& strengths,
                     std::string_view method, double* scores, double* largest,

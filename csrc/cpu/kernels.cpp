@@ -1,6 +1,6 @@
 #include "cpu/kernels.h"
 
-#include "core/permutahedron.h"
+#include "core/projection/permutahedron.h"
 #include "cpu/permutahedron.h"
 #include "cpu/soft_rank.h"
 #include "cpu/spearman_loss.h"

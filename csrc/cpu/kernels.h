@@ -2,10 +2,10 @@
 
 #include <string_view>
 
-#include "cpu/instruction_set.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
-#include "cpu/rows.h"
-#include "cpu/targets.h"
+#include "cpu/row/rows.h"
+#include "cpu/row/targets.h"
 
 namespace rank_relax::cpu {
 

@@ -6,13 +6,13 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/cdf/smooth_cdfs.h"
 #include "core/correlation.h"
-#include "core/smooth_cdf.h"
-#include "cpu/correlation.h"
-#include "cpu/for_each_row.h"
 #include "cpu/kernels.h"
-#include "cpu/row_sum.h"
-#include "cpu/rows_abreast.h"
+#include "cpu/row/for_each_row.h"
+#include "cpu/sum/correlation.h"
+#include "cpu/sum/row_sum.h"
+#include "cpu/sum/rows_abreast.h"
 
 namespace rank_relax::cpu {
 

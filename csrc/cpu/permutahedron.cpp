@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "core/correlation.h"
-#include "core/lane_sum.h"
-#include "core/permutahedron.h"
-#include "cpu/block_derivative.h"
-#include "cpu/correlation.h"
-#include "cpu/instruction_set.h"
-#include "cpu/permutahedron_row.h"
+#include "core/projection/permutahedron.h"
+#include "core/sum/lane_sum.h"
+#include "cpu/isa/instruction_set.h"
+#include "cpu/projection/block_derivative.h"
+#include "cpu/projection/permutahedron_row.h"
+#include "cpu/sum/correlation.h"
 
 // One copy for every instruction set: sorting and pooling are scalar work.
 namespace rank_relax::cpu {

@@ -3,16 +3,16 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/block_number.h"
+#include "core/projection/block_number.h"
 #include "cpu/parallel.h"
-#include "cpu/rows.h"
-#include "cpu/targets.h"
+#include "cpu/row/rows.h"
+#include "cpu/row/targets.h"
 
 namespace rank_relax::cpu {
 
-// Soft ranks with the methods of core/permutahedron.h. Outputs are contiguous, [count, size];
-// Scalar is float or double. Rows go in parallel. Cost: an argsort and O(size) a row. `blocks` hold
-// what core/block_number.h says.
+// Soft ranks with the methods of core/projection/permutahedron.h. Outputs are contiguous, [count,
+// size]; Scalar is float or double. Rows go in parallel. Cost: an argsort and O(size) a row.
+// `blocks` hold what core/projection/block_number.h says.
 
 /// The ranks R in [0, 1], or R - 1/2 if `centered`; 0 where masked or if n = 1, NaN where the input
 /// is. Infinities rank first and last. `blocks` may be null.

@@ -4,11 +4,11 @@
 #include <string_view>
 
 #include "cpu/parallel.h"
-#include "cpu/rows.h"
+#include "cpu/row/rows.h"
 
 namespace rank_relax::cpu {
 
-// The inverse of the smoothed count of a row's items, for a smooth CDF F of core/smooth_cdf.h,
+// The inverse of the smoothed count of a row's items, for a smooth CDF F of core/cdf/smooth_cdfs.h,
 //
 //     G(y) = Σ_j F(α (y - x_j)),
 //

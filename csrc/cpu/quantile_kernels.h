@@ -2,9 +2,9 @@
 
 #include <string_view>
 
-#include "cpu/instruction_set.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
-#include "cpu/rows.h"
+#include "cpu/row/rows.h"
 
 namespace rank_relax::cpu {
 

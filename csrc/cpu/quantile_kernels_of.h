@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/smooth_cdf.h"
+#include "core/cdf/smooth_cdfs.h"
+#include "cpu/inverse/quantile_row.h"
+#include "cpu/inverse/quantile_sort_product.h"
+#include "cpu/inverse/topk_row.h"
 #include "cpu/parallel.h"
 #include "cpu/quantile_kernels.h"
-#include "cpu/quantile_row.h"
-#include "cpu/quantile_sort_product.h"
-#include "cpu/rows.h"
-#include "cpu/topk_row.h"
+#include "cpu/row/rows.h"
 
 namespace rank_relax::cpu {
 

@@ -3,8 +3,8 @@
 #include <string_view>
 
 #include "cpu/parallel.h"
-#include "cpu/rows.h"
-#include "cpu/targets.h"
+#include "cpu/row/rows.h"
+#include "cpu/row/targets.h"
 
 namespace rank_relax::cpu {
 

@@ -5,9 +5,9 @@
 #include <limits>
 #include <vector>
 
-#include "core/smooth_cdf.h"
-#include "cpu/instruction_set.h"
-#include "cpu/row_statistics.h"
+#include "core/cdf/smooth_cdfs.h"
+#include "cpu/isa/instruction_set.h"
+#include "cpu/row/row_statistics.h"
 #include "cpu/split_row_form.h"
 #include "cpu/split_row_kernels.h"
 

@@ -5,7 +5,7 @@
 
 #include "core/precision.h"
 #include "cpu/parallel.h"
-#include "cpu/rows.h"
+#include "cpu/row/rows.h"
 
 namespace rank_relax::cpu {
 

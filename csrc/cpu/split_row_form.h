@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/box_series.h"
-#include "cpu/cell_grid.h"
-#include "cpu/finite_row.h"
+#include "core/series/box_series.h"
+#include "cpu/grid/cell_grid.h"
+#include "cpu/row/finite_row.h"
 #include "cpu/split_row.h"
-#include "cpu/weighted_sums.h"
+#include "cpu/sum/weighted_sums.h"
 
 namespace rank_relax::cpu {
 

@@ -6,15 +6,15 @@
 #include <limits>
 #include <vector>
 
-#include "core/box_series.h"
-#include "core/smooth_cdf.h"
-#include "cpu/box_translation.h"
-#include "cpu/cell_grid.h"
+#include "core/cdf/smooth_cdfs.h"
+#include "core/series/box_series.h"
+#include "cpu/grid/box_translation.h"
+#include "cpu/grid/cell_grid.h"
+#include "cpu/isa/unroll.h"
+#include "cpu/isa/vector.h"
 #include "cpu/split_row_form.h"
 #include "cpu/split_row_kernels.h"
-#include "cpu/vector/unroll.h"
-#include "cpu/vector/vector.h"
-#include "cpu/weighted_sums.h"
+#include "cpu/sum/weighted_sums.h"
 
 namespace rank_relax::cpu {
 

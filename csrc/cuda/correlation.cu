@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "cuda/correlation.cuh"
-#include "cuda/launch.h"
+#include "cuda/launch/launch.h"
 #include "cuda/spearman_loss.h"
+#include "cuda/sum/correlation.cuh"
 
 namespace rank_relax::cuda {
 namespace {

@@ -1,10 +1,10 @@
 #include <algorithm>
 
-#include "cuda/kernel_sum.cuh"
 #include "cuda/kernel_sum.h"
-#include "cuda/launch.h"
-#include "cuda/pairwise.cuh"
-#include "cuda/series_tables.h"
+#include "cuda/launch/launch.h"
+#include "cuda/series/series_tables.h"
+#include "cuda/sum/kernel_sum.cuh"
+#include "cuda/sum/pairwise.cuh"
 
 namespace rank_relax::cuda {
 namespace {

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/smooth_cdf.h"
-#include "cuda/items.h"
+#include "core/cdf/smooth_cdfs.h"
+#include "cuda/launch/items.h"
 
 namespace rank_relax::cuda {
 

@@ -1,10 +1,10 @@
 #include <algorithm>
 
-#include "cuda/launch.h"
+#include "cuda/launch/launch.h"
 #include "cuda/permutahedron.h"
-#include "cuda/permutahedron_derivative.cuh"
-#include "cuda/permutahedron_rank.cuh"
-#include "cuda/permutahedron_sort.cuh"
+#include "cuda/projection/permutahedron_derivative.cuh"
+#include "cuda/projection/permutahedron_rank.cuh"
+#include "cuda/projection/permutahedron_sort.cuh"
 
 namespace rank_relax::cuda {
 namespace {

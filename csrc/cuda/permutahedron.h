@@ -6,13 +6,13 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/block_number.h"
-#include "core/permutahedron.h"
-#include "cuda/items.h"
+#include "core/projection/block_number.h"
+#include "core/projection/permutahedron.h"
+#include "cuda/launch/items.h"
 
 namespace rank_relax::cuda {
 
-// Soft ranks and soft sorted values with the methods of core/permutahedron.h, as
+// Soft ranks and soft sorted values with the methods of core/projection/permutahedron.h, as
 // cpu/permutahedron.h says: a block of threads a row, which sorts it and pools it in parallel, in
 // double. All tensors are [rows, size]; outputs, blocks and permutations are contiguous. What
 // enqueues does so on `stream`, for the current device, never waits, and gives the same bits at

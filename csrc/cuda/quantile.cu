@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "cuda/launch.h"
+#include "cuda/inverse/quantile_long.cuh"
+#include "cuda/inverse/quantile_short.cuh"
+#include "cuda/launch/launch.h"
 #include "cuda/quantile.h"
-#include "cuda/quantile_long.cuh"
-#include "cuda/quantile_short.cuh"
-#include "cuda/series_tables.h"
+#include "cuda/series/series_tables.h"
 
 namespace rank_relax::cuda {
 namespace {

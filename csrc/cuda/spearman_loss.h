@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cuda/items.h"
+#include "cuda/launch/items.h"
 
 namespace rank_relax::cuda {
 

@@ -3,8 +3,8 @@
 #include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
 
-#include "core/block_number.h"
 #include "core/methods.h"
+#include "core/projection/block_number.h"
 #include "torch/argument_checks.h"
 
 namespace rank_relax {

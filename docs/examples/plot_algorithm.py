@@ -96,8 +96,8 @@ def draw_terms(path: Path) -> None:
 
 def draw_boxes(path: Path) -> None:
     kernel = CDFS["gaussian"]
-    width, reach = constants("core/gaussian.h", "box_grid")[:2]
-    terms = int(constants("core/series_spread.h", "kGridTerms")[0])
+    width, reach = constants("core/cdf/gaussian.h", "box_grid")[:2]
+    terms = int(constants("core/series/series_spread.h", "kGridTerms")[0])
     generator = np.random.default_rng(3)
     centres, deviations, counts = (1.5, 9.0, 18.5), (0.9, 3.2, 0.9), (35, 70, 35)
     u = np.concatenate(list(map(generator.normal, centres, deviations, counts)))
@@ -173,11 +173,11 @@ FORM_COLOURS = ("#CC79A7", "#56B4E9", "#7fcfb4", "#E69F00")
 
 
 def row_form(precision: int, order: int, count: Array, spread: Array) -> NDArray[np.int64]:
-    """As in csrc/core/row_form.h, of the sigmoid: the place in FORMS."""
-    longest_pairwise = constants("core/row_form.h", "kLongestPairwise")[precision]
-    widest_one_box = constants("core/row_form.h", "kWidestOneBox")[precision]
-    fewest_items = constants("core/row_form.h", "kFewestItemsABox")[precision]
-    width = constants("core/sigmoid.h", "box_grid")[2 * precision]
+    """As in csrc/core/row/row_form.h, of the sigmoid: the place in FORMS."""
+    longest_pairwise = constants("core/row/row_form.h", "kLongestPairwise")[precision]
+    widest_one_box = constants("core/row/row_form.h", "kWidestOneBox")[precision]
+    fewest_items = constants("core/row/row_form.h", "kFewestItemsABox")[precision]
+    width = constants("core/cdf/sigmoid.h", "box_grid")[2 * precision]
     has_one_box = spread <= widest_series(precision, order)
     items_a_box = count / (spread / width + 1)
     return np.select(
@@ -193,14 +193,14 @@ def row_form(precision: int, order: int, count: Array, spread: Array) -> NDArray
 
 
 def widest_series(precision: int, order: int) -> float:
-    table = np.reshape(constants("core/sigmoid.h", "series_spread"), (2, 3, -1))
+    table = np.reshape(constants("core/cdf/sigmoid.h", "series_spread"), (2, 3, -1))
     return float(table[precision, order, -1])
 
 
 def draw_forms(path: Path) -> None:
     count = np.geomspace(2, 1e7, 600)
     spread = np.geomspace(0.3, 1e7, 600)
-    longest_abreast = constants("cpu/rows_abreast.h", "kLongest")[0]
+    longest_abreast = constants("cpu/sum/rows_abreast.h", "kLongest")[0]
     figure = Figure(figsize=(8.0, 3.8), layout="constrained", facecolor="white")
     panels = ((0, 0, "float32, ranks"), (0, 1, "float32, gradients"), (1, 0, "float64, ranks"))
     all_axes = figure.subplots(1, 3, sharey=True)

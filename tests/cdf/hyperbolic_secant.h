@@ -2,9 +2,9 @@
 
 #include <cmath>
 
+#include "core/cdf/upper_tail.h"
 #include "core/host_device.h"
-#include "core/series_spread.h"
-#include "core/upper_tail.h"
+#include "core/series/series_spread.h"
 
 namespace rank_relax {
 

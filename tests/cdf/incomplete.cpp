@@ -1,8 +1,8 @@
 // Does not compile: a CDF without the member WITHOUT or WITHOUT_CLASS, or with IN_TENSORS one that
 // has no form as functions of a tensor. With neither it does.
 
-#include "core/sigmoid.h"
-#include "core/smooth_cdf_list.h"
+#include "core/cdf/sigmoid.h"
+#include "core/cdf/smooth_cdf_list.h"
 #include "torch/cdf/of_tensor.h"
 
 namespace rank_relax {

@@ -1,7 +1,7 @@
 #pragma once
 
-// Included before a test that is compiled with core/smooth_cdf.h of this folder: what it compares
-// the added CDF with.
+// Included before a test that is compiled with core/cdf/smooth_cdfs.h of this folder: what it
+// compares the added CDF with.
 
 #include <cmath>
 

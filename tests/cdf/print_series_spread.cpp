@@ -1,7 +1,7 @@
 // Prints what `series_spread` of a CDF must be, from its plain formulas in long double: for each
 // precision, order and number of terms the widest spread, in steps of 0.01, at which the truncation
-// error of every pair in one box is below the tolerance of core/series_spread.h. Compiled and run
-// by
+// error of every pair in one box is below the tolerance of core/series/series_spread.h. Compiled
+// and run by
 //
 //     g++ -std=c++17 -O2 -Icsrc -include tests/cdf/plain_hyperbolic_secant.h
 //         -DCDF=HyperbolicSecant tests/cdf/print_series_spread.cpp
@@ -13,7 +13,7 @@
 
 #include "../plain_cdf.h"
 #include "core/precision.h"
-#include "core/series_spread.h"
+#include "core/series/series_spread.h"
 
 namespace {
 
@@ -71,7 +71,7 @@ std::vector<Number> kernels_between(int order, int points, Number half_width) {
 }
 
 Number truncation_error(int order, int terms, Number half_width) {
-  const int nodes = terms + 12;  // as core/kernel_series.h
+  const int nodes = terms + 12;  // as core/series/kernel_series.h
   constexpr int kPoints = 101;   // at which no node of an interpolation lies
   std::vector<Number> transform = chebyshev(nodes, terms);
   for (int i = 0; i < nodes * terms; ++i) transform[i] *= (i % terms == 0 ? 1.0L : 2.0L) / nodes;

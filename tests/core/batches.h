@@ -9,7 +9,7 @@
 
 #include "core/precision.h"
 #include "cpu/parallel.h"
-#include "cpu/rows.h"
+#include "cpu/row/rows.h"
 #include "cpu/split_row.h"
 
 namespace rank_relax {

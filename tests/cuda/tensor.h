@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "cuda/items.h"
+#include "cuda/launch/items.h"
 
 using rank_relax::cuda::Items;
 using rank_relax::cuda::Storage;

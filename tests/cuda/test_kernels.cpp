@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/smooth_cdf.h"
+#include "core/cdf/smooth_cdfs.h"
 #include "cuda/kernel_sum.h"
 #include "cuda/spearman_loss.h"
 #include "tensor.h"

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "../plain_cdf_by_name.h"
-#include "core/smooth_cdf.h"
+#include "core/cdf/smooth_cdfs.h"
 #include "cuda/quantile.h"
 #include "tensor.h"
 

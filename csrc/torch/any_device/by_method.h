@@ -2,7 +2,7 @@
 
 #include <torch/library.h>
 
-#include "core/permutahedron.h"
+#include "core/projection/permutahedron.h"
 #include "torch/any_device/on_the_host.h"
 
 namespace rank_relax::any_device {

@@ -33,7 +33,7 @@ struct Correlation {
   Tensor gradient_a, gradient_b;
 };
 
-/// 1 - ρ of rows that sum to zero, and its gradients, as in cpu/correlation.h:
+/// 1 - ρ of rows that sum to zero, and its gradients, as in cpu/sum/correlation.h:
 ///
 ///     loss = |δ|²/2,   ∂loss/∂a = -(δ + loss · â)/|a|,   ∂loss/∂b = (δ - loss · b̂)/|b|
 ///

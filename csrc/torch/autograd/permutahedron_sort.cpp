@@ -4,7 +4,7 @@
 
 #include <tuple>
 
-#include "core/permutahedron.h"
+#include "core/projection/permutahedron.h"
 #include "torch/autograd/differentiable.h"
 #include "torch/operators.h"
 

@@ -5,14 +5,14 @@
 #include <tuple>
 #include <utility>
 
-#include "core/permutahedron.h"
+#include "core/projection/permutahedron.h"
 #include "torch/autograd/differentiable.h"
 #include "torch/operators.h"
 
 // Every derivative of a soft rank is one operator D(v_1..v_k; x), k times linear,
 //
 //     a smooth CDF    D_m = α^k/(n-1) Σ_j Π_l (v_l[m] - v_l[j]) F^(k)(α (x_m - x_j))
-//     a projection    cpu/block_derivative.h
+//     a projection    cpu/projection/block_derivative.h
 //
 // where D(; x) = R - 1/2 is the rank itself and D(g; x) is soft_rank_backward. As F^(k) is even for
 // odd k and odd for even k, and as ranks by projection are the gradient of a function of x,

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "core/smooth_cdf.h"
+#include "core/cdf/smooth_cdfs.h"
 #include "torch/cdf/gaussian.h"
 #include "torch/cdf/sigmoid.h"
 

@@ -11,7 +11,7 @@
 #include <limits>
 #include <utility>
 
-#include "core/gaussian.h"
+#include "core/cdf/gaussian.h"
 #include "torch/cdf/of_tensor.h"
 
 namespace rank_relax {
@@ -27,7 +27,7 @@ struct OfTensor<Gaussian> {
     return at::exp(-root * root) * kInverseSqrt2Pi;
   }
 
-  /// (-1)^(order-1) He_{order-1}(d) φ(d), as in core/gaussian.h.
+  /// (-1)^(order-1) He_{order-1}(d) φ(d), as in core/cdf/gaussian.h.
   static Tensor derivative(const Tensor& d, int order) {
     const Tensor near = d.clamp(-kNoDensity, kNoDensity);
     Tensor previous = at::zeros_like(d), hermite = at::ones_like(d);

@@ -3,8 +3,8 @@
 namespace rank_relax {
 
 /// A smooth CDF as functions of a tensor of differences d, differentiable by autograd, for devices
-/// without kernels and for masks. Every CDF of core/smooth_cdf.h has its own in a file beside this
-/// one, with the members
+/// without kernels and for masks. Every CDF of core/cdf/smooth_cdfs.h has its own in a file beside
+/// this one, with the members
 ///
 ///     cdf(d)                  F
 ///     centered(d)             F - 1/2, to full relative precision

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/sigmoid.h"
+#include "core/cdf/sigmoid.h"
 #include "torch/cdf/of_tensor.h"
 
 namespace rank_relax {
@@ -25,7 +25,7 @@ struct OfTensor<Sigmoid> {
   static Tensor centered(const Tensor& d) { return at::tanh(d / 2) / 2; }
   static Tensor density(const Tensor& d) { return at::sigmoid(d) * at::sigmoid(-d); }
 
-  /// F' Q(-q) with q = tanh(d/2) and the polynomials of core/sigmoid.h.
+  /// F' Q(-q) with q = tanh(d/2) and the polynomials of core/cdf/sigmoid.h.
   static Tensor derivative(const Tensor& d, int order) {
     if (order == 1) return density(d);
     const std::vector<double> coefficients = polynomial(order);

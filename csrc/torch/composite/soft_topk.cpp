@@ -12,7 +12,7 @@
 #include <limits>
 #include <vector>
 
-#include "core/topk_step.h"
+#include "core/inverse/topk_step.h"
 #include "torch/cdf/by_method.h"
 #include "torch/checks.h"
 #include "torch/float64.h"

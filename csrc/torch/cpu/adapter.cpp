@@ -5,7 +5,7 @@
 
 #include <stdexcept>
 
-#include "cpu/instruction_set.h"
+#include "cpu/isa/instruction_set.h"
 #include "torch/checks.h"
 
 namespace rank_relax {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "cpu/parallel.h"
-#include "cpu/rows.h"
+#include "cpu/row/rows.h"
 
 namespace rank_relax {
 

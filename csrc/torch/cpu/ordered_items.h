@@ -5,12 +5,12 @@
 
 #include <optional>
 
-#include "cpu/sort_key.h"
+#include "cpu/sort/sort_key.h"
 #include "torch/cpu/adapter.h"
 
 namespace rank_relax {
 
-/// visit(order) with that of cpu/sort_key.h for a dtype.
+/// visit(order) with that of cpu/sort/sort_key.h for a dtype.
 template <class Visit>
 void visit_order_of_integers(at::ScalarType dtype, const Visit& visit) {
   switch (dtype) {

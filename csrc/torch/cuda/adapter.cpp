@@ -6,7 +6,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <c10/util/Exception.h>
 
-#include "core/permutahedron.h"
+#include "core/projection/permutahedron.h"
 #include "torch/cuda/permutahedron.h"
 
 namespace rank_relax {

@@ -6,7 +6,7 @@
 
 #include <tuple>
 
-#include "core/permutahedron.h"
+#include "core/projection/permutahedron.h"
 #include "torch/checks.h"
 #include "torch/cuda/adapter.h"
 #include "torch/float64.h"

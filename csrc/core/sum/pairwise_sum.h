@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "core/sum/lane_sum.h"
+
+namespace rank_relax {
+
+/// The finite values of one row, at least one of them, and their extent.
+struct Points {
+  const double* values;
+  int64_t count;
+  double minimum;
+  double maximum;
+};
+
+namespace pairwise {
+
+/// sums[i] = Σ_j Π_l (v_l[i] - v_l[j]) F^(order)(d_ij), or Σ_j (F(d_ij) - 1/2) for order 0, where
+/// coordinate(i, j) is Cdf's coordinate of d_ij. The term j = i is exactly zero.
+template <class Cdf, class Coordinate>
+void sums(const Coordinate& coordinate, int64_t count, const double* const* directions, int order,
+          double* sums) {
+  if (order == 0) {
+    for (int64_t i = 0; i < count; ++i) {
+      sums[i] = lane_sum(count, [&](int64_t j) { return Cdf::centered(coordinate(i, j)); });
+    }
+  } else if (order == 1) {
+    const double* v = directions[0];
+    for (int64_t i = 0; i < count; ++i) {
+      sums[i] = lane_sum(count, [&](int64_t j) {
+        return (v[i] - v[j]) * Cdf::first_derivative(coordinate(i, j));
+      });
+    }
+  } else if (order == 2) {
+    const double* v = directions[0];
+    const double* w = directions[1];
+    for (int64_t i = 0; i < count; ++i) {
+      sums[i] = lane_sum(count, [&](int64_t j) {
+        return (v[i] - v[j]) * (w[i] - w[j]) * Cdf::second_derivative(coordinate(i, j));
+      });
+    }
+  } else {
+    const typename Cdf::Derivative derivative(order);
+    for (int64_t i = 0; i < count; ++i) {
+      sums[i] = lane_sum(count, [&](int64_t j) {
+        double term = derivative(coordinate(i, j));
+        for (int l = 0; l < order; ++l) term *= directions[l][i] - directions[l][j];
+        return term;
+      });
+    }
+  }
+}
+
+}  // namespace pairwise
+
+/// The kernel sums of one row, O(count²), in double:
+///
+///     order 0:   sums[i] = Σ_j F(α (x_i - x_j)) - 1/2
+///     order k:   sums[i] = Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(α (x_i - x_j))
+///
+/// with F centred and the weights as differences, so that nothing cancels: narrow rows and smooth
+/// directions keep their relative precision. Equal values get equal bits. `workspace` holds `count`
+/// doubles.
+template <class Cdf>
+void pairwise_sum(const Points& points, double regularization_strength,
+                  const double* const* directions, int order, double* workspace, double* sums) {
+  const double* x = points.values;
+  const double spread = points.maximum - points.minimum;  // inf where the difference overflows
+  if constexpr (Cdf::factored_spread > 0) {
+    if (spread * regularization_strength <= Cdf::factored_spread) {
+      const double center = points.minimum + spread / 2;
+      const double offset = Cdf::factor_offset(spread * regularization_strength);
+      for (int64_t i = 0; i < points.count; ++i) {
+        workspace[i] = Cdf::factor(regularization_strength * (x[i] - center), offset);
+      }
+      pairwise::sums<Cdf>(
+          [=](int64_t i, int64_t j) {
+            return Cdf::factored_coordinate(workspace[i], workspace[j], offset);
+          },
+          points.count, directions, order, sums);
+      return;
+    }
+  }
+  // Halved, no difference of finite values overflows. Halving loses a bit of denormals alone, and
+  // beside a spread that overflows those are equal.
+  const double unit = std::isfinite(spread) ? 1 : 2;
+  for (int64_t i = 0; i < points.count; ++i) workspace[i] = x[i] / unit;
+  pairwise::sums<Cdf>(
+      [=](int64_t i, int64_t j) {
+        return Cdf::coordinate(regularization_strength * (workspace[i] - workspace[j]) * unit);
+      },
+      points.count, directions, order, sums);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "cpu/inverse/density_sum.h"
+#include "cpu/parallel.h"
+#include "cpu/row/row_items.h"
+#include "cpu/row/rows.h"
+
+namespace rank_relax::cpu {
+
+/// Products with the Jacobian of soft sorted values, of one row after another, as cpu/quantile.h
+/// says: places are those of the sorted values, items those of the row.
+template <class Isa, class Cdf, class Scalar>
+class QuantileSortProductRow {
+  static constexpr Scalar kNan = std::numeric_limits<Scalar>::quiet_NaN();
+
+ public:
+  /// Borrows the points and densities of the row's places.
+  void set_row(Row<Scalar> input, Row<uint8_t> mask, int64_t size, const double* points,
+               const double* densities, const ParallelFor& parallel_for) {
+    items_.set_row(input, mask, size, parallel_for);
+    const FiniteRow<Scalar>& finite = items_.finite();
+    values_.assign(finite.values, finite.values + finite.count);
+    points_ = points + items_.below();
+    densities_.assign(densities + items_.below(), densities + items_.below() + finite.count);
+    weights_.resize(finite.count);
+    sums_.resize(finite.count);
+  }
+
+  /// Σ_k g_k J_kj
+  void to_items(Row<Scalar> places, double regularization_strength, Scalar* output,
+                const ParallelFor& parallel_for) {
+    const int64_t count = items_.finite().count;
+    find_densities(regularization_strength, parallel_for);
+    for (int64_t k = 0; k < count; ++k) {
+      weights_[k] = places[items_.below() + k] / densities_[k];
+    }
+    sum_.sum({points_, count}, weights_.data(), {values_.data(), count}, regularization_strength,
+             sums_.data(), parallel_for);
+    const double* sum = sums_.data();
+    for (int64_t i = 0; i < items_.size(); ++i) {
+      const Kind kind = items_.kind(i);
+      output[i] = kind == Kind::kFinite ? static_cast<Scalar>(*sum++)
+                                        : (kind == Kind::kNan ? kNan : Scalar(0));
+    }
+  }
+
+  /// Σ_j J_kj v_j
+  void to_places(Row<Scalar> items, double regularization_strength, Scalar* output,
+                 const ParallelFor& parallel_for) {
+    const int64_t count = items_.finite().count;
+    find_densities(regularization_strength, parallel_for);
+    double* weight = weights_.data();
+    for (int64_t i = 0; i < items_.size(); ++i) {
+      if (items_.kind(i) == Kind::kFinite) *weight++ = items[i];
+    }
+    sum_.sum({values_.data(), count}, weights_.data(), {points_, count}, regularization_strength,
+             sums_.data(), parallel_for);
+    std::fill_n(output, items_.size(), Scalar(0));
+    std::fill(output + items_.counted(), output + items_.unmasked(), kNan);
+    Scalar* finite = output + items_.below();
+    for (int64_t k = 0; k < count; ++k) finite[k] = static_cast<Scalar>(sums_[k] / densities_[k]);
+  }
+
+ private:
+  /// The forward's densities are those at its points while a double shows the place of a point in a
+  /// box. Further out the points have been moved by more, and have others.
+  void find_densities(double regularization_strength, const ParallelFor& parallel_for) {
+    const int64_t count = items_.finite().count;
+    if (count == 0) return;
+    constexpr double kFar = 1e12;
+    const double largest = std::max(std::abs(points_[0]), std::abs(points_[count - 1]));
+    if (largest * regularization_strength < kFar) return;
+    weights_.assign(count, 1);
+    sum_.sum({values_.data(), count}, weights_.data(), {points_, count}, regularization_strength,
+             densities_.data(), parallel_for);
+  }
+
+  RowItems<Isa, Scalar> items_;
+  const double* points_;  // of the finite values
+  std::vector<double> values_, densities_, weights_, sums_;
+  DensitySum<Isa, Cdf> sum_;
+};
+
+}  // namespace rank_relax::cpu

@@ -1,0 +1,35 @@
+#pragma once
+
+// What the kernels of every instruction set share: the standard library and the mathematics in
+// double. Included before the compiler is told to use an instruction set, so that the one copy of
+// their functions that the linker keeps runs on every machine.
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include "core/cdf/smooth_cdfs.h"
+#include "core/cdf/upper_tail.h"
+#include "core/correlation.h"
+#include "core/row/grid_placement.h"
+#include "core/row/row_form.h"
+#include "core/series/box_series.h"
+#include "core/series/quantile_series.h"
+#include "core/sum/pairwise_sum.h"
+#include "cpu/aligned_array.h"
+#include "cpu/isa/instruction_set.h"
+#include "cpu/parallel.h"
+#include "cpu/row/finite_row.h"
+#include "cpu/row/rows.h"
+#include "cpu/row/targets.h"

@@ -1,0 +1,239 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "cpu/isa/instruction_set.h"
+
+namespace rank_relax::cpu {
+
+#if defined(__GNUC__)
+/// 16 bytes that the compiler has operators for, and a register on every machine we know.
+template <class Scalar>
+struct SixteenBytes {
+  typedef Scalar Type __attribute__((vector_size(16)));
+};
+#else
+template <class Scalar>
+struct SixteenBytes {
+  static constexpr int kCount = 16 / sizeof(Scalar);
+  struct Type {
+    Scalar lane[kCount];
+
+    Scalar& operator[](int i) { return lane[i]; }
+    Scalar operator[](int i) const { return lane[i]; }
+    template <class Function>
+    static Type each(const Function& function) {
+      Type result;
+      for (int i = 0; i < kCount; ++i) result[i] = function(i);
+      return result;
+    }
+    friend Type operator+(Type a, Type b) {
+      return each([&](int i) { return a[i] + b[i]; });
+    }
+    friend Type operator-(Type a, Type b) {
+      return each([&](int i) { return a[i] - b[i]; });
+    }
+    friend Type operator*(Type a, Type b) {
+      return each([&](int i) { return a[i] * b[i]; });
+    }
+    friend Type operator/(Type a, Type b) {
+      return each([&](int i) { return a[i] / b[i]; });
+    }
+  };
+};
+#endif
+
+/// As many Scalars as fit a register of an instruction set, and what the kernels do with them. This
+/// is the portable one, which compilers turn into what the machine has; the specialisations in
+/// avx2.h and avx512.h have the same members.
+template <class Isa, class Scalar>
+struct Vector {
+  static constexpr int kLanes = 16 / sizeof(Scalar);
+  static constexpr int kRegisters = 16;
+  static constexpr bool kLooksUp = false;  // there is a look_up
+  static constexpr bool kFuses = false;    // multiplies and adds with one rounding, and fast
+  typename SixteenBytes<Scalar>::Type lane;
+
+  template <class Function>
+  static Vector each(const Function& function) {
+    Vector result;
+    for (int i = 0; i < kLanes; ++i) result.lane[i] = function(i);
+    return result;
+  }
+
+  static Vector broadcast(Scalar value) {
+    return each([=](int) { return value; });
+  }
+  static Vector load(const Scalar* from) {
+    return each([=](int i) { return from[i]; });
+  }
+  /// The first `count` lanes, and zeros.
+  static Vector load_first(const Scalar* from, int count) {
+    return each([=](int i) { return i < count ? from[i] : Scalar(0); });
+  }
+  void store(Scalar* to) const {
+    for (int i = 0; i < kLanes; ++i) to[i] = lane[i];
+  }
+  void store_first(Scalar* to, int count) const {
+    for (int i = 0; i < kLanes && i < count; ++i) to[i] = lane[i];
+  }
+
+  Vector operator+(Vector b) const { return {lane + b.lane}; }
+  Vector operator-(Vector b) const { return {lane - b.lane}; }
+  Vector operator*(Vector b) const { return {lane * b.lane}; }
+  Vector operator/(Vector b) const { return {lane / b.lane}; }
+  /// a b + c, with one rounding where the machine has such an instruction.
+  static Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
+  /// a b - c
+  static Vector multiply_subtract(Vector a, Vector b, Vector c) { return a * b - c; }
+  /// c - a b with one rounding, always.
+  static Vector exact_remainder(Vector a, Vector b, Vector c) {
+    return each([&](int i) { return std::fma(-a.lane[i], b.lane[i], c.lane[i]); });
+  }
+  /// Lane by lane; b where either is NaN.
+  static Vector smaller(Vector a, Vector b) {
+    return each([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  static Vector larger(Vector a, Vector b) {
+    return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  static Vector absolute(Vector a) {
+    return each([&](int i) { return std::abs(a.lane[i]); });
+  }
+  /// To the nearest integer.
+  static Vector round(Vector a) {
+    return each([&](int i) { return std::nearbyint(a.lane[i]); });
+  }
+  void store_int32(int32_t* to) const {
+    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<int32_t>(lane[i]);
+  }
+
+  static Scalar lowest_lane(Vector a) {
+    Scalar lowest = a.lane[0];
+    for (int i = 1; i < kLanes; ++i) lowest = a.lane[i] < lowest ? a.lane[i] : lowest;
+    return lowest;
+  }
+  static Scalar highest_lane(Vector a) {
+    Scalar highest = a.lane[0];
+    for (int i = 1; i < kLanes; ++i) highest = highest < a.lane[i] ? a.lane[i] : highest;
+    return highest;
+  }
+  /// In double, in an order of its own.
+  static double sum_of_lanes(Vector a) {
+    double sum = 0;
+    for (int i = 0; i < kLanes; ++i) sum += a.lane[i];
+    return sum;
+  }
+
+  /// columns[k], lane i: rows[row_index[i] * row_size + k] for k < kColumns, a multiple of 4.
+  template <int kColumns>
+  [[gnu::always_inline]] static void load_columns(const Scalar* rows, int64_t row_size,
+                                                  const int32_t* row_index, Vector* columns) {
+    for (int i = 0; i < kLanes; ++i) {
+      const Scalar* row = rows + row_index[i] * row_size;
+      for (int k = 0; k < kColumns; ++k) columns[k].lane[i] = row[k];
+    }
+  }
+
+  /// rows[row_of(i) * kColumns + k] = columns[k], lane i, for 4 or 8 columns: the rows lie in an
+  /// order of the machine's own.
+  template <int kColumns>
+  [[gnu::always_inline]] static void store_rows(const Vector* columns, Scalar* rows) {
+    for (int i = 0; i < kLanes; ++i) {
+      for (int k = 0; k < kColumns; ++k) rows[i * kColumns + k] = columns[k].lane[i];
+    }
+  }
+  static constexpr int row_of(int lane) { return lane; }
+
+  /// sums[k] += row[k] for k < kColumns, 4 or 8.
+  template <int kColumns>
+  [[gnu::always_inline]] static void add_row(const Scalar* row, double* sums) {
+    for (int k = 0; k < kColumns; ++k) sums[k] += row[k];
+  }
+
+  /// 1, t, t^2, ..., t^(kLanes - 1), from t, t^2 and t^4.
+  static Vector first_powers(double t, double, double) {
+    return each([=](int i) { return static_cast<Scalar>(i == 0 ? 1 : t); });
+  }
+};
+
+// The same as free functions.
+template <class Isa, class Scalar>
+Vector<Isa, Scalar> multiply_add(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b,
+                                 Vector<Isa, Scalar> c) {
+  return Vector<Isa, Scalar>::multiply_add(a, b, c);
+}
+template <class Isa, class Scalar>
+Vector<Isa, Scalar> multiply_subtract(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b,
+                                      Vector<Isa, Scalar> c) {
+  return Vector<Isa, Scalar>::multiply_subtract(a, b, c);
+}
+template <class Isa, class Scalar>
+Vector<Isa, Scalar> exact_remainder(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b,
+                                    Vector<Isa, Scalar> c) {
+  return Vector<Isa, Scalar>::exact_remainder(a, b, c);
+}
+template <class Isa, class Scalar>
+Vector<Isa, Scalar> smaller(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b) {
+  return Vector<Isa, Scalar>::smaller(a, b);
+}
+template <class Isa, class Scalar>
+Vector<Isa, Scalar> larger(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b) {
+  return Vector<Isa, Scalar>::larger(a, b);
+}
+template <class Isa, class Scalar>
+Vector<Isa, Scalar> absolute(Vector<Isa, Scalar> a) {
+  return Vector<Isa, Scalar>::absolute(a);
+}
+template <class Isa, class Scalar>
+Vector<Isa, Scalar> round(Vector<Isa, Scalar> a) {
+  return Vector<Isa, Scalar>::round(a);
+}
+template <class Isa, class Scalar>
+Scalar lowest_lane(Vector<Isa, Scalar> a) {
+  return Vector<Isa, Scalar>::lowest_lane(a);
+}
+template <class Isa, class Scalar>
+Scalar highest_lane(Vector<Isa, Scalar> a) {
+  return Vector<Isa, Scalar>::highest_lane(a);
+}
+template <class Isa, class Scalar>
+double sum_of_lanes(Vector<Isa, Scalar> a) {
+  return Vector<Isa, Scalar>::sum_of_lanes(a);
+}
+
+/// sums[i] = sum_of_lanes(vectors[i])
+template <int kCount, class Isa, class Scalar>
+void sums_of_lanes(const Vector<Isa, Scalar>* vectors, double* sums) {
+  for (int i = 0; i < kCount; ++i) sums[i] = sum_of_lanes(vectors[i]);
+}
+
+/// The lanes of a vector of Scalars as doubles, in one vector or two.
+template <class Isa, class Scalar>
+struct Widened;
+
+template <class Isa>
+struct Widened<Isa, double> {
+  using Wide = Vector<Isa, double>;
+  static constexpr int kParts = 1;
+  static void load(const double* from, Wide* parts) { parts[0] = Wide::load(from); }
+  static Vector<Isa, double> narrow(const Wide* parts) { return parts[0]; }
+};
+
+template <class Isa>
+struct Widened<Isa, float> {
+  using Wide = Vector<Isa, double>;
+  static constexpr int kParts = 2;
+  static void load(const float* from, Wide* parts) {
+    for (int part = 0; part < 2; ++part) {
+      parts[part] = Wide::each([=](int i) { return from[part * Wide::kLanes + i]; });
+    }
+  }
+  static Vector<Isa, float> narrow(const Wide* parts) {
+    return Vector<Isa, float>::each(
+        [=](int i) { return static_cast<float>(parts[i / Wide::kLanes].lane[i % Wide::kLanes]); });
+  }
+};
+
+}  // namespace rank_relax::cpu

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "cpu/parallel.h"
+#include "cpu/row/finite_row.h"
+#include "cpu/row/row_statistics.h"
+#include "cpu/row/rows.h"
+
+namespace rank_relax::cpu {
+
+/// How an item enters its row. Masked items and NaN are left out of every comparison and of the
+/// count; infinities compare with everything in the same way whatever its value, so they need
+/// only be counted; the kernel sums run over the finite values alone.
+enum class Kind : uint8_t { kMasked, kNan, kBelow, kAbove, kFinite };
+
+/// One row after another, taken apart by kind, with the memory that this needs.
+template <class Isa, class Scalar>
+class RowItems {
+ public:
+  /// Takes in a row of `size` items, which must stay as it is. `mask` may be absent (null data).
+  void set_row(Row<Scalar> input, Row<uint8_t> mask, int64_t size,
+               const ParallelFor& parallel_for) {
+    size_ = size;
+    below_ = above_ = 0;
+    if (input.stride == 1 && mask.data == nullptr && size > 0) {
+      const Extent<Scalar> row = extent<Isa>(input.data, size, parallel_for);
+      if (row.all_finite) {
+        packed_ = false;
+        counted_ = unmasked_ = size;
+        finite_ = {input.data, size, row.minimum, row.maximum};
+        return;
+      }
+    }
+    pack(input, mask);
+  }
+
+  int64_t size() const { return size_; }
+
+  /// Whether some items don't count, or lie apart, so that the finite ones have been copied.
+  bool packed() const { return packed_; }
+  const FiniteRow<Scalar>& finite() const { return finite_; }
+
+  Kind kind(int64_t i) const { return packed_ ? kinds_[i] : Kind::kFinite; }
+  bool masked(int64_t i) const { return kind(i) == Kind::kMasked; }
+
+  /// Items that are neither masked nor NaN: the n of every formula.
+  int64_t counted() const { return counted_; }
+  int64_t unmasked() const { return unmasked_; }
+  int64_t below() const { return below_; }  // -inf
+  int64_t above() const { return above_; }  // inf
+
+  /// Largest less smallest finite value; inf if that overflows, 0 without any.
+  double spread() const {
+    return static_cast<double>(finite_.maximum) - static_cast<double>(finite_.minimum);
+  }
+
+ private:
+  static Kind kind_of(Scalar value) {
+    if (std::isfinite(value)) return Kind::kFinite;
+    if (std::isnan(value)) return Kind::kNan;
+    return value < 0 ? Kind::kBelow : Kind::kAbove;
+  }
+
+  void pack(Row<Scalar> input, Row<uint8_t> mask) {
+    packed_ = true;
+    kinds_.resize(size_);
+    values_.resize(size_);
+    counted_ = unmasked_ = 0;
+    Scalar minimum = std::numeric_limits<Scalar>::infinity(), maximum = -minimum;
+    int64_t count = 0;
+    for (int64_t i = 0; i < size_; ++i) {
+      const Scalar value = input[i];
+      const bool masked = mask.data != nullptr && mask[i] == 0;
+      const Kind kind = masked ? Kind::kMasked : kind_of(value);
+      kinds_[i] = kind;
+      unmasked_ += kind != Kind::kMasked;
+      counted_ += kind != Kind::kMasked && kind != Kind::kNan;
+      below_ += kind == Kind::kBelow;
+      above_ += kind == Kind::kAbove;
+      if (kind != Kind::kFinite) continue;
+      values_[count++] = value;
+      minimum = std::min(minimum, value);
+      maximum = std::max(maximum, value);
+    }
+    if (count == 0) minimum = maximum = 0;
+    finite_ = {values_.data(), count, minimum, maximum};
+  }
+
+  int64_t size_ = 0, counted_ = 0, unmasked_ = 0, below_ = 0, above_ = 0;
+  FiniteRow<Scalar> finite_ = {nullptr, 0, 0, 0};
+  bool packed_ = false;
+  std::vector<Kind> kinds_;
+  std::vector<Scalar> values_;
+};
+
+}  // namespace rank_relax::cpu

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/row/row_form.h"
+#include "cpu/isa/vector.h"
+#include "cpu/parallel.h"
+#include "cpu/row/finite_row.h"
+#include "cpu/sum/series_sum.h"
+#include "cpu/sum/sorted_row.h"
+
+namespace rank_relax::cpu {
+
+/// The kernel sums of one row after another, each in the form that suits it, with the memory they
+/// need:
+///
+///     order 0:   sum_i = Σ_j F(α (x_i - x_j)) - 1/2
+///     order k:   sum_i = Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(α (x_i - x_j))
+template <class Isa, class Scalar>
+class KernelSum {
+ public:
+  template <class Cdf>
+  void sum(const FiniteRow<Scalar>& row, double regularization_strength,
+           const Direction<Scalar>* directions, int order, const Output<Scalar>& output,
+           const ParallelFor& parallel_for) {
+    if (order == 0) {
+      sum_of_order<Cdf, 0>(row, regularization_strength, directions, output, parallel_for);
+    } else if (order == 1) {
+      sum_of_order<Cdf, 1>(row, regularization_strength, directions, output, parallel_for);
+    } else if (order == 2) {
+      sum_of_order<Cdf, 2>(row, regularization_strength, directions, output, parallel_for);
+    } else {
+      series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, order, output);
+    }
+  }
+
+  /// The same for an order known to the compiler, which then makes no other.
+  template <class Cdf, int kOrder>
+  void sum_of_order(const FiniteRow<Scalar>& row, double regularization_strength,
+                    const Direction<Scalar>* directions, const Output<Scalar>& output,
+                    const ParallelFor& parallel_for) {
+    const double spread = scaled_spread(row, regularization_strength);
+    switch (row_form<Cdf>(precision_of<Scalar>, kOrder, row.count, spread,
+                          Vector<Isa, Scalar>::kLooksUp)) {
+      case RowForm::kPairwise:
+        return series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, kOrder,
+                                                  output);
+      case RowForm::kOneBox:
+        return series_sum_.template one_box<Cdf, kOrder>(row, regularization_strength, directions,
+                                                         output, parallel_for);
+      case RowForm::kManyBoxes:
+        return series_sum_.template many_boxes<Cdf, kOrder>(row, regularization_strength,
+                                                            directions, output, parallel_for);
+      case RowForm::kSorted:
+        return sorted_row_.template sum<Cdf, kOrder>(row, regularization_strength, directions,
+                                                     output, series_sum_, parallel_for);
+    }
+  }
+
+ private:
+  SeriesSum<Isa, Scalar> series_sum_;
+  SortedRow<Isa, Scalar> sorted_row_;
+};
+
+}  // namespace rank_relax::cpu

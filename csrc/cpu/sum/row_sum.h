@@ -1,0 +1,221 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "core/cdf/smooth_cdfs.h"
+#include "cpu/parallel.h"
+#include "cpu/row/finite_row.h"
+#include "cpu/row/row_items.h"
+#include "cpu/row/row_statistics.h"
+#include "cpu/row/rows.h"
+#include "cpu/sum/kernel_sum.h"
+
+namespace rank_relax::cpu {
+
+/// Soft ranks and their derivatives, of one row after another, with the memory they need.
+template <class Isa, class Scalar>
+class RowSum {
+  static constexpr Scalar kNan = std::numeric_limits<Scalar>::quiet_NaN();
+
+ public:
+  /// Takes in a row of `size` items, which must stay as it is. `mask` may be absent (null data).
+  void set_row(Row<Scalar> input, Row<uint8_t> mask, int64_t size,
+               const ParallelFor& parallel_for) {
+    items_.set_row(input, mask, size, parallel_for);
+  }
+
+  const RowItems<Isa, Scalar>& items() const { return items_; }
+
+  /// ranks[i] = 1/(n-1) Σ_{j≠i} F(α(x_i - x_j)), which is 0 if n is 1; 0 if the item is masked, NaN
+  /// where the input is. Of full relative precision at the low end: of the count 1 + (n-1)
+  /// ranks[i].
+  template <class Cdf>
+  void ranks(double regularization_strength, Scalar* ranks, const ParallelFor& parallel_for) {
+    const int64_t counted = items_.counted();
+    if (counted < 2) return centered_ranks<Cdf>(regularization_strength, ranks, parallel_for);
+    Output<Scalar> output = {finite_results(ranks), 1, 0, 0, 1};
+    output.base =
+        static_cast<double>(items_.below()) + static_cast<double>(items_.finite().count - 1) / 2;
+    output.unit = 1 / static_cast<double>(counted - 1);
+    output.counts = true;
+    const double above =
+        static_cast<double>(counted - 1) - static_cast<double>(items_.above() - 1) / 2;
+    ranks_of<Cdf>(regularization_strength, output,
+                  {static_cast<double>(items_.below() - 1) / 2 * output.unit,
+                   output.base * output.unit, above * output.unit},
+                  ranks, parallel_for);
+  }
+
+  /// The same about their mean: less 1/2, if n is more than 1. For differences of ranks.
+  template <class Cdf>
+  void centered_ranks(double regularization_strength, Scalar* ranks,
+                      const ParallelFor& parallel_for) {
+    const auto scale = static_cast<Scalar>(1 / others());
+    const auto offset = static_cast<Scalar>(from_infinities());
+    const double below = static_cast<double>(items_.counted() - items_.below());
+    const double above = static_cast<double>(items_.counted() - items_.above());
+    ranks_of<Cdf>(
+        regularization_strength, {finite_results(ranks), scale, offset, Scalar(-0.5), Scalar(0.5)},
+        {-below / 2 / others(), from_infinities(), above / 2 / others()}, ranks, parallel_for);
+  }
+
+  /// output[i] = factor α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)), k = `order` of at
+  /// least 1. Infinities have derivative 0, and so have masked items; NaN where the input is, and
+  /// in all of the row where a direction is not finite at a finite item. `directions` holds the v_l
+  /// and is read at finite items alone.
+  template <class Cdf>
+  void derivative(double regularization_strength, const Row<Scalar>* directions, int order,
+                  double factor, Scalar* output, const ParallelFor& parallel_for) {
+    Scalar* finite = finite_results(output);
+    if (items_.finite().count > 0) {
+      finite_derivative<Cdf>(regularization_strength, directions, order, factor, finite,
+                             parallel_for);
+    }
+    if (items_.packed()) scatter(0, 0, output);
+  }
+
+  /// Makes output[i] NaN where values[i] is, but for masked items.
+  void spread_nan(Row<Scalar> values, Scalar* output) const {
+    if (!items_.packed()) return;  // a derivative of finite items has done so
+    for (int64_t i = 0; i < items_.size(); ++i) {
+      if (items_.kind(i) != Kind::kMasked && std::isnan(values[i])) output[i] = kNan;
+    }
+  }
+
+ private:
+  double others() const { return static_cast<double>(std::max<int64_t>(items_.counted() - 1, 1)); }
+
+  /// What infinities add to a centred rank.
+  double from_infinities() const {
+    return (static_cast<double>(items_.below()) - static_cast<double>(items_.above())) / 2 /
+           others();
+  }
+
+  /// Where the results of the finite items go, if those of all go to `output`.
+  Scalar* finite_results(Scalar* output) {
+    if (!items_.packed()) return output;
+    results_.resize(items_.finite().count);
+    return results_.data();
+  }
+
+  /// The ranks that follow from counts alone: of -inf, of finite items that are equal, and of inf.
+  struct CountedRanks {
+    double below, constant, above;
+  };
+
+  /// Ranks, or ranks less 1/2.
+  template <class Cdf>
+  void ranks_of(double regularization_strength, const Output<Scalar>& output,
+                const CountedRanks& counted, Scalar* ranks, const ParallelFor& parallel_for) {
+    kernel_sum<Cdf>(regularization_strength, nullptr, 0, output, counted.constant, parallel_for);
+    if (!items_.packed()) return;
+    scatter(static_cast<Scalar>(counted.below), static_cast<Scalar>(counted.above), ranks);
+  }
+
+  /// `constant` is every result of even order in a row of equal values.
+  template <class Cdf>
+  void kernel_sum(double regularization_strength, const Direction<Scalar>* directions, int order,
+                  const Output<Scalar>& output, double constant, const ParallelFor& parallel_for) {
+    const FiniteRow<Scalar>& row = items_.finite();
+    if (row.count == 0) return;
+    if (row.minimum == row.maximum && order % 2 == 0) {
+      const auto value = static_cast<Scalar>(constant);
+      std::fill_n(output.values, row.count, std::clamp(value, output.lowest, output.highest));
+      return;
+    }
+    kernel_sum_.template sum<Cdf>(row, regularization_strength, directions, order, output,
+                                  parallel_for);
+  }
+
+  template <class Cdf>
+  void finite_derivative(double regularization_strength, const Row<Scalar>* rows, int order,
+                         double factor, Scalar* finite, const ParallelFor& parallel_for) {
+    const int64_t count = items_.finite().count;
+    constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
+    std::array<Direction<Scalar>, SmoothCdfs::kMaxOrder> directions;
+    weights_.resize(order);
+    double unscale = 1;
+    for (int l = 0; l < order; ++l) {
+      const Scalar* values = direction_values(rows[l], weights_[l]);
+      const Size size = size_of<Isa>(values, count, parallel_for);
+      double mean = size.sum / static_cast<double>(count);
+      if (!std::isfinite(mean)) {  // not finite, or so large that the sum overflows
+        mean = 0;
+        for (int64_t i = 0; i < count; ++i) {
+          mean += values[i] / static_cast<double>(count);
+        }
+      }
+      if (!std::isfinite(mean)) return std::fill_n(finite, count, kNan), void();
+      // Sums stay in range, and the largest product above underflow, for any directions.
+      constexpr double kComfortable = 1e12;
+      double scale = 1;
+      if (size.largest > kComfortable || size.largest < 1 / kComfortable) {
+        constexpr int kMostBits = sizeof(Scalar) == 4 ? 100 : 900;
+        const int bits = size.largest > 0 ? std::ilogb(size.largest) : 0;
+        scale = std::exp2(-std::clamp(bits, -kMostBits, kMostBits));
+      }
+      directions[l] = {values, static_cast<Scalar>(scale), static_cast<Scalar>(mean * scale)};
+      unscale /= scale;
+    }
+    const double others = static_cast<double>(std::max<int64_t>(items_.counted() - 1, 1));
+    double scale = factor / others * unscale;
+    for (int l = 0; l < order; ++l) scale *= regularization_strength;
+    // A scale that float32 holds well is applied on the way, any other to the sums in double.
+    const bool in_range = scale == 0 || (1e-25 < std::abs(scale) && std::abs(scale) < 1e25);
+    kernel_sum<Cdf>(regularization_strength, directions.data(), order,
+                    {finite, in_range ? static_cast<Scalar>(scale) : 1, 0, -kInfinity, kInfinity},
+                    0, parallel_for);
+    if (in_range) return;
+    for (int64_t i = 0; i < count; ++i) {
+      const double sum = finite[i];
+      // A saturated row stays 0 though α^k may overflow.
+      finite[i] = static_cast<Scalar>(sum == 0 && std::isfinite(factor) ? 0 : scale * sum);
+    }
+  }
+
+  /// The direction at the finite items, contiguous: where it lies, or copied to `packed`.
+  const Scalar* direction_values(Row<Scalar> direction, std::vector<Scalar>& packed) const {
+    if (!items_.packed() && direction.stride == 1) return direction.data;
+    packed.resize(items_.finite().count);
+    Scalar* to = packed.data();
+    for (int64_t i = 0; i < items_.size(); ++i) {
+      if (!items_.packed() || items_.kind(i) == Kind::kFinite) *to++ = direction[i];
+    }
+    return packed.data();
+  }
+
+  void scatter(Scalar below, Scalar above, Scalar* output) const {
+    const Scalar* result = results_.data();
+    for (int64_t i = 0; i < items_.size(); ++i) {
+      switch (items_.kind(i)) {
+        case Kind::kFinite:
+          output[i] = *result++;
+          break;
+        case Kind::kBelow:
+          output[i] = below;
+          break;
+        case Kind::kAbove:
+          output[i] = above;
+          break;
+        case Kind::kMasked:
+          output[i] = 0;
+          break;
+        case Kind::kNan:
+          output[i] = kNan;
+          break;
+      }
+    }
+  }
+
+  RowItems<Isa, Scalar> items_;
+  std::vector<Scalar> results_;
+  std::vector<std::vector<Scalar>> weights_;
+  KernelSum<Isa, Scalar> kernel_sum_;
+};
+
+}  // namespace rank_relax::cpu

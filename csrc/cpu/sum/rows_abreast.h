@@ -1,0 +1,273 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "core/series/box_series.h"
+#include "cpu/isa/unroll.h"
+#include "cpu/isa/vector.h"
+#include "cpu/row/rows.h"
+#include "cpu/sum/one_box.h"
+#include "cpu/sum/weighted_sums.h"
+
+namespace rank_relax::cpu {
+
+/// Soft ranks and their derivatives of as many short rows at once as a vector has lanes, each row
+/// in a lane: the series of OneBox with nothing to add across lanes, and one translation for all.
+/// Only for narrow rows of finite values without a mask; the others are refused.
+template <class Isa, class Scalar>
+class RowsAbreast {
+  using V = Vector<Isa, Scalar>;
+  static constexpr Precision kPrecision = precision_of<Scalar>;
+  static constexpr Scalar kComfortable = 1e12;  // size of directions and of factors
+
+ public:
+  static constexpr int kRows = V::kLanes;
+  static constexpr int64_t kLongest = 256;
+
+  static bool suits(const Batch<Scalar>& batch) {
+    return batch.mask.data == nullptr && 2 <= batch.size && batch.size <= kLongest &&
+           batch.count >= kRows;
+  }
+
+  /// Takes in kRows rows of `size` items; false if they are not all finite.
+  bool set_rows(const Rows<Scalar>& input, int64_t first_row, int64_t size) {
+    size_ = size;
+    load(input, first_row, values_);
+    V lowest = values_[0], highest = lowest, zero = V::broadcast(0);
+    for (int64_t j = 0; j < size; ++j) {
+      lowest = smaller(lowest, values_[j]);
+      highest = larger(highest, values_[j]);
+      zero = multiply_add(values_[j], V::broadcast(0), zero);  // NaN of what is not finite
+    }
+    lowest.store(minimum_);
+    highest.store(maximum_);
+    return sum_of_lanes(zero) == 0;
+  }
+
+  double spread(int row) const {
+    return static_cast<double>(maximum_[row]) - static_cast<double>(minimum_[row]);
+  }
+
+  /// ranks[row * size + i] = centred rank + shift, at a strength for each row; false, and nothing
+  /// is written, if a row is too wide.
+  template <class Cdf>
+  bool centered_ranks(const double* strengths, Scalar shift, Scalar* ranks) {
+    const V scale = V::broadcast(1 / static_cast<Scalar>(size_ - 1));
+    return sum<Cdf, 0>(
+        strengths,
+        [&](V sums) {
+          const V rank = multiply_add(sums, scale, V::broadcast(shift));
+          return smaller(V::broadcast(shift + Scalar(0.5)),
+                         larger(V::broadcast(shift - Scalar(0.5)), rank));
+        },
+        ranks);
+  }
+
+  /// output[row * size + i] = factors[row] α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)).
+  template <class Cdf, int kOrder>
+  bool derivative(const double* strengths, const Rows<Scalar>* directions, int64_t first_row,
+                  const double* factors, Scalar* output) {
+    Scalar scales[kRows];
+    for (int row = 0; row < kRows; ++row) {
+      double scale = factors[row] / static_cast<double>(size_ - 1);
+      for (int l = 0; l < kOrder; ++l) scale *= strengths[row];
+      const bool in_range =
+          scale == 0 || (std::abs(scale) < kComfortable && std::abs(scale) > 1 / kComfortable);
+      if (!in_range) return false;
+      scales[row] = static_cast<Scalar>(scale);
+    }
+    for (int l = 0; l < kOrder; ++l) {
+      load(directions[l], first_row, directions_[l]);
+      if (!center(directions_[l])) return false;
+    }
+    const V scale = V::load(scales);
+    return sum<Cdf, kOrder>(strengths, [&](V sums) { return sums * scale; }, output);
+  }
+
+ private:
+  /// items[j], lane by lane: the j-th items of kRows rows.
+  void load(const Rows<Scalar>& rows, int64_t first_row, V* items) const {
+    Row<Scalar> each[kRows];
+    for (int row = 0; row < kRows; ++row) each[row] = rows.row(first_row + row);
+    const int64_t step = each[1].data - each[0].data;
+    bool even = each[0].stride == 1;
+    for (int row = 0; row < kRows; ++row) {
+      even = even && each[row].data - each[0].data == row * step;
+    }
+    for (int64_t j = 0; j < size_; j += kRows) {
+      const int64_t count = std::min<int64_t>(size_ - j, kRows);
+      if (even && count == kRows) {
+        transpose(each[0].data + j, step, items + j);
+        continue;
+      }
+      Scalar block[kRows * kRows] = {};
+      for (int row = 0; row < kRows; ++row) {
+        for (int64_t item = 0; item < count; ++item) {
+          block[row * kRows + item] = each[row][j + item];
+        }
+      }
+      transpose(block, kRows, items + j);
+    }
+  }
+
+  static void transpose(const Scalar* rows, int64_t row_size, V* columns) {
+    int32_t each[kRows];
+    for (int row = 0; row < kRows; ++row) each[row] = row;
+    V::template load_columns<kRows>(rows, row_size, each, columns);
+  }
+
+  /// Directions about their means; false if one is too large or too small, or not finite.
+  bool center(V* direction) const {
+    V sum = V::broadcast(0), largest = V::broadcast(0);
+    for (int64_t j = 0; j < size_; ++j) {
+      sum = sum + direction[j];
+      largest = larger(absolute(direction[j]), largest);
+    }
+    Scalar largest_of_row[kRows];
+    largest.store(largest_of_row);
+    for (const Scalar size : largest_of_row) {
+      if (size != 0 && !(1 / kComfortable < size && size < kComfortable)) return false;
+    }
+    if (!std::isfinite(sum_of_lanes(sum))) return false;
+    const V mean = sum * V::broadcast(1 / static_cast<Scalar>(size_));
+    for (int64_t j = 0; j < size_; ++j) direction[j] = direction[j] - mean;
+    return true;
+  }
+
+  template <class Cdf, int kOrder, class Finish>
+  bool sum(const double* strengths, const Finish& finish, Scalar* output) {
+    constexpr int kSets = weight_sets(kOrder);
+    double widest = 0;
+    for (int row = 0; row < kRows; ++row) {
+      widest = std::max(widest, spread(row) * strengths[row]);
+    }
+    const int terms = one_box_terms<Cdf>(kPrecision, kOrder, widest);
+    if (terms == 0) return false;
+    const OneBoxSeries& series = one_box_series<Cdf>(kPrecision, kOrder, terms);
+    if (!place(strengths, series.half_width)) return false;
+    V moments[kSets][kMostTerms], local[kSets][kMostTerms];
+    find_moments<kOrder>(terms, moments);
+    for (int set = 0; set < kSets; ++set) {
+      translate(series, kOrder % 2 == 0 ? 1 : 0, moments[set], local[set]);
+    }
+    evaluate<kOrder>(terms, local, finish);
+    write(output);
+    return true;
+  }
+
+  /// Coordinates in the box, each row's about its own centre.
+  bool place(const double* strengths, double half_width) {
+    Scalar centers[kRows], scales[kRows], shifts[kRows];
+    for (int row = 0; row < kRows; ++row) {
+      const double scale = strengths[row] / half_width;
+      const bool in_range =
+          sizeof(Scalar) == 4 ? 1e-30 < scale && scale < 1e30 : std::isfinite(scale);
+      if (!in_range) return false;
+      const OneBoxPlace<Scalar> place(minimum_[row], maximum_[row], scale);
+      centers[row] = place.center;
+      scales[row] = place.scale;
+      shifts[row] = place.shift;
+    }
+    const V center = V::load(centers), scale = V::load(scales), shift = V::load(shifts);
+    for (int64_t j = 0; j < size_; ++j) {
+      coordinates_[j] = multiply_subtract(values_[j] - center, scale, shift);
+    }
+    return true;
+  }
+
+  template <int kOrder>
+  void find_moments(int terms, V (*moments)[kMostTerms]) const {
+    using Chunk = ChebyshevChunk<Isa, Scalar, kOrder>;
+    for (int set = 0; set < Chunk::kSets; ++set) {
+      std::fill_n(moments[set], terms, V::broadcast(0));
+    }
+    Chunk chunk;
+    for (int64_t begin = 0; begin < size_; begin += Chunk::kVectors) {
+      const int64_t end = std::min<int64_t>(begin + Chunk::kVectors, size_);
+      for (int64_t j = begin; j < end; ++j) {
+        chunk.add(coordinates_[j], kRows, [&](int l) { return directions_[l][j]; });
+      }
+      chunk.sum(terms, [&](int first, auto count, const V* sums) {
+        unroll<Isa, Chunk::kSets * count>([&](auto i) {
+          V& moment = moments[i / count][first + i % count];
+          moment = moment + sums[i];
+        });
+      });
+    }
+  }
+
+  /// local[k] = Σ_l c[l][k] moments[l] over the l of k's parity, or the other one: the rest is 0.
+  static void translate(const OneBoxSeries& series, int parity, const V* moments, V* local) {
+    constexpr int kAtOnce = 4;
+    const Scalar* coefficients = series.template coefficients_as<Scalar>();
+    for (int k = 0; k < series.terms; k += kAtOnce) {
+      V sums[kAtOnce];
+      unroll<Isa, kAtOnce>([&](auto i) { sums[i] = V::broadcast(0); });
+      for (int l = 0; l < series.terms; l += 2) {
+        const Scalar* column = coefficients + l * series.row_size + k;
+        unroll<Isa, kAtOnce>([&](auto i) {
+          const int other = (i + parity) % 2;
+          sums[i] = multiply_add(V::broadcast(column[other * series.row_size + i]),
+                                 moments[l + other], sums[i]);
+        });
+      }
+      unroll<Isa, kAtOnce>([&](auto i) { local[k + i] = sums[i]; });
+    }
+  }
+
+  /// In place of the coordinates, by Clenshaw's recurrence.
+  template <int kOrder, class Finish>
+  void evaluate(int terms, const V (*local)[kMostTerms], const Finish& finish) {
+    constexpr int kAtOnce = V::kRegisters / 6;
+    int64_t j = 0;
+    for (; j + kAtOnce <= size_; j += kAtOnce) {
+      evaluate_items<kOrder, kAtOnce>(terms, local, j, finish);
+    }
+    for (; j < size_; ++j) evaluate_items<kOrder, 1>(terms, local, j, finish);
+  }
+
+  template <int kOrder, int kItems, class Finish>
+  void evaluate_items(int terms, const V (*local)[kMostTerms], int64_t first,
+                      const Finish& finish) {
+    constexpr int kSets = weight_sets(kOrder);
+    V t[kItems], at[std::max(kOrder, 1)][kItems];
+    unroll<Isa, kItems>([&](auto v) {
+      t[v] = coordinates_[first + v];
+      unroll<Isa, kOrder>([&](auto l) { at[l][v] = directions_[l][first + v]; });
+    });
+    V sums[kItems];
+    combined_series<Isa, kOrder, kItems>(
+        terms, t, at,
+        [&](int k, V* coefficients) RANK_RELAX_ALWAYS_INLINE {
+          unroll<Isa, kSets>([&](auto set) { coefficients[set] = local[set][k]; });
+        },
+        sums);
+    unroll<Isa, kItems>([&](auto v) { coordinates_[first + v] = finish(sums[v]); });
+  }
+
+  /// Row by row, what took the place of the coordinates.
+  void write(Scalar* output) const {
+    for (int64_t j = 0; j < size_; j += kRows) {
+      const int64_t count = std::min<int64_t>(size_ - j, kRows);
+      V rows[kRows];
+      transpose(reinterpret_cast<const Scalar*>(coordinates_ + j), kRows, rows);
+      Scalar* to = output + j;
+      for (int row = 0; row < kRows; ++row, to += size_) {
+        if (count == kRows) {
+          rows[row].store(to);
+        } else {
+          rows[row].store_first(to, static_cast<int>(count));
+        }
+      }
+    }
+  }
+
+  int64_t size_ = 0;
+  Scalar minimum_[kRows], maximum_[kRows];
+  static_assert(kLongest % kRows == 0);  // whole blocks, though their last items are not used
+  V values_[kLongest], coordinates_[kLongest], directions_[2][kLongest];
+};
+
+}  // namespace rank_relax::cpu

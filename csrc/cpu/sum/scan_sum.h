@@ -1,0 +1,355 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/cdf/exponential_sum.h"
+#include "cpu/isa/vector.h"
+#include "cpu/sum/exponential_decay.h"
+
+namespace rank_relax::cpu {
+
+namespace scan {
+
+// A block is as many runs of consecutive items as a vector has lanes, and the runs advance
+// together.
+template <class Isa>
+using Lanes = Vector<Isa, double>;
+template <class Isa>
+constexpr int kRuns = Lanes<Isa>::kLanes;
+template <class Isa>
+constexpr int kLength = 1024 / kRuns<Isa>;  // of a run, at most
+
+/// A number for each item of a block: row r is that of the r-th item of every run, counted from 1,
+/// and row 0 that of the items before the runs.
+template <class Isa>
+struct Rows {
+  static constexpr int kWidth = kRuns<Isa>;
+  alignas(sizeof(double) * kWidth) double values[(kLength<Isa> + 1) * kWidth];
+
+  double* operator[](int64_t row) { return values + row * kWidth; }
+  const double* operator[](int64_t row) const { return values + row * kWidth; }
+};
+
+// Distances from kFar on count as infinite: all the items that a row may have weigh less there than
+// 1e-13 of a near one. From kFarInPowers on, e^-kFarInPowers < 2^-48, e^-t stands for all of a sum
+// of its powers; below it none of them is a denormal number.
+constexpr double kFar = 52;
+constexpr double kNegligible = 2.6e-23;  // e^-kFar
+constexpr double kFarInPowers = 33.5;
+constexpr double kNegligibleInPowers = 2.8e-15;  // e^-kFarInPowers
+
+/// values[i] = e^-values[i], of inf too, in loops that a compiler vectorises.
+template <class Isa>
+void decay(double* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) values[i] = values[i] < kFar + 1 ? values[i] : kFar + 1;
+  for (int64_t i = 0; i < count; ++i) values[i] = exponential_decay<Isa>(values[i]);
+  for (int64_t i = 0; i < count; ++i) values[i] = values[i] > kNegligible ? values[i] : 0;
+}
+
+/// A row in the order of a scan: upwards, or downwards with the signs of the values turned. Either
+/// way values ascend.
+template <class Isa, class Scalar, bool upwards>
+struct Items {
+  static constexpr int kStep = upwards ? 1 : -1;
+  const Scalar* sorted;
+  int64_t count;
+
+  int64_t position(int64_t i) const { return upwards ? i : count - 1 - i; }
+
+  /// How many there are of the `length` items from i on.
+  int64_t present(int64_t i, int64_t length) const {
+    const int64_t left = i < count ? count - i : 0;
+    return left < length ? left : length;
+  }
+
+  /// rows = sign · values in the block from `begin` on. Where the row has ended, its last item.
+  void load(const Scalar* values, int sign, int64_t begin, int64_t length, Rows<Isa>* rows) const {
+    constexpr int kWidth = kRuns<Isa>;
+    const double last = sign * static_cast<double>(values[position(count - 1)]);
+    for (int run = 0; run < kWidth; ++run) {
+      const int64_t first = begin + run * length;
+      const int64_t end = present(first, length);
+      const Scalar* from = values + position(end > 0 ? first : 0);
+      double* to = (*rows)[1] + run;
+      for (int64_t i = 0; i < end; ++i)
+        to[i * kWidth] = sign * static_cast<double>(from[i * kStep]);
+      for (int64_t i = end; i < length; ++i) to[i * kWidth] = last;
+    }
+  }
+
+  /// results = half, or += half in the second scan.
+  void store(const Rows<Isa>& half, int64_t begin, int64_t length, Scalar* results) const {
+    constexpr int kWidth = kRuns<Isa>;
+    for (int run = 0; run < kWidth; ++run) {
+      const int64_t first = begin + run * length;
+      const int64_t end = present(first, length);
+      const double* from = half[1] + run;
+      Scalar* to = results + position(end > 0 ? first : 0);
+      for (int64_t i = 0; i < end; ++i) {
+        const double other = upwards ? 0 : static_cast<double>(to[i * kStep]);
+        to[i * kStep] = static_cast<Scalar>(other + from[i * kWidth]);
+      }
+    }
+  }
+};
+
+/// The distances in a block, and from the state that comes before each run. The state behind item
+/// b is Σ_{j <= b} w_j e^-pα(a - x_j) with an anchor a <= b that stays while it is near: between
+/// close items nothing is rounded over and over.
+template <class Isa>
+struct Block {
+  int64_t length;
+  int64_t rows_in_reach;      // in the others e^-α(x_i - a) counts as 0
+  Rows<Isa> points;           // x_i; row 0: b
+  Rows<Isa> steps;            // e^-α(x_i - x_(i-1)); no row 0
+  Rows<Isa> factors;          // of its powers: the same, or 0 where they are negligible
+  double reach[kRuns<Isa>];   // e^-α(b - a)
+  double fade[kRuns<Isa>];    // e^-α(a' - a), a' the anchor of the next run
+  double growth[kRuns<Isa>];  // e^α(b' - a')
+  double next_anchor;
+  double next_reach;
+};
+
+template <class Isa, class Row>
+void first_block(const Row& items, Block<Isa>* block) {
+  block->length = 0;
+  block->next_anchor = Row::kStep * static_cast<double>(items.sorted[items.position(0)]);
+  block->points[0][kRuns<Isa> - 1] = block->next_anchor;
+  block->next_reach = 1;
+}
+
+/// The block from `begin` on; `block` is the one before it.
+template <class Isa, class Row>
+void next_block(const Row& items, double strength, int64_t begin, Block<Isa>* block) {
+  constexpr int kWidth = kRuns<Isa>;
+  Rows<Isa>& points = block->points;
+  const double before = points[block->length][kWidth - 1];
+  const int64_t length = (items.present(begin, kWidth * kLength<Isa>) + kWidth - 1) / kWidth;
+  block->length = length;
+  items.load(items.sorted, Row::kStep, begin, length, &points);
+  points[0][0] = before;
+  for (int run = 1; run < kWidth; ++run) points[0][run] = points[length][run - 1];
+
+  const double* x = points[1];
+  double* steps = block->steps[1];
+  for (int64_t i = 0; i < length * kWidth; ++i) steps[i] = strength * (x[i] - x[i - kWidth]);
+  decay<Isa>(steps, length * kWidth);
+  double* factors = block->factors[1];
+  for (int64_t i = 0; i < length * kWidth; ++i) {
+    factors[i] = steps[i] > kNegligibleInPowers ? steps[i] : 0;
+  }
+
+  constexpr double kNear = 0.5;
+  int64_t reached = 0;
+  for (int run = 0; run < kWidth; ++run) {
+    const double anchor = block->next_anchor;
+    while (reached < length && strength * (points[reached + 1][run] - anchor) < kFar) ++reached;
+    const double distance = strength * (points[length][run] - anchor);
+    const bool near = distance < kNear;
+    double decayed = distance;
+    decay<Isa>(&decayed, 1);
+    block->reach[run] = block->next_reach;
+    block->fade[run] = near ? 1 : decayed;
+    block->growth[run] = near ? 1 / decayed : 1;
+    block->next_reach = near ? decayed : 1;
+    block->next_anchor = near ? anchor : points[length][run];
+  }
+  block->rows_in_reach = reached;
+}
+
+/// sums = Σ_p c_p Σ_{j before i} w_j u_ij^p; row 0 of the weights is 0. Takes the state,
+/// Sum::kTerms numbers, from before the block to behind it.
+template <class Isa, class Sum>
+void weighted_sums(const Block<Isa>& block, const Rows<Isa>& weights, double* state,
+                   Rows<Isa>* sums) {
+  constexpr int kTerms = Sum::kTerms;
+  constexpr int kWidth = kRuns<Isa>;
+  constexpr auto kCoefficients = Sum::kCoefficients;
+  static_assert(kTerms * kFarInPowers < 708);
+  Lanes<Isa> run_state[kTerms];  // as if nothing was before the runs
+  for (int p = 0; p < kTerms; ++p) run_state[p] = Lanes<Isa>::broadcast(0);
+  for (int64_t row = 1; row <= block.length; ++row) {
+    const auto step = Lanes<Isa>::load(block.steps[row]);
+    const auto factor = Lanes<Isa>::load(block.factors[row]);
+    const auto weight = Lanes<Isa>::load(weights[row - 1]);
+    auto power = step;
+    auto sum = Lanes<Isa>::broadcast(0);
+    for (int p = 0; p < kTerms; ++p) {
+      run_state[p] = (run_state[p] + weight) * power;
+      sum = multiply_add(Lanes<Isa>::broadcast(kCoefficients[p]), run_state[p], sum);
+      power = power * factor;
+    }
+    sum.store((*sums)[row]);
+  }
+
+  double behind[kTerms][kWidth], before[kTerms][kWidth];
+  for (int p = 0; p < kTerms; ++p) run_state[p].store(behind[p]);
+  for (int run = 0; run < kWidth; ++run) {
+    double fade = 1, growth = 1;
+    for (int p = 0; p < kTerms; ++p) {
+      fade *= block.fade[run];
+      growth *= block.growth[run];
+      before[p][run] = kCoefficients[p] * state[p];
+      state[p] = state[p] * fade + (behind[p][run] + weights[block.length][run]) * growth;
+    }
+  }
+
+  auto reach = Lanes<Isa>::load(block.reach);
+  for (int64_t row = 1; row <= block.rows_in_reach; ++row) {
+    reach = reach * Lanes<Isa>::load(block.steps[row]);
+    auto polynomial = Lanes<Isa>::load(before[kTerms - 1]);
+    for (int p = kTerms - 2; p >= 0; --p) {
+      polynomial = multiply_add(polynomial, reach, Lanes<Isa>::load(before[p]));
+    }
+    multiply_add(polynomial, reach, Lanes<Isa>::load((*sums)[row])).store((*sums)[row]);
+  }
+}
+
+/// Equal values take what the first of them has. `last` is what the item before the block has, and
+/// then its last one.
+template <class Isa>
+void share_among_equals(const Block<Isa>& block, double* last, Rows<Isa>* rows) {
+  constexpr int kWidth = kRuns<Isa>;
+  const Rows<Isa>& points = block.points;
+  Rows<Isa> equal;
+  for (int64_t i = kWidth; i < (block.length + 1) * kWidth; ++i) {
+    equal.values[i] = points.values[i] == points.values[i - kWidth] ? 1 : 0;
+    rows->values[i] *= 1 - equal.values[i];
+  }
+  auto shared = Lanes<Isa>::broadcast(0);
+  for (int64_t row = 1; row <= block.length; ++row) {
+    shared = multiply_add(Lanes<Isa>::load(equal[row]), shared, Lanes<Isa>::load((*rows)[row]));
+    shared.store((*rows)[row]);
+  }
+  for (int run = 0; run < kWidth; ++run) {
+    for (int64_t row = 1; row <= block.length && points[row][run] == points[0][run]; ++row) {
+      (*rows)[row][run] = *last;
+    }
+    *last = (*rows)[block.length][run];
+  }
+}
+
+/// ±(count/2 - Σ F(-d)) over the items on one side, and `base`: downwards, where it and the count
+/// are whole halves that add up to few for the lowest items.
+template <class Isa, class Cdf, class Row, class Scalar>
+void ranks(const Row& items, double strength, double base, Scalar* results) {
+  using Sum = ExponentialSum<Cdf, Scalar, 0>;
+  constexpr int kWidth = kRuns<Isa>;
+  Block<Isa> block;
+  Rows<Isa> ones, half;
+  double state[Sum::kTerms] = {};
+  const double own_base = Row::kStep < 0 ? base : 0;
+  double last = own_base;
+  first_block<Isa>(items, &block);
+  for (int64_t begin = 0; begin < items.count; begin += kWidth * block.length) {
+    next_block<Isa>(items, strength, begin, &block);
+    if (begin == 0) {  // no block is longer than the first
+      for (int64_t i = 0; i < (block.length + 1) * kWidth; ++i) ones.values[i] = i < kWidth ? 0 : 1;
+    }
+    weighted_sums<Isa, Sum>(block, ones, state, &half);
+    double first[kWidth];
+    for (int run = 0; run < kWidth; ++run) {
+      first[run] = own_base + static_cast<double>(begin + run * block.length) * (Row::kStep * 0.5);
+    }
+    auto half_count = Lanes<Isa>::load(first);
+    for (int64_t row = 1; row <= block.length; ++row) {
+      const auto sum = Lanes<Isa>::load(half[row]);
+      multiply_add(Lanes<Isa>::broadcast(-Row::kStep), sum, half_count).store(half[row]);
+      half_count = half_count + Lanes<Isa>::broadcast(Row::kStep * 0.5);
+    }
+    share_among_equals<Isa>(block, &last, &half);
+    items.store(half, begin, block.length, results);
+  }
+}
+
+/// Π_l (v_l[i] - v_l[j]) multiplied out: a subset of the directions is taken at j, the others at i.
+template <class Isa, class Cdf, int order, class Row, class Scalar>
+void derivatives(const Row& items, double strength, const Scalar* const* directions,
+                 Scalar* results) {
+  using Sum = ExponentialSum<Cdf, Scalar, order>;
+  constexpr int kWidth = kRuns<Isa>;
+  constexpr int kSubsets = 1 << order;
+  constexpr double kSide = order % 2 == 0 ? Row::kStep : 1;  // F^(order) is odd, or even
+  Block<Isa> block;
+  Rows<Isa> values[order], weights, sums, half;
+  for (int run = 0; run < kWidth; ++run) weights[0][run] = 0;
+  double state[kSubsets][Sum::kTerms] = {};
+  double last[kSubsets] = {};
+  first_block<Isa>(items, &block);
+  for (int64_t begin = 0; begin < items.count; begin += kWidth * block.length) {
+    next_block<Isa>(items, strength, begin, &block);
+    for (int l = 0; l < order; ++l) {
+      items.load(directions[l], 1, begin, block.length, &values[l]);
+    }
+    const int64_t end = (block.length + 1) * kWidth;
+    for (int subset = 0; subset < kSubsets; ++subset) {
+      for (int64_t i = kWidth; i < end; ++i) {
+        double weight = 1;
+        for (int l = 0; l < order; ++l) weight *= subset >> l & 1 ? values[l].values[i] : 1;
+        weights.values[i] = weight;
+      }
+      weighted_sums<Isa, Sum>(block, weights, state[subset], &sums);
+      share_among_equals<Isa>(block, &last[subset], &sums);
+      for (int64_t i = kWidth; i < end; ++i) {
+        double factor = kSide;
+        for (int l = 0; l < order; ++l) factor *= subset >> l & 1 ? -1 : values[l].values[i];
+        half.values[i] = (subset == 0 ? 0 : half.values[i]) + factor * sums.values[i];
+      }
+    }
+    items.store(half, begin, block.length, results);
+  }
+}
+
+template <class Isa, class Cdf, class Row, class Scalar>
+void one_way(const Row& items, double strength, const Scalar* const* directions, int order,
+             double base, Scalar* results) {
+  static_assert(ExponentialTail<Cdf>::kMaxOrder == 2);
+  if (order == 0) {
+    ranks<Isa, Cdf>(items, strength, base, results);
+  } else if (order == 1) {
+    derivatives<Isa, Cdf, 1>(items, strength, directions, results);
+  } else {
+    derivatives<Isa, Cdf, 2>(items, strength, directions, results);
+  }
+}
+
+/// Adds what equal values are to each other, F'(0) Σ_j (v_i - v_j): the scans leave them out.
+template <class Isa, class Cdf, class Scalar>
+void add_equals(const Scalar* sorted, int64_t count, const Scalar* direction, Scalar* sums) {
+  const double slope = Cdf::first_derivative(Cdf::coordinate(0));
+  for (int64_t begin = 0, end = 0; begin < count; begin = end) {
+    double total = 0;
+    for (end = begin; end < count && sorted[end] == sorted[begin]; ++end) total += direction[end];
+    if (end - begin == 1) continue;
+    const double equals = static_cast<double>(end - begin);
+    for (int64_t i = begin; i < end; ++i) {
+      sums[i] += static_cast<Scalar>(slope * (direction[i] * equals - total));
+    }
+  }
+}
+
+}  // namespace scan
+
+/// The kernel sums of a row of ascending finite values, in O(count):
+///
+///     order 0:   sums[i] = base + Σ_j F(d_ij) - 1/2,                     d_ij = α (x_i - x_j)
+///     order k:   sums[i] = Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(d_ij),    k <= 2
+///
+/// Where F^(k)(d), d >= 0, is Σ_p c_p u^p with u = e^-d, the items below i enter as c_p times
+///
+///     Σ_{j < i} w_j u_ij^p = e^-pα(x_i - x_(i-1)) (w_(i-1) + Σ_{j < i-1} w_j u_(i-1)j^p),
+///
+/// a scan in double; a second one, downwards, adds those above. Equal values (with equal
+/// directions) get equal bits. `directions` should be centred.
+template <class Isa, class Cdf, class Scalar>
+void scan_sum(const Scalar* sorted, int64_t count, double regularization_strength,
+              const Scalar* const* directions, int order, double base, Scalar* sums) {
+  if (count == 0) return;
+  scan::one_way<Isa, Cdf>(scan::Items<Isa, Scalar, true>{sorted, count}, regularization_strength,
+                          directions, order, base, sums);
+  scan::one_way<Isa, Cdf>(scan::Items<Isa, Scalar, false>{sorted, count}, regularization_strength,
+                          directions, order, base, sums);
+  if (order == 1) scan::add_equals<Isa, Cdf>(sorted, count, directions[0], sums);
+}
+
+}  // namespace rank_relax::cpu

@@ -1,0 +1,162 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "core/cdf/smooth_cdfs.h"
+#include "cuda/launch/block.cuh"
+
+namespace rank_relax::cuda {
+
+// The inverse of the smoothed count G(y) = Σ_j F(α (y - x_j)) of ascending values, one level at a
+// time, as cpu/inverse/quantile_search.h does it: G is taken apart at y, into the whole items below
+// and two tails, so that nothing is lost beside the count, and in a gap that is too wide for that
+// the logarithms of the two tails are compared.
+//
+// y = anchor + u/α, with an item near the level for the anchor, and u is what is searched for.
+
+/// Beyond it, in units of 1/α, the tails of 2^32 items are nothing beside one half.
+template <class Cdf>
+constexpr double kTailReach = Cdf::box_grid[kDouble].reach_of_tails;
+
+struct Step {
+  double value;
+  double slope;  // by u
+};
+
+/// Where f is 0 between `lower` and `upper`, from a first guess on: Newton's method while its steps
+/// halve and stay between the bounds, else bisection. f rises; all threads that call it together
+/// get the same of it.
+template <class Function>
+__device__ double find_root(const Function& f, double u, double lower, double upper) {
+  constexpr int kMostSteps = 300;
+  constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+  constexpr double kLastStep = 1e-8;  // of Newton's: what is left is its square
+  double last = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < kMostSteps; ++i) {
+    const Step step = f(u);
+    if (step.value == 0) return u;
+    (step.value > 0 ? upper : lower) = u;
+    double next = u - step.value / step.slope;
+    const bool newton = lower < next && next < upper && fabs(next - u) <= last / 2;
+    if (!newton) next = lower / 2 + upper / 2;
+    last = fabs(next - u);
+    const bool close = last <= (newton ? kLastStep : kEpsilon * Larger()(0.5, fabs(next)));
+    if (close || next == lower || next == upper) return next;
+    u = next;
+  }
+  return u;
+}
+
+/// What one level is searched from.
+struct LevelBracket {
+  double anchor;
+  double next;          // the item behind the anchor, of a whole level; else the anchor
+  double lower, upper;  // of u, certain
+  double reach;         // beyond which the tails of all items are nothing beside the level
+  bool in_wide_gap;     // between anchor and next: only the tails' logarithms show where y is
+};
+
+/// α (a - b) where the difference may overflow.
+__device__ inline double scaled_difference(double strength, double a, double b) {
+  return 2 * (strength * (a / 2 - b / 2));
+}
+
+/// Of a level of ascending values at(0) .. at(count - 1), 0 < level < count. For m > level items at
+/// or below x_m the count there reaches the level a T beyond x_m at which m F(T) does, and likewise
+/// from above.
+template <class Cdf, class At>
+__device__ LevelBracket bracket_of(const At& at, int64_t count, double strength, double level) {
+  const double whole = ceil(level), above = floor(level) + 1;
+  const double items_above = static_cast<double>(count) - whole + 1;
+  LevelBracket bracket;
+  bracket.anchor = at(static_cast<int64_t>(whole) - 1);
+  bracket.next = at(static_cast<int64_t>(above) - 1);
+  const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
+  bracket.in_wide_gap = gap > kTailReach<Cdf>;
+  const double below_anchor = 1 + Cdf::reach_of(items_above / (level - (whole - 1)), 0);
+  const double beyond_next = 1 + Cdf::reach_of(above / (above - level), 0);
+  bracket.lower = -below_anchor;
+  bracket.upper = gap + beyond_next;
+  bracket.reach = kTailReach<Cdf> + Larger()(below_anchor, beyond_next);
+  return bracket;
+}
+
+/// What one item adds to the count at an y that is α (y - x) = d above it.
+template <class Cdf>
+struct CountAt {
+  double whole = 0, tails = 0, density = 0;
+
+  __device__ void add(double d) {
+    const UpperTail tail = Cdf::tail(fabs(d));
+    if (d >= 0) whole += 1;
+    tails += d >= 0 ? -tail.mass : tail.mass;
+    density += tail.density;
+  }
+
+  /// Over the lanes of a warp.
+  __device__ Step beside(double level) {
+    whole = reduce_in_warp(whole, Sum());
+    tails = reduce_in_warp(tails, Sum());
+    return {(whole - level) + tails, reduce_in_warp(density, Sum())};
+  }
+};
+
+/// log Σ_{x >= next} F(-α (x - y)) - log Σ_{x < next} F(-α (y - x)), for y = anchor + u/α in the
+/// wide gap between the two. Of each tail, the sum of exp(log F(-d) - log F(-d_nearest)) is at
+/// least 1. for_each(add) calls add(x) for the items of a thread, reduce(sum) adds over the
+/// threads.
+template <class Cdf, class ForEach, class Reduce>
+__device__ Step balance(const LevelBracket& bracket, double strength, double u,
+                        const ForEach& for_each, const Reduce& reduce) {
+  const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
+  const double nearest[] = {u, gap - u};
+  const double nearest_tail[] = {Cdf::log_upper_tail(nearest[0]), Cdf::log_upper_tail(nearest[1])};
+  double sum[2] = {0, 0}, slope[2] = {0, 0};
+  for_each([&](double x) {
+    const int side = x >= bracket.next ? 1 : 0;
+    const double farther = side == 1 ? scaled_difference(strength, x, bracket.next)
+                                     : scaled_difference(strength, bracket.anchor, x);
+    const double d = nearest[side] + farther;
+    const double weight = exp(Cdf::log_upper_tail(d) - nearest_tail[side]);
+    if (!(weight > 0)) return;
+    sum[side] += weight;
+    slope[side] += weight * Cdf::hazard(d);
+  });
+  for (int side = 0; side < 2; ++side) {
+    sum[side] = reduce(sum[side]);
+    slope[side] = reduce(slope[side]);
+  }
+  return {nearest_tail[1] - nearest_tail[0] + log(sum[1] / sum[0]),
+          slope[1] / sum[1] + slope[0] / sum[0]};
+}
+
+/// The point of a whole level in a wide gap.
+template <class Cdf, class ForEach, class Reduce>
+__device__ double point_in_gap(const LevelBracket& bracket, double strength,
+                               const ForEach& for_each, const Reduce& reduce) {
+  constexpr double kMiddle = 1e17;  // from which on the items move y by less than its rounding
+  const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
+  if (!(gap < kMiddle)) return bracket.anchor / 2 + bracket.next / 2;
+  const double u =
+      find_root([&](double at) { return balance<Cdf>(bracket, strength, at, for_each, reduce); },
+                gap / 2, 0, gap);
+  return bracket.anchor + u / strength;
+}
+
+/// How many of begin .. end - 1 come before the first at which `holds` no longer does. By a warp,
+/// which looks at 32 places at a time.
+template <class Predicate>
+__device__ int64_t partition_point(int64_t begin, int64_t end, const Predicate& holds) {
+  while (begin < end) {
+    const int64_t step = (end - begin + kWarp - 1) / kWarp;
+    const int64_t last = begin + (lane() + 1) * step - 1;  // of this lane's piece
+    const unsigned whole = __ballot_sync(kAllLanes, last < end && holds(last));
+    begin += __popc(whole) * step;
+    if (begin + step - 1 < end) end = begin + step - 1;
+  }
+  return begin;
+}
+
+}  // namespace rank_relax::cuda

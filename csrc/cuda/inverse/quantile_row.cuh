@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "cuda/launch/block.cuh"
+#include "cuda/quantile.h"
+#include "cuda/row/row_plan.cuh"
+
+namespace rank_relax::cuda {
+
+// What every form of a quantile asks of its row: values in double, and which places have a level
+// among the finite ones.
+
+__device__ inline Kind load_double(const KernelSum& source, int64_t row, int64_t i, double& value) {
+  if (source.input.storage == Storage::kFloat64) return load_item<double>(source, row, i, value);
+  float single;
+  const Kind kind = load_item<float>(source, row, i, single);
+  value = single;
+  return kind;
+}
+
+/// By the threads of a block, for all of them: what is in items [begin, end) of a row.
+__device__ inline RowStatistics count_items(const KernelSum& source, int64_t row, int64_t begin,
+                                            int64_t end) {
+  return source.input.storage == Storage::kFloat64
+             ? statistics_of<double, 0>(source, row, begin, end)
+             : statistics_of<float, 0>(source, row, begin, end);
+}
+
+/// What a place of the results asks for: the point at a level among the finite values, or else a
+/// point that is known.
+struct Wanted {
+  bool has_level;
+  double level;  // 0 < level < number of finite values
+  double point;
+};
+
+/// Of a sort: -inf, the finite values, inf, NaN, masked items.
+__device__ inline Wanted wanted_in_sort(const RowStatistics& found, int64_t place) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto at = static_cast<double>(place);
+  if (at < found.below) return {false, 0, -infinity};
+  if (at < found.below + found.finite) return {true, at - found.below + 0.5, 0};
+  if (at < found.counted) return {false, 0, infinity};
+  return {false, 0, at < found.unmasked ? std::numeric_limits<double>::quiet_NaN() : 0};
+}
+
+__device__ inline Wanted wanted_at_level(const RowStatistics& found, double level) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double above = level - found.below;
+  if (isnan(above) || found.counted == 0) return {false, 0, nan};
+  if (0 < above && above < found.finite) return {true, above, 0};
+  if (found.finite == 0 && above == 0) return {false, 0, nan};  // between -inf and inf
+  return {false, 0, above <= 0 ? -infinity : infinity};
+}
+
+__device__ inline Wanted wanted_at(const Quantile& problem, const RowStatistics& found, int64_t row,
+                                   int64_t place) {
+  if (problem.sorts()) return wanted_in_sort(found, place);
+  return wanted_at_level(found, load<double>(problem.levels, row, place));
+}
+
+__device__ inline void write_point(const Quantile& problem, int64_t row, int64_t place,
+                                   double point, double density) {
+  const int64_t at = row * problem.places() + place;
+  if (problem.values.data != nullptr) store(problem.values, at, point);
+  if (problem.points != nullptr) problem.points[at] = point;
+  if (problem.densities != nullptr) problem.densities[at] = density;
+}
+
+}  // namespace rank_relax::cuda

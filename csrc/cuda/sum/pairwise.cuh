@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/cdf/smooth_cdfs.h"
+#include "cuda/launch/block.cuh"
+#include "cuda/row/row_plan.cuh"
+#include "cuda/sum/kernel_of_pair.cuh"
+
+namespace rank_relax::cuda {
+
+/// What orders above 2 need of their directions, which no plan keeps.
+struct PairwiseDirections {
+  double scale[SmoothCdfs::kMaxOrder];
+};
+
+/// Σ_j Π_l (v_l[i] - v_l[j]) K(α (x_i - x_j)) for one item by one thread, in double, chunks of 1024
+/// items apart. Weights are differences and F is centred, so that nothing cancels.
+template <class Cdf, class Scalar>
+__device__ double pairwise_sum(const KernelSum& problem, const RowPlan& plan,
+                               const PairwiseDirections& directions,
+                               const typename Cdf::Derivative* higher, int64_t row, int64_t i,
+                               double value) {
+  constexpr int64_t kChunk = 1024;
+  double own[SmoothCdfs::kMaxOrder];
+  for (int l = 0; l < problem.order; ++l) {
+    own[l] = directions.scale[l] * load<Scalar>(problem.directions[l], row, i);
+  }
+  double total = 0;
+  for (int64_t begin = 0; begin < problem.size; begin += kChunk) {
+    const int64_t end = begin + kChunk < problem.size ? begin + kChunk : problem.size;
+    double sum = 0;
+    for (int64_t j = begin; j < end; ++j) {
+      Scalar other;
+      if (load_item(problem, row, j, other) != Kind::kFinite) continue;
+      double term = kernel_of_pair<Cdf>(problem.order, plan, value, other / plan.unit, higher);
+      for (int l = 0; l < problem.order; ++l) {
+        term *= own[l] - directions.scale[l] * load<Scalar>(problem.directions[l], row, j);
+      }
+      sum += term;
+    }
+    total += sum;
+  }
+  return total;
+}
+
+/// The largest deviation of every direction brings its scale; see RowPlan::scale. By a block, for
+/// all of its threads.
+template <class Scalar>
+__device__ void scale_directions(const KernelSum& problem, int64_t row, RowPlan& plan,
+                                 PairwiseDirections& directions) {
+  for (int l = 0; l < problem.order; ++l) {
+    RowStatistics found;
+    found.clear();
+    for (int64_t i = threadIdx.x; i < problem.size; i += blockDim.x) {
+      Scalar value;
+      if (load_item(problem, row, i, value) != Kind::kFinite) continue;
+      found.take_in_direction(0, load<Scalar>(problem.directions[l], row, i), 1);
+    }
+    const double lowest = reduce_in_block(found.lowest[0], Smaller());
+    const double highest = reduce_in_block(found.highest[0], Larger());
+    const bool undefined = reduce_in_block(found.unfit, Sum()) > 0;
+    if (threadIdx.x == 0) {
+      if (undefined) plan.undefined = true;
+      const double scale = direction_between(lowest, highest, lowest / 2 + highest / 2).scale;
+      directions.scale[l] = scale;
+      if (scale > 0) plan.scale /= scale;
+    }
+  }
+  __syncthreads();
+}
+
+template <class Cdf, class Scalar>
+__device__ void sum_item(const KernelSum& problem, const RowPlan& plan,
+                         const PairwiseDirections& directions, int64_t row, int64_t i) {
+  const typename Cdf::Derivative higher(problem.order > 2 ? problem.order : 1);
+  Scalar value;
+  const Kind kind = load_item(problem, row, i, value);
+  const bool vanishes = plan.undefined || (plan.constant && problem.order % 2 == 0);
+  const double sum = kind != Kind::kFinite || vanishes
+                         ? 0
+                         : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i,
+                                                     value / plan.unit);
+  write_result<Scalar>(problem, plan, row, i, kind, sum + plan.base);
+}
+
+/// Rows of any size and orders of any number: [rows * tiles] blocks, each for blockDim.x items of a
+/// row, whose statistics it takes by itself. Cost: O(size) an item.
+template <class Cdf, class Scalar>
+__global__ void sum_pairwise(KernelSum problem, int64_t tiles) {
+  __shared__ RowPlan plan;
+  __shared__ PairwiseDirections directions;
+  const int64_t all = problem.rows * tiles;
+  for (int64_t block = blockIdx.x; block < all; block += gridDim.x) {
+    const int64_t row = block / tiles, i = block % tiles * blockDim.x + threadIdx.x;
+    const RowStatistics found = statistics_of<Scalar, 0>(problem, row, 0, problem.size);
+    if (threadIdx.x == 0) {
+      make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/false, plan);
+    }
+    __syncthreads();
+    scale_directions<Scalar>(problem, row, plan, directions);
+    if (i < problem.size) sum_item<Cdf, Scalar>(problem, plan, directions, row, i);
+    __syncthreads();
+  }
+}
+
+}  // namespace rank_relax::cuda

@@ -37,8 +37,8 @@ class HardRankRow {
   void rank(Row<Bits> input, Row<uint8_t> mask, bool descending, RankUnit unit, Result* ranks) {
     const int64_t count = take_in(input, mask, ranks);
     if (count == 0) return;
-    radix_argsort<Baseline>(keys_.data(), count, sorted_.data(), order_.data(), spare_.data(),
-                            spare_order_.data());
+    radix_argsort(keys_.data(), count, sorted_.data(), order_.data(), spare_.data(),
+                  spare_order_.data());
     const double others = static_cast<double>(count - 1);
     const double divisor = unit == RankUnit::kFraction && count > 1 ? others : 1;
     const double center = unit == RankUnit::kCentered ? others / 2 : 0;

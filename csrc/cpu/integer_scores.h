@@ -74,8 +74,8 @@ class IntegerScoresRow {
       keys_[count] = Order::key(input[i]);
       places_[count++] = static_cast<uint32_t>(i);
     }
-    radix_argsort<Baseline>(keys_.data(), count, sorted_.data(), order_.data(), spare_.data(),
-                            spare_order_.data());
+    radix_argsort(keys_.data(), count, sorted_.data(), order_.data(), spare_.data(),
+                  spare_order_.data());
     uint64_t position = 0;
     for (int64_t k = 0; k < count; ++k) {
       if (k > 0) position += std::min(sorted_[k] - sorted_[k - 1], widest);

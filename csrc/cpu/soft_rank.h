@@ -23,4 +23,15 @@ void soft_rank_derivative(const Batch<Scalar>& batch, const Rows<Scalar>* direct
                           double regularization_strength, std::string_view method, Scalar* output,
                           const ParallelFor& parallel_for);
 
+/// For a smooth CDF, in one instruction set: batch/soft_rank.h, in each file of compiled/.
+template <class Set, class Scalar>
+struct SoftRankKernels {
+  static void forward(const Batch<Scalar>& batch, double regularization_strength,
+                      std::string_view method, Scalar* output, const ParallelFor& parallel_for);
+
+  static void derivative(const Batch<Scalar>& batch, const Rows<Scalar>* directions, int order,
+                         double regularization_strength, std::string_view method, Scalar* output,
+                         const ParallelFor& parallel_for);
+};
+
 }  // namespace rank_relax::cpu

@@ -28,4 +28,17 @@ void spearman_loss_backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad
                             std::string_view method, Scalar* output,
                             const ParallelFor& parallel_for);
 
+/// For a smooth CDF, in one instruction set: batch/spearman_loss.h, in each file of compiled/.
+template <class Set, class Scalar>
+struct SpearmanLossKernels {
+  static void forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
+                      double regularization_strength, std::string_view method, Scalar* loss,
+                      Scalar* rank_gradient_predictions, Scalar* rank_gradient_targets,
+                      const ParallelFor& parallel_for);
+
+  static void backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad_output,
+                       const Rows<Scalar>& rank_gradient, double regularization_strength,
+                       std::string_view method, Scalar* output, const ParallelFor& parallel_for);
+};
+
 }  // namespace rank_relax::cpu

@@ -11,8 +11,8 @@
 
 namespace rank_relax::cuda {
 
-/// The inverse of the smoothed count of every row of a batch, as cpu/quantile.h says: at the levels
-/// k - 1/2 of its finite values, which makes a soft sort, or at given levels.
+/// The inverse of the smoothed count of every row of a batch, as cpu/soft_sort.h says: at the
+/// levels k - 1/2 of its finite values, which makes a soft sort, or at given levels.
 struct Quantile {
   KernelSum source;  // whose rows, size, input, mask and regularization_strength are used
 

@@ -10,7 +10,7 @@
 #include "core/precision.h"
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
-#include "cpu/split_row.h"
+#include "cpu/split_rank.h"
 
 namespace rank_relax {
 

@@ -21,9 +21,11 @@
 #include "core/series/kernel_series.h"
 #include "core/sum/lane_sum.h"
 #include "core/sum/pairwise_sum.h"
-#include "cpu/permutahedron.h"
-#include "cpu/quantile.h"
+#include "cpu/projection/permutahedron.h"
+#include "cpu/soft_quantile.h"
 #include "cpu/soft_rank.h"
+#include "cpu/soft_sort.h"
+#include "cpu/soft_topk.h"
 #include "cpu/spearman_loss.h"
 
 namespace {

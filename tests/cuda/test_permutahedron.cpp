@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/permutahedron.h"
+#include "cpu/projection/permutahedron.h"
 #include "cuda/permutahedron.h"
 #include "cuda/spearman_loss.h"
 #include "tensor.h"

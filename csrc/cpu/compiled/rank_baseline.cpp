@@ -1,4 +1,1 @@
-#include "cpu/kernels_of.h"
-
-template struct rank_relax::cpu::Kernels<rank_relax::cpu::Baseline, float>;
-template struct rank_relax::cpu::Kernels<rank_relax::cpu::Baseline, double>;
+#include "cpu/compiled/rank.h"

@@ -13,7 +13,7 @@
 #include "cpu/row/finite_row.h"
 #include "cpu/sum/weighted_sums.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The moments of a row on a grid of boxes, for each set of weights, in double:
 ///
@@ -21,10 +21,10 @@ namespace rank_relax::cpu {
 ///
 /// In float32 items know cells alone, eight a box, with fewer powers, and the moments of a box are
 /// made of those of its cells. A row is cut into parts, in a way that threads don't change.
-template <class Isa, class Scalar, int kOrder>
+template <class Scalar, int kOrder>
 class BoxMoments {
-  using V = Vector<Isa, Scalar>;
-  using W = Vector<Isa, double>;
+  using V = Vector<Scalar>;
+  using W = Vector<double>;
   static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int kTerms = kGridTerms[kPrecision];
@@ -85,7 +85,7 @@ class BoxMoments {
   void add_part(const Grid& grid, int64_t begin, int64_t end, double* moments) const {
     std::fill_n(moments, boxes_ * kCells * kCellRow, 0.0);
     if constexpr (kCells > 1) {
-      CellMoments<Isa, kOrder>::add(grid, row_.values, directions_, begin, end, moments);
+      CellMoments<kOrder>::add(grid, row_.values, directions_, begin, end, moments);
     } else {
       int64_t i = begin;
       for (; i + kBlock <= end; i += kBlock) {
@@ -120,10 +120,10 @@ class BoxMoments {
       for (int l = 0; l < kOrder; ++l) weights[1 << l] = directions_[l](first_item + i);
       if constexpr (kOrder == 2) weights[3] = weights[1] * weights[2];
       W powers = W::first_powers(t[i], t2[i], t4[i]);
-      unroll<Isa, kVectors>([&](auto v) {
+      unroll<kVectors>([&](auto v) {
         double* at = row + v * W::kLanes;
         (W::load(at) + powers).store(at);
-        unroll<Isa, kSets - 1>([&](auto other) {
+        unroll<kSets - 1>([&](auto other) {
           double* weighted = at + (other + 1) * kTerms;
           multiply_add(powers, W::broadcast(weights[other + 1]), W::load(weighted)).store(weighted);
         });
@@ -137,19 +137,19 @@ class BoxMoments {
     const double* cells = cell_moments_.data() + box * kCells * kCellRow;
     for (int set = 0; set < kSets; ++set) {
       W sums[kVectors];
-      unroll<Isa, kVectors>([&](auto v) { sums[v] = W::broadcast(0); });
+      unroll<kVectors>([&](auto v) { sums[v] = W::broadcast(0); });
       const double* powers = series.cells_to_box.data();
       for (int cell = 0; cell < kCells; ++cell) {
         const double* moments = cells + cell * kCellRow + set * kCellPowers;
         for (int p = 0; p < kCellPowers; ++p, powers += kTerms) {
-          unroll<Isa, kVectors>([&](auto v) {
+          unroll<kVectors>([&](auto v) {
             sums[v] =
                 multiply_add(W::load(powers + v * W::kLanes), W::broadcast(moments[p]), sums[v]);
           });
         }
       }
       double* moments = moments_.data() + box * kRow + set * kTerms;
-      unroll<Isa, kVectors>([&](auto v) { sums[v].store(moments + v * W::kLanes); });
+      unroll<kVectors>([&](auto v) { sums[v].store(moments + v * W::kLanes); });
     }
   }
 
@@ -160,4 +160,4 @@ class BoxMoments {
   AlignedArray<double> moments_;       // [box][set][term], where a box has several cells
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

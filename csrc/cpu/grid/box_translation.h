@@ -9,7 +9,7 @@
 #include "cpu/isa/vector.h"
 #include "cpu/sum/weighted_sums.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// From the moments of all boxes of a grid to the local series of one:
 ///
@@ -18,9 +18,9 @@ namespace rank_relax::cpu {
 /// and for K = F - 1/2 the items of other boxes count ±1/2 each, to which c adds their tails. For
 /// every set of weights: those of cpu/sum/weighted_sums.h, the first of which counts the items, or
 /// any others. A box's row holds the terms of its sets, one set after the other.
-template <class Isa, int kTerms, int kOrder, int kSets = weight_sets(kOrder)>
+template <int kTerms, int kOrder, int kSets = weight_sets(kOrder)>
 class BoxTranslation {
-  using W = Vector<Isa, double>;
+  using W = Vector<double>;
   static constexpr bool kCounts = kSets == weight_sets(kOrder);
   static constexpr int kVectors = kTerms / W::kLanes;
 
@@ -90,7 +90,7 @@ class BoxTranslation {
                       Sums& upper) const {
     const double* column = series_->coefficients.data() + distance * kTerms * kTerms;
     for (int l = 0; l < kTerms; l += 2, column += 2 * kTerms) {
-      unroll<Isa, kSets * kVectors>([&](auto i) {
+      unroll<kSets * kVectors>([&](auto i) {
         constexpr int kTerm = i / kVectors * kTerms;  // the first of the set's
         const W even = W::load(column + i % kVectors * W::kLanes);
         const W odd = W::load(column + kTerms + i % kVectors * W::kLanes);
@@ -110,4 +110,4 @@ class BoxTranslation {
   std::vector<double> below_;  // items in boxes below, for order 0
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

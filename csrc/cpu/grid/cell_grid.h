@@ -5,18 +5,19 @@
 
 #include "core/row/grid_placement.h"
 #include "cpu/isa/vector.h"
+#include "cpu/isa/widened.h"
 #include "cpu/row/finite_row.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 // Cells of one width lie around its multiples from an anchor (core/row/grid_placement.h).
 
 /// Cells in double.
-template <class Isa, class Scalar>
+template <class Scalar>
 class DoubleCellGrid {
-  using V = Vector<Isa, Scalar>;
-  using W = Vector<Isa, double>;
-  using Wide = Widened<Isa, Scalar>;
+  using V = Vector<Scalar>;
+  using W = Vector<double>;
+  using Wide = Widened<Scalar>;
 
  public:
   DoubleCellGrid(const FiniteRow<Scalar>& row, double scaled_width, double regularization_strength)
@@ -67,9 +68,8 @@ class DoubleCellGrid {
 };
 
 /// Cells in float32, in half the time, for rows whose cells are few enough.
-template <class Isa>
 class SingleCellGrid {
-  using V = Vector<Isa, float>;
+  using V = Vector<float>;
 
  public:
   SingleCellGrid(const FiniteRow<float>& row, double scaled_width, double regularization_strength) {
@@ -117,4 +117,4 @@ class SingleCellGrid {
   bool suits_;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

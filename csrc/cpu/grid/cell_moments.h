@@ -9,7 +9,7 @@
 #include "cpu/row/finite_row.h"
 #include "cpu/sum/weighted_sums.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The moments of the cells of a grid in float32, a few powers for each set of weights, in double:
 ///
@@ -17,9 +17,9 @@ namespace rank_relax::cpu {
 ///
 /// The powers of a vector of items are computed together and turned to a row for each item, and
 /// then items are added one by one.
-template <class Isa, int kOrder>
+template <int kOrder>
 class CellMoments {
-  using V = Vector<Isa, float>;
+  using V = Vector<float>;
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int kPowers = kCellTerms[kSingle];
   static constexpr int kColumns = std::min(kSets * kPowers, 8);  // what store_rows takes at once
@@ -73,17 +73,17 @@ class CellMoments {
       const int lanes = kWhole ? V::kLanes : std::clamp(count - i, 0, V::kLanes);
       V columns[kRow];
       weighted_powers<kWhole>(coordinate, directions, block.first_item + item, lanes, columns);
-      unroll<Isa, kGroups>([&](auto group) {
+      unroll<kGroups>([&](auto group) {
         V::template store_rows<kColumns>(columns + group * kColumns, rows[group] + i * kColumns);
       });
     }
     for (int first = 0; first < kBlock; first += kStreams * V::kLanes) {
-      unroll<Isa, V::kLanes>([&](auto lane) {
-        unroll<Isa, kStreams>([&](auto stream) {
+      unroll<V::kLanes>([&](auto lane) {
+        unroll<kStreams>([&](auto stream) {
           const int i = first + stream * V::kLanes;
           if (!kWhole && i + lane >= count) return;
           double* sums = moments + offsets[i + lane];
-          unroll<Isa, kGroups>([&](auto group) {
+          unroll<kGroups>([&](auto group) {
             V::template add_row<kColumns>(rows[group] + (i + V::row_of(lane)) * kColumns,
                                           sums + group * kColumns);
           });
@@ -97,14 +97,14 @@ class CellMoments {
   [[gnu::always_inline]] static void weighted_powers(V r, const Direction<float>* directions,
                                                      int64_t first_item, int lanes, V* columns) {
     columns[0] = V::broadcast(1);
-    unroll<Isa, kOrder>([&](auto l) {
+    unroll<kOrder>([&](auto l) {
       const float* from = directions[l].values + (lanes > 0 ? first_item : 0);
       columns[(1 << l) * kPowers] =
           direction_at(directions[l], kWhole ? V::load(from) : V::load_first(from, lanes));
     });
     if constexpr (kOrder == 2) columns[3 * kPowers] = columns[kPowers] * columns[2 * kPowers];
-    unroll<Isa, kSets>([&](auto set) {
-      unroll<Isa, kPowers - 1>([&](auto p) {
+    unroll<kSets>([&](auto set) {
+      unroll<kPowers - 1>([&](auto p) {
         V* column = columns + set * kPowers + p;
         column[1] = column[0] * r;
       });
@@ -112,4 +112,4 @@ class CellMoments {
   }
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -16,7 +16,7 @@
 #include "cpu/row/finite_row.h"
 #include "cpu/sum/kernel_sum.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// As many finite numbers as `count`.
 struct Numbers {
@@ -32,10 +32,10 @@ struct Numbers {
 ///
 /// where boxes are few beside the numbers. Elsewhere as a part of the derivative of a soft rank in
 /// the row that holds both: with v = 0 at the targets, its Σ_j (v_i - v_j) F' is -Σ_k w_k F' there.
-template <class Isa, class Cdf>
+template <class Cdf>
 class DensitySum {
-  using W = Vector<Isa, double>;
-  using Grid = DoubleCellGrid<Isa, double>;
+  using W = Vector<double>;
+  using Grid = DoubleCellGrid<double>;
   static constexpr int kTerms = kGridTerms[kDouble];
   static constexpr int kVectors = kTerms / W::kLanes;
   static constexpr int kBlock = 64;
@@ -115,7 +115,7 @@ class DensitySum {
       const W weight = W::broadcast(weights[first + i]);
       W powers = W::first_powers(t[i], t2, t4);
       double* moments = moments_.data() + offsets[i];
-      unroll<Isa, kVectors>([&](auto v) {
+      unroll<kVectors>([&](auto v) {
         double* at = moments + v * W::kLanes;
         multiply_add(powers, weight, W::load(at)).store(at);
         if (v + 1 < kVectors) powers = powers * step;
@@ -132,7 +132,7 @@ class DensitySum {
     W powers[kTerms];
     W::template load_columns<kTerms>(local_.data(), 1, offsets, powers);
     W sum = powers[kTerms - 1];
-    unroll<Isa, kTerms - 1>([&](auto k) { sum = multiply_add(sum, t, powers[kTerms - 2 - k]); });
+    unroll<kTerms - 1>([&](auto k) { sum = multiply_add(sum, t, powers[kTerms - 2 - k]); });
     sum.store_first(sums, count);
   }
 
@@ -157,10 +157,10 @@ class DensitySum {
     std::copy_n(results_.begin(), targets.count, sums);
   }
 
-  BoxTranslation<Isa, kTerms, 1, 1> translation_;
+  BoxTranslation<kTerms, 1, 1> translation_;
   AlignedArray<double> moments_, local_;  // [box][term]
   std::vector<double> row_, direction_, results_;
-  KernelSum<Isa, double> kernel_sum_;
+  KernelSum<double> kernel_sum_;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

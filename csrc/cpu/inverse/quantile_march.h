@@ -16,7 +16,7 @@
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The inverse of the smoothed count G(y) = Σ_j F(α (y - x_j)) of a row at many ascending levels,
 /// O(1) a level and O(reach) a box. On a grid of boxes, G is in each box
@@ -26,9 +26,9 @@ namespace rank_relax::cpu {
 /// with one polynomial P a box (core/series/quantile_series.h). The levels are met box after box;
 /// those of one box are neighbours, and Newton's method finds as many of them together as vectors
 /// have lanes. Boxes that hold no item are left out of the list of boxes.
-template <class Isa, class Cdf, class Scalar>
+template <class Cdf, class Scalar>
 class QuantileMarch {
-  using W = Vector<Isa, double>;
+  using W = Vector<double>;
   static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr int kTerms = kGridTerms[kPrecision];
   static constexpr int kVectors = kTerms / W::kLanes;
@@ -57,10 +57,10 @@ class QuantileMarch {
     }
     const double cell_width = series_.width / kCells;
     if constexpr (sizeof(Scalar) == 4) {
-      const SingleCellGrid<Isa> grid(row, cell_width, regularization_strength);
+      const SingleCellGrid grid(row, cell_width, regularization_strength);
       if (grid.suits()) return take_moments(grid, row, parallel_for), true;
     }
-    take_moments(DoubleCellGrid<Isa, Scalar>(row, cell_width, regularization_strength), row,
+    take_moments(DoubleCellGrid<Scalar>(row, cell_width, regularization_strength), row,
                  parallel_for);
     return true;
   }
@@ -237,7 +237,7 @@ class QuantileMarch {
   void add(const double* coefficients, int64_t source, W* sums) const {
     const double* moments = moments_.data() + source * kTerms;
     for (int l = 0; l < kTerms; l += 2, coefficients += 2 * kTerms) {
-      unroll<Isa, kVectors>([&](auto v) {
+      unroll<kVectors>([&](auto v) {
         sums[v] =
             multiply_add(W::load(coefficients + v * W::kLanes), W::broadcast(moments[l]), sums[v]);
         sums[v] = multiply_add(W::load(coefficients + kTerms + v * W::kLanes),
@@ -308,7 +308,7 @@ class QuantileMarch {
     const W per_lower = inverse(sum.middle - sum.lower),
             per_upper = inverse(sum.upper - sum.middle);
     W t[together];
-    unroll<Isa, together>([&](auto v) {
+    unroll<together>([&](auto v) {
       const W level = W::load(wanted + v * W::kLanes);
       const W in_lower = multiply_subtract(level - W::broadcast(sum.lower), per_lower, one);
       const W in_upper = (level - W::broadcast(sum.middle)) * per_upper;
@@ -317,7 +317,7 @@ class QuantileMarch {
     bool converged = false;
     for (int step = 0; step < kMostSteps && !converged; ++step) {
       W longest = none;
-      unroll<Isa, together>([&](auto v) {
+      unroll<together>([&](auto v) {
         W value, slope;
         evaluate(sum, t[v], &value, &slope);
         const W next = within_box(t[v] + (W::load(wanted + v * W::kLanes) - value) / slope);
@@ -326,7 +326,7 @@ class QuantileMarch {
       });
       converged = highest_lane(longest) < kConverged;
     }
-    unroll<Isa, together>([&](auto v) { t[v].store(points + v * W::kLanes); });
+    unroll<together>([&](auto v) { t[v].store(points + v * W::kLanes); });
     return converged;
   }
 
@@ -352,7 +352,7 @@ class QuantileMarch {
 
   const QuantileSeries& series_;
   int reach_ = series_.reach;  // in boxes
-  BoxMoments<Isa, Scalar, 0> box_moments_;
+  BoxMoments<Scalar, 0> box_moments_;
   // The boxes that hold items, upwards.
   std::vector<int64_t> index_;
   std::vector<double> below_;     // items in the boxes before; and all items
@@ -362,4 +362,4 @@ class QuantileMarch {
   int64_t cells_ = 1;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

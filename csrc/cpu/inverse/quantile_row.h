@@ -10,13 +10,14 @@
 #include "cpu/aligned_array.h"
 #include "cpu/inverse/quantile_march.h"
 #include "cpu/inverse/quantile_search.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/row_items.h"
 #include "cpu/row/row_parts.h"
 #include "cpu/row/rows.h"
 #include "cpu/sort/radix_sort.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// Calls visit(begin, end) for every cluster of ascending values: those with no gap wider than
 /// `widest` in units of 1/α.
@@ -37,7 +38,7 @@ void for_each_cluster(const Scalar* sorted, int64_t count, double regularization
 }
 
 /// Ascending copies of finite values.
-template <class Isa, class Scalar>
+template <class Scalar>
 class SortedValues {
  public:
   const Scalar* of(const Scalar* values, int64_t count) {
@@ -45,8 +46,8 @@ class SortedValues {
     order_.make_room(count);
     spare_sorted_.make_room(count);
     spare_order_.make_room(count);
-    radix_argsort<Isa>(values, count, sorted_.data(), order_.data(), spare_sorted_.data(),
-                       spare_order_.data());
+    radix_argsort(values, count, sorted_.data(), order_.data(), spare_sorted_.data(),
+                  spare_order_.data());
     return sorted_.data();
   }
 
@@ -56,12 +57,12 @@ class SortedValues {
 };
 
 /// Soft sorted values of one row after another, with the memory that they need.
-template <class Isa, class Cdf, class Scalar>
+template <class Cdf, class Scalar>
 class QuantileSortRow {
   using Number = std::conditional_t<Cdf::kTailsInSingle, Scalar, double>;
 
  public:
-  /// As cpu/quantile.h says. `points` and `densities` may be null.
+  /// As cpu/soft_sort.h says. `points` and `densities` may be null.
   void sort(Row<Scalar> input, Row<uint8_t> mask, int64_t size, double regularization_strength,
             Scalar* values, double* points, double* densities, const ParallelFor& parallel_for) {
     items_.set_row(input, mask, size, parallel_for);
@@ -74,8 +75,8 @@ class QuantileSortRow {
     if (count == 0) return;
     march_.ask_for_half_levels(count);
     if (march_.set_grid(finite, regularization_strength, parallel_for)) {
-      RowParts<Isa>::for_each(count, parallel_for,
-                              [&](int64_t begin, int64_t end, int64_t) { solve(begin, end, 0); });
+      RowParts::for_each(count, parallel_for,
+                         [&](int64_t begin, int64_t end, int64_t) { solve(begin, end, 0); });
     } else {
       sort_clusters(finite, regularization_strength);
     }
@@ -154,16 +155,16 @@ class QuantileSortRow {
     for (int64_t i = 1; i < count; ++i) values_[i] = std::max(values_[i], values_[i - 1]);
   }
 
-  RowItems<Isa, Scalar> items_;
+  RowItems<Scalar> items_;
   std::vector<Number> numbers_;
-  QuantileMarch<Isa, Cdf, Number> march_;
-  SortedValues<Isa, Number> sorted_values_;
+  QuantileMarch<Cdf, Number> march_;
+  SortedValues<Number> sorted_values_;
   Scalar* values_;
   double *points_, *densities_;  // of the finite values
 };
 
 /// Finds the points at levels of one row after another, with the memory that this needs.
-template <class Isa, class Cdf>
+template <class Cdf>
 class LevelSolver {
   static constexpr int64_t kFewestItemsOfAGrid = 32;
   static constexpr int64_t kFewestLevelsOfASort = 8;
@@ -194,7 +195,7 @@ class LevelSolver {
   }
 
  private:
-  using Search = QuantileSearch<Isa, Cdf>;
+  using Search = QuantileSearch<Cdf>;
 
   /// How many levels are below a bound, or not above it; at least `from`.
   int64_t levels_until(double bound, bool inclusive, int64_t from) const {
@@ -219,20 +220,20 @@ class LevelSolver {
     for (int64_t i = begin; i < end; ++i) take(i, search(levels_[i]));
   }
 
-  QuantileMarch<Isa, Cdf, double> march_;
-  SortedValues<Isa, double> sorted_values_;
+  QuantileMarch<Cdf, double> march_;
+  SortedValues<double> sorted_values_;
   const double* levels_;
   int64_t number_;
 };
 
 /// The points at given levels of one row after another, in double whatever the items are.
-template <class Isa, class Cdf, class Scalar>
+template <class Cdf, class Scalar>
 class QuantileLevelsRow {
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
  public:
-  /// As cpu/quantile.h says.
+  /// As cpu/soft_quantile.h says.
   void find(Row<Scalar> input, Row<uint8_t> mask, int64_t size, Row<double> levels,
             int64_t level_count, double regularization_strength, double* points,
             const ParallelFor& parallel_for) {
@@ -267,11 +268,11 @@ class QuantileLevelsRow {
     return level <= 0 ? -kInfinity : kInfinity;
   }
 
-  RowItems<Isa, Scalar> items_;
-  LevelSolver<Isa, Cdf> solver_;
+  RowItems<Scalar> items_;
+  LevelSolver<Cdf> solver_;
   std::vector<double> values_;
   std::vector<int64_t> order_;  // of the levels that finite values have, ascending
   std::vector<double> levels_;  // these, less the number of -inf
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -6,10 +6,11 @@
 #include <limits>
 #include <vector>
 
+#include "cpu/isa/instruction_set.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/sum/tails.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The inverse of the smoothed count G(y) = Σ_j F(α (y - x_j)) over some finite values, one level
 /// at a time: O(count) a step, whatever the values are. Borrows them.
@@ -22,7 +23,7 @@ namespace rank_relax::cpu {
 /// so that nothing is lost beside the count. In a gap that is wide beside 1/α, G is flat at a whole
 /// number to rounding; that level is where the two tails are equal, and there their logarithms are
 /// compared, which fall steadily however wide the gap is.
-template <class Isa, class Cdf>
+template <class Cdf>
 class QuantileSearch {
  public:
   QuantileSearch(const FiniteRow<double>& row, double regularization_strength)
@@ -99,11 +100,11 @@ class QuantileSearch {
         side[i] = static_cast<double>(values[i] > y) - static_cast<double>(values[i] < y);
         d[i] = distance(y, values[i], strength_);
       }
-      Tails<Isa, Cdf>::of(d, count, masses, densities);
+      Tails<Cdf>::of(d, count, masses, densities);
       for (int64_t i = 0; i < count; ++i) masses[i] *= side[i];
-      sides += sum_of<Isa>(side, count);
-      tails += sum_of<Isa>(masses, count);
-      density += sum_of<Isa>(densities, count);
+      sides += sum_of(side, count);
+      tails += sum_of(masses, count);
+      density += sum_of(densities, count);
     }
     const double whole = (static_cast<double>(count_) - sides) / 2;  // an item at y is half below
     return {(whole - level) + tails, density};
@@ -169,4 +170,4 @@ class QuantileSearch {
   double balance_strength_;  // with which no logarithm of a tail overflows: its limit is the same
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

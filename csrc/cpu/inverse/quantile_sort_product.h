@@ -7,15 +7,16 @@
 #include <vector>
 
 #include "cpu/inverse/density_sum.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/row_items.h"
 #include "cpu/row/rows.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// Products with the Jacobian of soft sorted values, of one row after another, as cpu/quantile.h
 /// says: places are those of the sorted values, items those of the row.
-template <class Isa, class Cdf, class Scalar>
+template <class Cdf, class Scalar>
 class QuantileSortProductRow {
   static constexpr Scalar kNan = std::numeric_limits<Scalar>::quiet_NaN();
 
@@ -81,10 +82,10 @@ class QuantileSortProductRow {
              densities_.data(), parallel_for);
   }
 
-  RowItems<Isa, Scalar> items_;
+  RowItems<Scalar> items_;
   const double* points_;  // of the finite values
   std::vector<double> values_, densities_, weights_, sums_;
-  DensitySum<Isa, Cdf> sum_;
+  DensitySum<Cdf> sum_;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

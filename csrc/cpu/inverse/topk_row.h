@@ -8,22 +8,23 @@
 
 #include "core/inverse/topk_step.h"
 #include "cpu/inverse/quantile_row.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/row_items.h"
 #include "cpu/row/row_parts.h"
 #include "cpu/row/rows.h"
 #include "cpu/sum/tails.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// Soft top-k masks of one row after another, with the memory that they need.
-template <class Isa, class Cdf, class Scalar>
+template <class Cdf, class Scalar>
 class TopKRow {
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
  public:
-  /// As cpu/quantile.h says.
+  /// As cpu/soft_topk.h says.
   void choose(Row<Scalar> input, Row<uint8_t> mask, int64_t size, double k,
               double regularization_strength, Scalar* chosen, double* densities,
               const ParallelFor& parallel_for) {
@@ -148,8 +149,8 @@ class TopKRow {
   Sums evaluate(double threshold, double step, double regularization_strength, double* densities,
                 const ParallelFor& parallel_for) {
     const auto count = static_cast<int64_t>(values_.size());
-    part_sums_.assign(RowParts<Isa>::of(count), Sums());
-    RowParts<Isa>::for_each(count, parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
+    part_sums_.assign(RowParts::of(count), Sums());
+    RowParts::for_each(count, parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
       for (int64_t at = begin; at < end; at += kChunk) {
         const int64_t number = std::min(kChunk, end - at);
         double* const shares = shares_.data() + at;
@@ -160,10 +161,10 @@ class TopKRow {
           from[i] = 2 * (half * regularization_strength) - step;
           d[i] = std::abs(from[i]);
         }
-        Tails<Isa, Cdf>::of(d, number, shares, densities + at);
+        Tails<Cdf>::of(d, number, shares, densities + at);
         for (int64_t i = 0; i < number; ++i) shares[i] = from[i] > 0 ? 1 - shares[i] : shares[i];
-        part_sums_[part].shares += sum_of<Isa>(shares, number);
-        part_sums_[part].densities += sum_of<Isa>(densities + at, number);
+        part_sums_[part].shares += sum_of(shares, number);
+        part_sums_[part].densities += sum_of(densities + at, number);
       }
     });
     Sums sums;
@@ -176,21 +177,21 @@ class TopKRow {
 
   static constexpr int64_t kChunk = 512;
 
-  RowItems<Isa, Scalar> items_;
-  LevelSolver<Isa, Cdf> solver_;
+  RowItems<Scalar> items_;
+  LevelSolver<Cdf> solver_;
   std::vector<double> values_, shares_;  // of the finite items
   std::vector<Sums> part_sums_;
 };
 
 /// Products with the Jacobian of soft top-k masks, of one row after another.
-template <class Isa, class Scalar>
+template <class Scalar>
 class TopKProductRow {
  public:
-  /// As cpu/quantile.h says.
+  /// As cpu/soft_topk.h says.
   void multiply(Row<Scalar> vector, Row<double> densities, int64_t size,
                 double regularization_strength, Scalar* output, const ParallelFor& parallel_for) {
-    part_sums_.assign(RowParts<Isa>::of(size), Sums());
-    RowParts<Isa>::for_each(size, parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
+    part_sums_.assign(RowParts::of(size), Sums());
+    RowParts::for_each(size, parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
       part_sums_[part] = sum(vector, densities, begin, end);
     });
     Sums sums;
@@ -199,7 +200,7 @@ class TopKProductRow {
       sums.products += part.products;
     }
     const double mean = sums.densities > 0 ? sums.products / sums.densities : 0;
-    RowParts<Isa>::for_each(size, parallel_for, [&](int64_t begin, int64_t end, int64_t) {
+    RowParts::for_each(size, parallel_for, [&](int64_t begin, int64_t end, int64_t) {
       for (int64_t i = begin; i < end; ++i) {
         const double density = densities[i];
         const double product =
@@ -227,4 +228,4 @@ class TopKProductRow {
   std::vector<Sums> part_sums_;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

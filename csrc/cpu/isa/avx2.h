@@ -6,10 +6,10 @@
 
 #include "cpu/isa/vector.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 template <>
-struct Vector<Avx2, float> {
+struct Vector<float> {
   static constexpr int kLanes = 8;
   static constexpr int kRegisters = 16;
   static constexpr bool kLooksUp = false;
@@ -130,7 +130,7 @@ struct Vector<Avx2, float> {
 };
 
 template <>
-struct Vector<Avx2, double> {
+struct Vector<double> {
   static constexpr int kLanes = 4;
   static constexpr int kRegisters = 16;
   static constexpr bool kLooksUp = false;
@@ -222,16 +222,16 @@ struct Vector<Avx2, double> {
 };
 
 template <>
-struct Widened<Avx2, float> {
-  using Wide = Vector<Avx2, double>;
+struct Widened<float> {
+  using Wide = Vector<double>;
   static constexpr int kParts = 2;
   static void load(const float* from, Wide* parts) {
     parts[0].lanes = _mm256_cvtps_pd(_mm_loadu_ps(from));
     parts[1].lanes = _mm256_cvtps_pd(_mm_loadu_ps(from + 4));
   }
-  static Vector<Avx2, float> narrow(const Wide* parts) {
+  static Vector<float> narrow(const Wide* parts) {
     return {_mm256_set_m128(_mm256_cvtpd_ps(parts[1].lanes), _mm256_cvtpd_ps(parts[0].lanes))};
   }
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

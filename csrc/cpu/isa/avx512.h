@@ -6,10 +6,10 @@
 
 #include "cpu/isa/vector.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 template <>
-struct Vector<Avx512, float> {
+struct Vector<float> {
   static constexpr int kLanes = 16;
   static constexpr int kRegisters = 32;
   static constexpr bool kLooksUp = true;
@@ -167,7 +167,7 @@ struct Vector<Avx512, float> {
 };
 
 template <>
-struct Vector<Avx512, double> {
+struct Vector<double> {
   static constexpr int kLanes = 8;
   static constexpr int kRegisters = 32;
   static constexpr bool kLooksUp = false;
@@ -250,17 +250,17 @@ struct Vector<Avx512, double> {
 };
 
 template <>
-struct Widened<Avx512, float> {
-  using Wide = Vector<Avx512, double>;
+struct Widened<float> {
+  using Wide = Vector<double>;
   static constexpr int kParts = 2;
   static void load(const float* from, Wide* parts) {
     parts[0].lanes = _mm512_cvtps_pd(_mm256_loadu_ps(from));
     parts[1].lanes = _mm512_cvtps_pd(_mm256_loadu_ps(from + 8));
   }
-  static Vector<Avx512, float> narrow(const Wide* parts) {
+  static Vector<float> narrow(const Wide* parts) {
     const __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps(parts[0].lanes));
     return {_mm512_insertf32x8(low, _mm512_cvtpd_ps(parts[1].lanes), 1)};
   }
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

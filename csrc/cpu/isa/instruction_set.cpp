@@ -10,13 +10,13 @@ namespace {
 
 /// Narrowest first.
 std::vector<std::string_view> available() {
-  std::vector<std::string_view> sets = {Baseline::name};
+  std::vector<std::string_view> sets = {baseline::InstructionSet::name};
 #ifdef RANK_RELAX_X86
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    sets.push_back(Avx2::name);
+    sets.push_back(avx2::InstructionSet::name);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
-      sets.push_back(Avx512::name);
+      sets.push_back(avx512::InstructionSet::name);
     }
   }
 #endif

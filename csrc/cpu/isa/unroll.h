@@ -3,6 +3,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "cpu/isa/instruction_set.h"
+
 // After the parameters of a lambda, where [[gnu::always_inline]] has no place.
 #if defined(__GNUC__)
 #define RANK_RELAX_ALWAYS_INLINE __attribute__((always_inline))
@@ -10,7 +12,7 @@
 #define RANK_RELAX_ALWAYS_INLINE
 #endif
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 template <class Function, int... kIndices>
 [[gnu::always_inline]] inline void unroll_over(const Function& function,
@@ -20,9 +22,9 @@ template <class Function, int... kIndices>
 
 /// function(0), ..., function(kCount - 1) with constant arguments and no loop, so that arrays of
 /// vectors indexed by them can live in registers.
-template <class Isa, int kCount, class Function>
+template <int kCount, class Function>
 [[gnu::always_inline]] inline void unroll(const Function& function) {
   unroll_over(function, std::make_integer_sequence<int, kCount>{});
 }
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -5,7 +5,7 @@
 
 #include "cpu/isa/instruction_set.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 #if defined(__GNUC__)
 /// 16 bytes that the compiler has operators for, and a register on every machine we know.
@@ -47,7 +47,7 @@ struct SixteenBytes {
 /// As many Scalars as fit a register of an instruction set, and what the kernels do with them. This
 /// is the portable one, which compilers turn into what the machine has; the specialisations in
 /// avx2.h and avx512.h have the same members.
-template <class Isa, class Scalar>
+template <class Scalar>
 struct Vector {
   static constexpr int kLanes = 16 / sizeof(Scalar);
   static constexpr int kRegisters = 16;
@@ -159,81 +159,55 @@ struct Vector {
 };
 
 // The same as free functions.
-template <class Isa, class Scalar>
-Vector<Isa, Scalar> multiply_add(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b,
-                                 Vector<Isa, Scalar> c) {
-  return Vector<Isa, Scalar>::multiply_add(a, b, c);
+template <class Scalar>
+Vector<Scalar> multiply_add(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar> c) {
+  return Vector<Scalar>::multiply_add(a, b, c);
 }
-template <class Isa, class Scalar>
-Vector<Isa, Scalar> multiply_subtract(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b,
-                                      Vector<Isa, Scalar> c) {
-  return Vector<Isa, Scalar>::multiply_subtract(a, b, c);
+template <class Scalar>
+Vector<Scalar> multiply_subtract(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar> c) {
+  return Vector<Scalar>::multiply_subtract(a, b, c);
 }
-template <class Isa, class Scalar>
-Vector<Isa, Scalar> exact_remainder(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b,
-                                    Vector<Isa, Scalar> c) {
-  return Vector<Isa, Scalar>::exact_remainder(a, b, c);
+template <class Scalar>
+Vector<Scalar> exact_remainder(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar> c) {
+  return Vector<Scalar>::exact_remainder(a, b, c);
 }
-template <class Isa, class Scalar>
-Vector<Isa, Scalar> smaller(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b) {
-  return Vector<Isa, Scalar>::smaller(a, b);
+template <class Scalar>
+Vector<Scalar> smaller(Vector<Scalar> a, Vector<Scalar> b) {
+  return Vector<Scalar>::smaller(a, b);
 }
-template <class Isa, class Scalar>
-Vector<Isa, Scalar> larger(Vector<Isa, Scalar> a, Vector<Isa, Scalar> b) {
-  return Vector<Isa, Scalar>::larger(a, b);
+template <class Scalar>
+Vector<Scalar> larger(Vector<Scalar> a, Vector<Scalar> b) {
+  return Vector<Scalar>::larger(a, b);
 }
-template <class Isa, class Scalar>
-Vector<Isa, Scalar> absolute(Vector<Isa, Scalar> a) {
-  return Vector<Isa, Scalar>::absolute(a);
+template <class Scalar>
+Vector<Scalar> absolute(Vector<Scalar> a) {
+  return Vector<Scalar>::absolute(a);
 }
-template <class Isa, class Scalar>
-Vector<Isa, Scalar> round(Vector<Isa, Scalar> a) {
-  return Vector<Isa, Scalar>::round(a);
+template <class Scalar>
+Vector<Scalar> round(Vector<Scalar> a) {
+  return Vector<Scalar>::round(a);
 }
-template <class Isa, class Scalar>
-Scalar lowest_lane(Vector<Isa, Scalar> a) {
-  return Vector<Isa, Scalar>::lowest_lane(a);
+template <class Scalar>
+Scalar lowest_lane(Vector<Scalar> a) {
+  return Vector<Scalar>::lowest_lane(a);
 }
-template <class Isa, class Scalar>
-Scalar highest_lane(Vector<Isa, Scalar> a) {
-  return Vector<Isa, Scalar>::highest_lane(a);
+template <class Scalar>
+Scalar highest_lane(Vector<Scalar> a) {
+  return Vector<Scalar>::highest_lane(a);
 }
-template <class Isa, class Scalar>
-double sum_of_lanes(Vector<Isa, Scalar> a) {
-  return Vector<Isa, Scalar>::sum_of_lanes(a);
+template <class Scalar>
+double sum_of_lanes(Vector<Scalar> a) {
+  return Vector<Scalar>::sum_of_lanes(a);
 }
 
 /// sums[i] = sum_of_lanes(vectors[i])
-template <int kCount, class Isa, class Scalar>
-void sums_of_lanes(const Vector<Isa, Scalar>* vectors, double* sums) {
+template <int kCount, class Scalar>
+void sums_of_lanes(const Vector<Scalar>* vectors, double* sums) {
   for (int i = 0; i < kCount; ++i) sums[i] = sum_of_lanes(vectors[i]);
 }
 
-/// The lanes of a vector of Scalars as doubles, in one vector or two.
-template <class Isa, class Scalar>
+/// The lanes of a vector of Scalars as doubles, in one vector or two (isa/widened.h).
+template <class Scalar>
 struct Widened;
 
-template <class Isa>
-struct Widened<Isa, double> {
-  using Wide = Vector<Isa, double>;
-  static constexpr int kParts = 1;
-  static void load(const double* from, Wide* parts) { parts[0] = Wide::load(from); }
-  static Vector<Isa, double> narrow(const Wide* parts) { return parts[0]; }
-};
-
-template <class Isa>
-struct Widened<Isa, float> {
-  using Wide = Vector<Isa, double>;
-  static constexpr int kParts = 2;
-  static void load(const float* from, Wide* parts) {
-    for (int part = 0; part < 2; ++part) {
-      parts[part] = Wide::each([=](int i) { return from[part * Wide::kLanes + i]; });
-    }
-  }
-  static Vector<Isa, float> narrow(const Wide* parts) {
-    return Vector<Isa, float>::each(
-        [=](int i) { return static_cast<float>(parts[i / Wide::kLanes].lane[i % Wide::kLanes]); });
-  }
-};
-
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

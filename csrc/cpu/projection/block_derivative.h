@@ -8,7 +8,7 @@
 
 #include "core/projection/permutahedron.h"
 #include "core/sum/lane_sum.h"
-#include "cpu/permutahedron.h"
+#include "cpu/projection/permutahedron.h"
 #include "cpu/row/rows.h"
 
 namespace rank_relax::cpu {

@@ -10,7 +10,7 @@
 #include "core/sum/lane_sum.h"
 #include "cpu/aligned_array.h"
 #include "cpu/isa/instruction_set.h"
-#include "cpu/permutahedron.h"
+#include "cpu/projection/permutahedron.h"
 #include "cpu/row/row_statistics.h"
 #include "cpu/row/rows.h"
 #include "cpu/sort/radix_sort.h"
@@ -30,7 +30,7 @@ class PermutahedronRow {
     below_ = above_ = 0;
     packed_ = true;
     if (input.stride == 1 && mask.data == nullptr && size > 0) {
-      packed_ = !extent<Baseline>(input.data, size, in_this_thread).all_finite;
+      packed_ = !extent(input.data, size, in_this_thread).all_finite;
     }
     if (packed_) {
       pack(input, mask);
@@ -132,8 +132,8 @@ class PermutahedronRow {
     spare_order_.make_room(finite_);
     blocks_.make_room(finite_);
     coordinates_.make_room(finite_);
-    radix_argsort<Baseline>(values, finite_, sorted_.data(), order_.data(), spare_sorted_.data(),
-                            spare_order_.data());
+    radix_argsort(values, finite_, sorted_.data(), order_.data(), spare_sorted_.data(),
+                  spare_order_.data());
     const double largest = sorted_.data()[finite_ - 1], smallest = sorted_.data()[0];
     if (std::isfinite(largest - smallest)) return;
     // No difference may overflow. Denormal values lose bits, which such a spread can't show.

@@ -6,12 +6,13 @@
 #include <limits>
 #include <vector>
 
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/row/row_statistics.h"
 #include "cpu/row/rows.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// How an item enters its row. Masked items and NaN are left out of every comparison and of the
 /// count; infinities compare with everything in the same way whatever its value, so they need
@@ -19,7 +20,7 @@ namespace rank_relax::cpu {
 enum class Kind : uint8_t { kMasked, kNan, kBelow, kAbove, kFinite };
 
 /// One row after another, taken apart by kind, with the memory that this needs.
-template <class Isa, class Scalar>
+template <class Scalar>
 class RowItems {
  public:
   /// Takes in a row of `size` items, which must stay as it is. `mask` may be absent (null data).
@@ -28,7 +29,7 @@ class RowItems {
     size_ = size;
     below_ = above_ = 0;
     if (input.stride == 1 && mask.data == nullptr && size > 0) {
-      const Extent<Scalar> row = extent<Isa>(input.data, size, parallel_for);
+      const Extent<Scalar> row = extent(input.data, size, parallel_for);
       if (row.all_finite) {
         packed_ = false;
         counted_ = unmasked_ = size;
@@ -98,4 +99,4 @@ class RowItems {
   std::vector<Scalar> values_;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// A row in parts, whose size is fixed, so that the number of threads changes no sum.
-template <class Isa>
 struct RowParts {
   static constexpr int64_t kItems = 1 << 13;
 
@@ -25,4 +25,4 @@ struct RowParts {
   }
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

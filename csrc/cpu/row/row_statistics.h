@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "cpu/isa/vector.h"
+#include "cpu/isa/widened.h"
 #include "cpu/parallel.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 // What a row must be asked before its sums are taken, in one pass over contiguous values. Long rows
 // are cut into parts of fixed size, so that threads change nothing.
@@ -36,9 +37,9 @@ struct Extent {
   bool all_finite;  // else the others mean nothing
 };
 
-template <class Isa, class Scalar>
+template <class Scalar>
 Extent<Scalar> extent_of_part(const Scalar* values, int64_t begin, int64_t end) {
-  using V = Vector<Isa, Scalar>;
+  using V = Vector<Scalar>;
   Scalar minimum = values[begin], maximum = minimum;
   bool all_finite = true;
   int64_t i = begin;
@@ -69,14 +70,14 @@ Extent<Scalar> extent_of_part(const Scalar* values, int64_t begin, int64_t end) 
 }
 
 /// Of at least one value.
-template <class Isa, class Scalar>
+template <class Scalar>
 Extent<Scalar> extent(const Scalar* values, int64_t count, const ParallelFor& parallel_for) {
-  if (count <= kStatisticsPart) return extent_of_part<Isa>(values, 0, count);
+  if (count <= kStatisticsPart) return extent_of_part(values, 0, count);
   Extent<Scalar> whole = {std::numeric_limits<Scalar>::infinity(),
                           -std::numeric_limits<Scalar>::infinity(), true};
   for (const Extent<Scalar>&part : for_each_part<Extent<Scalar>>(
            count, parallel_for,
-           [=](int64_t begin, int64_t end) { return extent_of_part<Isa>(values, begin, end); })) {
+           [=](int64_t begin, int64_t end) { return extent_of_part(values, begin, end); })) {
     whole.minimum = std::min(whole.minimum, part.minimum);
     whole.maximum = std::max(whole.maximum, part.maximum);
     whole.all_finite = whole.all_finite && part.all_finite;
@@ -89,11 +90,11 @@ struct Size {
   double largest;  // magnitude; with an infinity or a NaN among the values, sum is one too
 };
 
-template <class Isa, class Scalar>
+template <class Scalar>
 Size size_of_part(const Scalar* values, int64_t begin, int64_t end) {
-  using V = Vector<Isa, Scalar>;
-  using W = Vector<Isa, double>;
-  using Wide = Widened<Isa, Scalar>;
+  using V = Vector<Scalar>;
+  using W = Vector<double>;
+  using Wide = Widened<Scalar>;
   Size size = {0, 0};
   int64_t i = begin;
   if (end - begin >= V::kLanes) {
@@ -116,12 +117,12 @@ Size size_of_part(const Scalar* values, int64_t begin, int64_t end) {
   return size;
 }
 
-template <class Isa, class Scalar>
+template <class Scalar>
 Size size_of(const Scalar* values, int64_t count, const ParallelFor& parallel_for) {
-  if (count <= kStatisticsPart) return size_of_part<Isa>(values, 0, count);
+  if (count <= kStatisticsPart) return size_of_part(values, 0, count);
   Size whole = {0, 0};
   for (const Size& part : for_each_part<Size>(count, parallel_for, [=](int64_t begin, int64_t end) {
-         return size_of_part<Isa>(values, begin, end);
+         return size_of_part(values, begin, end);
        })) {
     whole.sum += part.sum;
     whole.largest = std::max(whole.largest, part.largest);
@@ -129,4 +130,4 @@ Size size_of(const Scalar* values, int64_t count, const ParallelFor& parallel_fo
   return whole;
 }
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

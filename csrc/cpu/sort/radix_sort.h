@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <cstring>
 
-namespace rank_relax::cpu {
+#include "cpu/isa/instruction_set.h"
+
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 namespace radix {
 
@@ -19,7 +21,7 @@ struct Unsigned<double> {
 };
 
 /// Counts for every item those that come before it: count² comparisons, in vectors.
-template <class Isa, class Scalar, int most>
+template <class Scalar, int most>
 void sort_by_counting(const Scalar* values, int64_t count, Scalar* sorted, uint32_t* order) {
   using Count = typename Unsigned<Scalar>::Type;  // as wide as what is compared
   Count before[most] = {};
@@ -36,7 +38,7 @@ void sort_by_counting(const Scalar* values, int64_t count, Scalar* sorted, uint3
 
 /// A value's digits, the lowest first. The key that they spell orders as the values do: negative
 /// ones have all their bits turned, the others the sign.
-template <class Isa, class Scalar, int digit_bits>
+template <class Scalar, int digit_bits>
 struct Digits {
   using Key = typename Unsigned<Scalar>::Type;
   static constexpr int kKeyBits = 8 * sizeof(Key);
@@ -58,10 +60,10 @@ struct Digits {
 
 /// Moves every item to the next free place of its digit. `order` null: the items are in their first
 /// order.
-template <class Isa, int digit_bits, class Scalar>
+template <int digit_bits, class Scalar>
 void move_by_digit(int place, const Scalar* values, const uint32_t* order, int64_t count,
                    uint32_t* next, Scalar* to_values, uint32_t* to_order) {
-  using Place = Digits<Isa, Scalar, digit_bits>;
+  using Place = Digits<Scalar, digit_bits>;
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t to = next[Place::digit(Place::key(values[i]), place)]++;
     to_values[to] = values[i] + Scalar(0);
@@ -70,10 +72,10 @@ void move_by_digit(int place, const Scalar* values, const uint32_t* order, int64
 }
 
 /// Least significant digit first. Digits in which no two keys differ are left out.
-template <class Isa, int digit_bits, class Scalar>
+template <int digit_bits, class Scalar>
 void sort_by_digits(const Scalar* values, int64_t count, Scalar* sorted, uint32_t* order,
                     Scalar* spare_sorted, uint32_t* spare_order) {
-  using Place = Digits<Isa, Scalar, digit_bits>;
+  using Place = Digits<Scalar, digit_bits>;
   uint32_t sizes[Place::kCount][Place::kSize] = {};
   for (int64_t i = 0; i < count; ++i) {
     const auto key = Place::key(values[i]);
@@ -100,8 +102,8 @@ void sort_by_digits(const Scalar* values, int64_t count, Scalar* sorted, uint32_
       smaller += size;
     }
     const int to = (passes - 1 - pass) % 2;
-    move_by_digit<Isa, digit_bits>(places[pass], from_values, from_order, count, next,
-                                   value_arrays[to], order_arrays[to]);
+    move_by_digit<digit_bits>(places[pass], from_values, from_order, count, next, value_arrays[to],
+                              order_arrays[to]);
     from_values = value_arrays[to];
     from_order = order_arrays[to];
   }
@@ -111,8 +113,7 @@ void sort_by_digits(const Scalar* values, int64_t count, Scalar* sorted, uint32_
 
 /// Sorts finite values ascending, equal ones (-0 = +0, written as +0) in their order; order[i] is
 /// where sorted[i] stood. At most 2^32 - 1 of them. The spare arrays hold `count` items too.
-/// `Isa` keeps copies apart that were compiled for different instruction sets.
-template <class Isa, class Scalar>
+template <class Scalar>
 void radix_argsort(const Scalar* values, int64_t count, Scalar* sorted, uint32_t* order,
                    Scalar* spare_sorted, uint32_t* spare_order) {
   // Fewer passes against more places to write to at once; measured.
@@ -120,12 +121,12 @@ void radix_argsort(const Scalar* values, int64_t count, Scalar* sorted, uint32_t
   constexpr int64_t kFillsLongDigits = 1 << 11;
   constexpr int64_t kCached = 1 << 18;
   if (count <= kFew) {
-    radix::sort_by_counting<Isa, Scalar, kFew>(values, count, sorted, order);
+    radix::sort_by_counting<Scalar, kFew>(values, count, sorted, order);
   } else if (count < kFillsLongDigits || count > kCached) {
-    radix::sort_by_digits<Isa, 8>(values, count, sorted, order, spare_sorted, spare_order);
+    radix::sort_by_digits<8>(values, count, sorted, order, spare_sorted, spare_order);
   } else {
-    radix::sort_by_digits<Isa, 11>(values, count, sorted, order, spare_sorted, spare_order);
+    radix::sort_by_digits<11>(values, count, sorted, order, spare_sorted, spare_order);
   }
 }
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

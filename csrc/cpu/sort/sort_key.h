@@ -4,9 +4,10 @@
 #include <limits>
 #include <type_traits>
 
+#include "cpu/isa/instruction_set.h"
 #include "cpu/sort/radix_sort.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 // How the items of each dtype are ordered: as unsigned numbers, exactly, found from their bits.
 // `Bits` is how an item is stored. key(a) < key(b) if and only if a < b; NaN has no key.
@@ -76,10 +77,10 @@ struct DigitsOfKey {
   }
 };
 
-template <class Isa, int digit_bits>
-struct Digits<Isa, uint32_t, digit_bits> : DigitsOfKey<uint32_t, digit_bits> {};
-template <class Isa, int digit_bits>
-struct Digits<Isa, uint64_t, digit_bits> : DigitsOfKey<uint64_t, digit_bits> {};
+template <int digit_bits>
+struct Digits<uint32_t, digit_bits> : DigitsOfKey<uint32_t, digit_bits> {};
+template <int digit_bits>
+struct Digits<uint64_t, digit_bits> : DigitsOfKey<uint64_t, digit_bits> {};
 
 }  // namespace radix
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

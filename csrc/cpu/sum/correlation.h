@@ -5,10 +5,11 @@
 #include <cstdint>
 
 #include "cpu/isa/vector.h"
+#include "cpu/isa/widened.h"
 #include "cpu/parallel.h"
 #include "cpu/row/row_statistics.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// 1 - ρ for two vectors a and b that sum to zero, ρ = <a, b> / (|a| |b|), and in their place its
 /// gradients. With â = a/|a|, b̂ = b/|b| and δ = b̂ - â,
@@ -17,11 +18,11 @@ namespace rank_relax::cpu {
 ///
 /// in which nothing cancels as ρ → 1; with δ = (b - a)/|b| + a (1/|b| - 1/|a|), which is 0 for
 /// b = a however products are rounded. If a or b is zero: loss 1, gradients 0. In double.
-template <class Isa, class Scalar>
+template <class Scalar>
 class Correlation {
-  using V = Vector<Isa, Scalar>;
-  using W = Vector<Isa, double>;
-  using Wide = Widened<Isa, Scalar>;
+  using V = Vector<Scalar>;
+  using W = Vector<double>;
+  using Wide = Widened<Scalar>;
 
  public:
   static double loss(Scalar* a, Scalar* b, int64_t count, const ParallelFor& parallel_for) {
@@ -112,4 +113,4 @@ class Correlation {
   }
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

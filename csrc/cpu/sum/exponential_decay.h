@@ -3,14 +3,14 @@
 #include <cstdint>
 #include <cstring>
 
-namespace rank_relax {
+#include "cpu/isa/instruction_set.h"
+
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// e^-t for t in [0, 700], within 1 ulp. Free of branches, so that loops over it fill vector
-/// registers, which std::exp does not. `Isa` keeps copies of this function apart that were compiled
-/// for different instruction sets.
+/// registers, which std::exp does not.
 ///
 /// t = m ln 2 - r with |r| <= ln(2)/2: e^-t = 2^-m e^r, and e^r by its Taylor series.
-template <class Isa>
 inline double exponential_decay(double t) {
   constexpr double kInverseLog2 = 1.44269504088896338700;
   constexpr double kLog2High = 6.93147180369123816490e-01;  // its last 20 bits are 0
@@ -40,4 +40,4 @@ inline double exponential_decay(double t) {
   return power;
 }
 
-}  // namespace rank_relax
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -9,14 +9,14 @@
 #include "cpu/sum/series_sum.h"
 #include "cpu/sum/sorted_row.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The kernel sums of one row after another, each in the form that suits it, with the memory they
 /// need:
 ///
 ///     order 0:   sum_i = Σ_j F(α (x_i - x_j)) - 1/2
 ///     order k:   sum_i = Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(α (x_i - x_j))
-template <class Isa, class Scalar>
+template <class Scalar>
 class KernelSum {
  public:
   template <class Cdf>
@@ -40,8 +40,8 @@ class KernelSum {
                     const Direction<Scalar>* directions, const Output<Scalar>& output,
                     const ParallelFor& parallel_for) {
     const double spread = scaled_spread(row, regularization_strength);
-    switch (row_form<Cdf>(precision_of<Scalar>, kOrder, row.count, spread,
-                          Vector<Isa, Scalar>::kLooksUp)) {
+    switch (
+        row_form<Cdf>(precision_of<Scalar>, kOrder, row.count, spread, Vector<Scalar>::kLooksUp)) {
       case RowForm::kPairwise:
         return series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, kOrder,
                                                   output);
@@ -58,8 +58,8 @@ class KernelSum {
   }
 
  private:
-  SeriesSum<Isa, Scalar> series_sum_;
-  SortedRow<Isa, Scalar> sorted_row_;
+  SeriesSum<Scalar> series_sum_;
+  SortedRow<Scalar> sorted_row_;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

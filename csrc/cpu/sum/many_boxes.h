@@ -16,7 +16,7 @@
 #include "cpu/row/finite_row.h"
 #include "cpu/sum/weighted_sums.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// A range of a row's items.
 struct Range {
@@ -34,10 +34,10 @@ struct Range {
 /// float32 items know cells alone, eight a box, with fewer powers: the moments of a box are made of
 /// those of its cells, and its local series is cut into one for each of them. Moments are in
 /// double. A row is cut into parts, in a way that threads don't change.
-template <class Isa, class Scalar, int kOrder>
+template <class Scalar, int kOrder>
 class ManyBoxes {
-  using V = Vector<Isa, Scalar>;
-  using W = Vector<Isa, double>;
+  using V = Vector<Scalar>;
+  using W = Vector<double>;
   static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int kTerms = kGridTerms[kPrecision];
@@ -61,10 +61,10 @@ class ManyBoxes {
     reach_ = reach;
     const double cell_width = series.width / kCells;
     if constexpr (sizeof(Scalar) == 4) {
-      const SingleCellGrid<Isa> grid(row, cell_width, regularization_strength);
+      const SingleCellGrid grid(row, cell_width, regularization_strength);
       if (grid.suits()) return sum_on(grid, targets, most_parts, output, parallel_for);
     }
-    const DoubleCellGrid<Isa, Scalar> grid(row, cell_width, regularization_strength);
+    const DoubleCellGrid<Scalar> grid(row, cell_width, regularization_strength);
     sum_on(grid, targets, most_parts, output, parallel_for);
   }
 
@@ -114,15 +114,15 @@ class ManyBoxes {
     } else {
       constexpr int kPieces = kCells * kCellPowers / W::kLanes;
       W sums[kPieces];
-      unroll<Isa, kPieces>([&](auto i) { sums[i] = W::broadcast(0); });
+      unroll<kPieces>([&](auto i) { sums[i] = W::broadcast(0); });
       const double* powers = series_->box_to_cells.data();
       for (int l = 0; l < kTerms; ++l, powers += kCells * kCellPowers) {
-        unroll<Isa, kPieces>([&](auto i) {
+        unroll<kPieces>([&](auto i) {
           sums[i] = multiply_add(W::load(powers + i * W::kLanes), W::broadcast(local[l]), sums[i]);
         });
       }
       double coefficients[kCells * kCellPowers];
-      unroll<Isa, kPieces>([&](auto i) { sums[i].store(coefficients + i * W::kLanes); });
+      unroll<kPieces>([&](auto i) { sums[i].store(coefficients + i * W::kLanes); });
       for (int cell = 0; cell < kCells; ++cell) {
         for (int p = 0; p < kCellPowers; ++p) {
           cells[cell * kCellRow + p] = static_cast<Scalar>(coefficients[cell * kCellPowers + p]);
@@ -160,15 +160,15 @@ class ManyBoxes {
     const V r = grid.template place<kCellRow>(values, offsets);
     constexpr int kSetsAtOnce = kCells > 1 && kSets > 1 ? 2 : 1;
     V sums[kSets];
-    unroll<Isa, kSets / kSetsAtOnce>([&](auto group) {
+    unroll<kSets / kSetsAtOnce>([&](auto group) {
       constexpr int kFirst = group * kSetsAtOnce;
       V columns[kSetsAtOnce * kCellPowers];
       V::template load_columns<kSetsAtOnce * kCellPowers>(local_series() + kFirst * kCellPowers, 1,
                                                           offsets, columns);
-      unroll<Isa, kSetsAtOnce>([&](auto set) {
+      unroll<kSetsAtOnce>([&](auto set) {
         const V* powers = columns + set * kCellPowers;
         V sum = powers[kCellPowers - 1];
-        unroll<Isa, kCellPowers - 1>(
+        unroll<kCellPowers - 1>(
             [&](auto p) { sum = multiply_add(sum, r, powers[kCellPowers - 2 - p]); });
         sums[kFirst + set] = sum;
       });
@@ -181,9 +181,9 @@ class ManyBoxes {
   const GridSeries* series_;
   int reach_;  // in boxes
   int64_t boxes_;
-  BoxMoments<Isa, Scalar, kOrder> moments_;
+  BoxMoments<Scalar, kOrder> moments_;
   AlignedArray<Scalar> local_;  // [box][set][term], where it has one
-  BoxTranslation<Isa, kTerms, kOrder> translation_;
+  BoxTranslation<kTerms, kOrder> translation_;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -13,13 +13,13 @@
 #include "cpu/row/finite_row.h"
 #include "cpu/sum/weighted_sums.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// T_l(t) for some vectors of coordinates, a few terms at a time for all of them, and their
 /// weighted sums. Set 0 has the weights 1; the sums of all sets lie at [set][l].
-template <class Isa, class Scalar, int kOrder>
+template <class Scalar, int kOrder>
 struct ChebyshevChunk {
-  using V = Vector<Isa, Scalar>;
+  using V = Vector<Scalar>;
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int kVectors = 16;  // at most; so many numbers are added in a row
   static constexpr int kTerms =        // at a time, as registers allow
@@ -36,7 +36,7 @@ struct ChebyshevChunk {
     current[vectors] = one;
     previous[vectors] = t * one;  // T_{-1} = T_1
     twice[vectors] = t + t;
-    unroll<Isa, kOrder>([&](auto l) { weights[1 << l][vectors] = directions(l); });
+    unroll<kOrder>([&](auto l) { weights[1 << l][vectors] = directions(l); });
     if constexpr (kOrder == 2) weights[3][vectors] = weights[1][vectors] * weights[2][vectors];
     ++vectors;
   }
@@ -64,13 +64,13 @@ struct ChebyshevChunk {
   template <int kCount, class Sink>
   void sum_terms(int first, const Sink& sink) {
     V sums[kSets * kCount];
-    unroll<Isa, kSets * kCount>([&](auto i) { sums[i] = V::broadcast(0); });
+    unroll<kSets * kCount>([&](auto i) { sums[i] = V::broadcast(0); });
     for (int v = 0; v < vectors; ++v) {
       V here = current[v], before = previous[v];
       const V factor = twice[v];
-      unroll<Isa, kCount>([&](auto l) {
+      unroll<kCount>([&](auto l) {
         sums[l] = sums[l] + here;
-        unroll<Isa, kSets - 1>([&](auto other) {
+        unroll<kSets - 1>([&](auto other) {
           V& sum = sums[(other + 1) * kCount + l];
           sum = multiply_add(weights[other + 1][v], here, sum);
         });
@@ -91,32 +91,32 @@ struct ChebyshevChunk {
 ///     there)
 ///
 /// by Clenshaw's recurrence, b_k = c_k + 2 t b_{k+1} - b_{k+2}, once for all sets together.
-template <class Isa, int kOrder, int kItems, class V, class Coefficients>
+template <int kOrder, int kItems, class V, class Coefficients>
 [[gnu::always_inline]] inline void combined_series(int terms, const V* t, const V (*at)[kItems],
                                                    const Coefficients& coefficients, V* sums) {
   constexpr int kSets = weight_sets(kOrder);
   V twice[kItems], next[kItems], after_next[kItems], of_sets[kSets];
   const auto combined = [&](auto v) RANK_RELAX_ALWAYS_INLINE {
     V here[std::max(kOrder, 1)];
-    unroll<Isa, kOrder>([&](auto l) { here[l] = at[l][v]; });
+    unroll<kOrder>([&](auto l) { here[l] = at[l][v]; });
     return combine<kOrder>(of_sets, here);
   };
   coefficients(terms - 1, of_sets);
-  unroll<Isa, kItems>([&](auto v) {
+  unroll<kItems>([&](auto v) {
     twice[v] = t[v] + t[v];
     next[v] = combined(v);
     after_next[v] = V::broadcast(0);
   });
   for (int k = terms - 2; k > 0; --k) {
     coefficients(k, of_sets);
-    unroll<Isa, kItems>([&](auto v) {
+    unroll<kItems>([&](auto v) {
       const V here = multiply_add(twice[v], next[v], combined(v) - after_next[v]);
       after_next[v] = next[v];
       next[v] = here;
     });
   }
   coefficients(0, of_sets);
-  unroll<Isa, kItems>(
+  unroll<kItems>(
       [&](auto v) { sums[v] = multiply_add(t[v], next[v], combined(v) - after_next[v]); });
 }
 
@@ -134,9 +134,8 @@ struct OneBoxPlace {
 };
 
 /// The cells of such a box, for CellMoments.
-template <class Isa>
 class BoxCells {
-  using V = Vector<Isa, float>;
+  using V = Vector<float>;
 
  public:
   BoxCells(float center, float scale, float shift)
@@ -174,10 +173,10 @@ class BoxCells {
 ///
 /// Where vectors can look up, longer rows have short polynomials on pieces in place of the T_k. A
 /// long row's moments come from those of cells, with short polynomials in place of the T_l.
-template <class Isa, class Cdf, class Scalar, int kOrder>
+template <class Cdf, class Scalar, int kOrder>
 class OneBox {
-  using V = Vector<Isa, Scalar>;
-  using Chunk = ChebyshevChunk<Isa, Scalar, kOrder>;
+  using V = Vector<Scalar>;
+  using Chunk = ChebyshevChunk<Scalar, kOrder>;
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int64_t kPart = 1 << 15;
   static constexpr int kMostTables = V::kLooksUp ? kSets * kPieceTerms : 1;
@@ -258,14 +257,14 @@ class OneBox {
   }
 
   Moments moments_of_cells(int64_t parts, const ParallelFor& parallel_for) const {
-    constexpr int kSize = kBoxCells * CellMoments<Isa, kOrder>::kRow;
+    constexpr int kSize = kBoxCells * CellMoments<kOrder>::kRow;
     std::vector<double> cells(parts * kSize);
-    const BoxCells<Isa> grid(center_, scale_, shift_);
+    const BoxCells grid(center_, scale_, shift_);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
-        CellMoments<Isa, kOrder>::add(grid, row_.values, directions_, part * kPart,
-                                      std::min((part + 1) * kPart, row_.count),
-                                      cells.data() + part * kSize);
+        CellMoments<kOrder>::add(grid, row_.values, directions_, part * kPart,
+                                 std::min((part + 1) * kPart, row_.count),
+                                 cells.data() + part * kSize);
       }
     });
     for (int64_t part = 1; part < parts; ++part) {
@@ -285,7 +284,7 @@ class OneBox {
     if (end - begin <= kChunkItems) {
       fill(begin, end, chunk);
       chunk.sum(series_.terms, [&](int first, auto count, const V* sums) {
-        unroll<Isa, kSets>(
+        unroll<kSets>(
             [&](auto set) { sums_of_lanes<count>(sums + set * count, moments.of[set] + first); });
       });
       return;
@@ -328,7 +327,7 @@ class OneBox {
 
     void add(Chunk& chunk) {
       chunk.sum(terms_, [&](int first, auto count, const V* sums) {
-        unroll<Isa, kSets * count>([&](auto i) {
+        unroll<kSets * count>([&](auto i) {
           V& sum = sums_[i / count][first + i % count];
           sum = sum + sums[i];
         });
@@ -394,7 +393,7 @@ class OneBox {
       if (pieces_ != nullptr) return translate_to_pieces(moments, output);
     }
     const double unit = kOrder == 0 ? output.unit : 1;
-    using W = Vector<Isa, double>;
+    using W = Vector<double>;
     for (int set = 0; set < kSets; ++set) {
       for (int k = 0; k < series_.terms; k += W::kLanes) {
         W even = W::broadcast(0), odd = even;
@@ -418,18 +417,18 @@ class OneBox {
   // The lanes of polynomials_[set * kPieceTerms + p] are the coefficients of s^p on each piece.
   void translate_to_pieces(const Moments& moments, const Output<Scalar>& output) {
     const double unit = kOrder == 0 ? output.unit : 1;
-    unroll<Isa, kSets>([&](auto set) {
+    unroll<kSets>([&](auto set) {
       V sums[kPieceTerms];
-      unroll<Isa, kPieceTerms>([&](auto p) { sums[p] = V::broadcast(0); });
+      unroll<kPieceTerms>([&](auto p) { sums[p] = V::broadcast(0); });
       if (kOrder == 0) sums[0] = V::broadcast(static_cast<Scalar>(unit * output.base));
       const float* coefficients = pieces_->coefficients.data();
       for (int l = 0; l < series_.terms; ++l, coefficients += kPieceTerms * kPieces) {
         const V moment = V::broadcast(static_cast<Scalar>(unit * moments.of[set][l]));
-        unroll<Isa, kPieceTerms>([&](auto p) {
+        unroll<kPieceTerms>([&](auto p) {
           sums[p] = multiply_add(V::load(coefficients + p * kPieces), moment, sums[p]);
         });
       }
-      unroll<Isa, kPieceTerms>([&](auto p) { polynomials_[set * kPieceTerms + p] = sums[p]; });
+      unroll<kPieceTerms>([&](auto p) { polynomials_[set * kPieceTerms + p] = sums[p]; });
     });
   }
 
@@ -455,20 +454,20 @@ class OneBox {
   template <int kVectors>
   void evaluate_vectors(int64_t begin, int count, const Output<Scalar>& output) const {
     V t[kVectors], at[std::max(kOrder, 1)][kVectors], sums[kVectors];
-    unroll<Isa, kVectors>([&](auto v) {
+    unroll<kVectors>([&](auto v) {
       t[v] = coordinate(load(row_.values + begin + v * V::kLanes, count));
-      unroll<Isa, kOrder>([&](auto l) {
+      unroll<kOrder>([&](auto l) {
         at[l][v] = direction_at(directions_[l],
                                 load(directions_[l].values + begin + v * V::kLanes, count));
       });
     });
-    combined_series<Isa, kOrder, kVectors>(
+    combined_series<kOrder, kVectors>(
         series_.terms, t, at,
         [&](int k, V* coefficients) RANK_RELAX_ALWAYS_INLINE {
-          unroll<Isa, kSets>([&](auto set) { coefficients[set] = V::broadcast(local_[set][k]); });
+          unroll<kSets>([&](auto set) { coefficients[set] = V::broadcast(local_[set][k]); });
         },
         sums);
-    unroll<Isa, kVectors>([&](auto v) { write(sums[v], begin + v * V::kLanes, count, output); });
+    unroll<kVectors>([&](auto v) { write(sums[v], begin + v * V::kLanes, count, output); });
   }
 
   [[gnu::always_inline]] static V load(const Scalar* from, int count) {
@@ -487,7 +486,7 @@ class OneBox {
 
   void evaluate_in_pieces(int64_t begin, int64_t end, const Output<Scalar>& output) const {
     V tables[kMostTables];  // at hand in registers
-    unroll<Isa, kMostTables>([&](auto i) { tables[i] = polynomials_[i]; });
+    unroll<kMostTables>([&](auto i) { tables[i] = polynomials_[i]; });
     const V center = V::broadcast(center_);
     // In two parts, or else targets would lie in another box than the sources, by a rounding.
     const double exact_scale = scale_ * kPiecesPerUnit;
@@ -504,15 +503,15 @@ class OneBox {
       const V rest = multiply_add(offset, scale_rest, from_piece) - shift;
       const V s = rest + rest;
       V sums[kSets];
-      unroll<Isa, kSets>([&](auto set) {
+      unroll<kSets>([&](auto set) {
         constexpr int kLast = set * kPieceTerms + kPieceTerms - 1;
         V sum = V::look_up(tables[kLast], piece);
-        unroll<Isa, kPieceTerms - 1>(
+        unroll<kPieceTerms - 1>(
             [&](auto p) { sum = multiply_add(sum, s, V::look_up(tables[kLast - 1 - p], piece)); });
         sums[set] = sum;
       });
       V at[std::max(kOrder, 1)];
-      unroll<Isa, kOrder>([&](auto l) {
+      unroll<kOrder>([&](auto l) {
         at[l] = direction_at(directions_[l], load(directions_[l].values + i, count));
       });
       write(combine<kOrder>(sums, at), i, count, output);
@@ -528,4 +527,4 @@ class OneBox {
   V polynomials_[kMostTables];
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/cdf/smooth_cdfs.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/row/row_items.h"
@@ -15,10 +16,10 @@
 #include "cpu/row/rows.h"
 #include "cpu/sum/kernel_sum.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// Soft ranks and their derivatives, of one row after another, with the memory they need.
-template <class Isa, class Scalar>
+template <class Scalar>
 class RowSum {
   static constexpr Scalar kNan = std::numeric_limits<Scalar>::quiet_NaN();
 
@@ -29,7 +30,7 @@ class RowSum {
     items_.set_row(input, mask, size, parallel_for);
   }
 
-  const RowItems<Isa, Scalar>& items() const { return items_; }
+  const RowItems<Scalar>& items() const { return items_; }
 
   /// ranks[i] = 1/(n-1) Σ_{j≠i} F(α(x_i - x_j)), which is 0 if n is 1; 0 if the item is masked, NaN
   /// where the input is. Of full relative precision at the low end: of the count 1 + (n-1)
@@ -142,7 +143,7 @@ class RowSum {
     double unscale = 1;
     for (int l = 0; l < order; ++l) {
       const Scalar* values = direction_values(rows[l], weights_[l]);
-      const Size size = size_of<Isa>(values, count, parallel_for);
+      const Size size = size_of(values, count, parallel_for);
       double mean = size.sum / static_cast<double>(count);
       if (!std::isfinite(mean)) {  // not finite, or so large that the sum overflows
         mean = 0;
@@ -212,10 +213,10 @@ class RowSum {
     }
   }
 
-  RowItems<Isa, Scalar> items_;
+  RowItems<Scalar> items_;
   std::vector<Scalar> results_;
   std::vector<std::vector<Scalar>> weights_;
-  KernelSum<Isa, Scalar> kernel_sum_;
+  KernelSum<Scalar> kernel_sum_;
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 
@@ -11,14 +12,14 @@
 #include "cpu/sum/one_box.h"
 #include "cpu/sum/weighted_sums.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// Soft ranks and their derivatives of as many short rows at once as a vector has lanes, each row
 /// in a lane: the series of OneBox with nothing to add across lanes, and one translation for all.
 /// Only for narrow rows of finite values without a mask; the others are refused.
-template <class Isa, class Scalar>
+template <class Scalar>
 class RowsAbreast {
-  using V = Vector<Isa, Scalar>;
+  using V = Vector<Scalar>;
   static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr Scalar kComfortable = 1e12;  // size of directions and of factors
 
@@ -179,7 +180,7 @@ class RowsAbreast {
 
   template <int kOrder>
   void find_moments(int terms, V (*moments)[kMostTerms]) const {
-    using Chunk = ChebyshevChunk<Isa, Scalar, kOrder>;
+    using Chunk = ChebyshevChunk<Scalar, kOrder>;
     for (int set = 0; set < Chunk::kSets; ++set) {
       std::fill_n(moments[set], terms, V::broadcast(0));
     }
@@ -190,7 +191,7 @@ class RowsAbreast {
         chunk.add(coordinates_[j], kRows, [&](int l) { return directions_[l][j]; });
       }
       chunk.sum(terms, [&](int first, auto count, const V* sums) {
-        unroll<Isa, Chunk::kSets * count>([&](auto i) {
+        unroll<Chunk::kSets * count>([&](auto i) {
           V& moment = moments[i / count][first + i % count];
           moment = moment + sums[i];
         });
@@ -204,16 +205,16 @@ class RowsAbreast {
     const Scalar* coefficients = series.template coefficients_as<Scalar>();
     for (int k = 0; k < series.terms; k += kAtOnce) {
       V sums[kAtOnce];
-      unroll<Isa, kAtOnce>([&](auto i) { sums[i] = V::broadcast(0); });
+      unroll<kAtOnce>([&](auto i) { sums[i] = V::broadcast(0); });
       for (int l = 0; l < series.terms; l += 2) {
         const Scalar* column = coefficients + l * series.row_size + k;
-        unroll<Isa, kAtOnce>([&](auto i) {
+        unroll<kAtOnce>([&](auto i) {
           const int other = (i + parity) % 2;
           sums[i] = multiply_add(V::broadcast(column[other * series.row_size + i]),
                                  moments[l + other], sums[i]);
         });
       }
-      unroll<Isa, kAtOnce>([&](auto i) { local[k + i] = sums[i]; });
+      unroll<kAtOnce>([&](auto i) { local[k + i] = sums[i]; });
     }
   }
 
@@ -233,18 +234,18 @@ class RowsAbreast {
                       const Finish& finish) {
     constexpr int kSets = weight_sets(kOrder);
     V t[kItems], at[std::max(kOrder, 1)][kItems];
-    unroll<Isa, kItems>([&](auto v) {
+    unroll<kItems>([&](auto v) {
       t[v] = coordinates_[first + v];
-      unroll<Isa, kOrder>([&](auto l) { at[l][v] = directions_[l][first + v]; });
+      unroll<kOrder>([&](auto l) { at[l][v] = directions_[l][first + v]; });
     });
     V sums[kItems];
-    combined_series<Isa, kOrder, kItems>(
+    combined_series<kOrder, kItems>(
         terms, t, at,
         [&](int k, V* coefficients) RANK_RELAX_ALWAYS_INLINE {
-          unroll<Isa, kSets>([&](auto set) { coefficients[set] = local[set][k]; });
+          unroll<kSets>([&](auto set) { coefficients[set] = local[set][k]; });
         },
         sums);
-    unroll<Isa, kItems>([&](auto v) { coordinates_[first + v] = finish(sums[v]); });
+    unroll<kItems>([&](auto v) { coordinates_[first + v] = finish(sums[v]); });
   }
 
   /// Row by row, what took the place of the coordinates.
@@ -270,4 +271,15 @@ class RowsAbreast {
   V values_[kLongest], coordinates_[kLongest], directions_[2][kLongest];
 };
 
-}  // namespace rank_relax::cpu
+/// One number for each of the rows that go abreast.
+template <class Scalar>
+using ForRows = std::array<double, RowsAbreast<Scalar>::kRows>;
+
+template <class Scalar>
+ForRows<Scalar> for_rows(double number) {
+  ForRows<Scalar> numbers;
+  numbers.fill(number);
+  return numbers;
+}
+
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

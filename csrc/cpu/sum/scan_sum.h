@@ -6,25 +6,21 @@
 #include "cpu/isa/vector.h"
 #include "cpu/sum/exponential_decay.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 namespace scan {
 
 // A block is as many runs of consecutive items as a vector has lanes, and the runs advance
 // together.
-template <class Isa>
-using Lanes = Vector<Isa, double>;
-template <class Isa>
-constexpr int kRuns = Lanes<Isa>::kLanes;
-template <class Isa>
-constexpr int kLength = 1024 / kRuns<Isa>;  // of a run, at most
+using Lanes = Vector<double>;
+constexpr int kRuns = Lanes::kLanes;
+constexpr int kLength = 1024 / kRuns;  // of a run, at most
 
 /// A number for each item of a block: row r is that of the r-th item of every run, counted from 1,
 /// and row 0 that of the items before the runs.
-template <class Isa>
 struct Rows {
-  static constexpr int kWidth = kRuns<Isa>;
-  alignas(sizeof(double) * kWidth) double values[(kLength<Isa> + 1) * kWidth];
+  static constexpr int kWidth = kRuns;
+  alignas(sizeof(double) * kWidth) double values[(kLength + 1) * kWidth];
 
   double* operator[](int64_t row) { return values + row * kWidth; }
   const double* operator[](int64_t row) const { return values + row * kWidth; }
@@ -39,16 +35,15 @@ constexpr double kFarInPowers = 33.5;
 constexpr double kNegligibleInPowers = 2.8e-15;  // e^-kFarInPowers
 
 /// values[i] = e^-values[i], of inf too, in loops that a compiler vectorises.
-template <class Isa>
-void decay(double* values, int64_t count) {
+inline void decay(double* values, int64_t count) {
   for (int64_t i = 0; i < count; ++i) values[i] = values[i] < kFar + 1 ? values[i] : kFar + 1;
-  for (int64_t i = 0; i < count; ++i) values[i] = exponential_decay<Isa>(values[i]);
+  for (int64_t i = 0; i < count; ++i) values[i] = exponential_decay(values[i]);
   for (int64_t i = 0; i < count; ++i) values[i] = values[i] > kNegligible ? values[i] : 0;
 }
 
 /// A row in the order of a scan: upwards, or downwards with the signs of the values turned. Either
 /// way values ascend.
-template <class Isa, class Scalar, bool upwards>
+template <class Scalar, bool upwards>
 struct Items {
   static constexpr int kStep = upwards ? 1 : -1;
   const Scalar* sorted;
@@ -63,8 +58,8 @@ struct Items {
   }
 
   /// rows = sign · values in the block from `begin` on. Where the row has ended, its last item.
-  void load(const Scalar* values, int sign, int64_t begin, int64_t length, Rows<Isa>* rows) const {
-    constexpr int kWidth = kRuns<Isa>;
+  void load(const Scalar* values, int sign, int64_t begin, int64_t length, Rows* rows) const {
+    constexpr int kWidth = kRuns;
     const double last = sign * static_cast<double>(values[position(count - 1)]);
     for (int run = 0; run < kWidth; ++run) {
       const int64_t first = begin + run * length;
@@ -78,8 +73,8 @@ struct Items {
   }
 
   /// results = half, or += half in the second scan.
-  void store(const Rows<Isa>& half, int64_t begin, int64_t length, Scalar* results) const {
-    constexpr int kWidth = kRuns<Isa>;
+  void store(const Rows& half, int64_t begin, int64_t length, Scalar* results) const {
+    constexpr int kWidth = kRuns;
     for (int run = 0; run < kWidth; ++run) {
       const int64_t first = begin + run * length;
       const int64_t end = present(first, length);
@@ -96,35 +91,34 @@ struct Items {
 /// The distances in a block, and from the state that comes before each run. The state behind item
 /// b is Σ_{j <= b} w_j e^-pα(a - x_j) with an anchor a <= b that stays while it is near: between
 /// close items nothing is rounded over and over.
-template <class Isa>
 struct Block {
   int64_t length;
-  int64_t rows_in_reach;      // in the others e^-α(x_i - a) counts as 0
-  Rows<Isa> points;           // x_i; row 0: b
-  Rows<Isa> steps;            // e^-α(x_i - x_(i-1)); no row 0
-  Rows<Isa> factors;          // of its powers: the same, or 0 where they are negligible
-  double reach[kRuns<Isa>];   // e^-α(b - a)
-  double fade[kRuns<Isa>];    // e^-α(a' - a), a' the anchor of the next run
-  double growth[kRuns<Isa>];  // e^α(b' - a')
+  int64_t rows_in_reach;  // in the others e^-α(x_i - a) counts as 0
+  Rows points;            // x_i; row 0: b
+  Rows steps;             // e^-α(x_i - x_(i-1)); no row 0
+  Rows factors;           // of its powers: the same, or 0 where they are negligible
+  double reach[kRuns];    // e^-α(b - a)
+  double fade[kRuns];     // e^-α(a' - a), a' the anchor of the next run
+  double growth[kRuns];   // e^α(b' - a')
   double next_anchor;
   double next_reach;
 };
 
-template <class Isa, class Row>
-void first_block(const Row& items, Block<Isa>* block) {
+template <class Row>
+void first_block(const Row& items, Block* block) {
   block->length = 0;
   block->next_anchor = Row::kStep * static_cast<double>(items.sorted[items.position(0)]);
-  block->points[0][kRuns<Isa> - 1] = block->next_anchor;
+  block->points[0][kRuns - 1] = block->next_anchor;
   block->next_reach = 1;
 }
 
 /// The block from `begin` on; `block` is the one before it.
-template <class Isa, class Row>
-void next_block(const Row& items, double strength, int64_t begin, Block<Isa>* block) {
-  constexpr int kWidth = kRuns<Isa>;
-  Rows<Isa>& points = block->points;
+template <class Row>
+void next_block(const Row& items, double strength, int64_t begin, Block* block) {
+  constexpr int kWidth = kRuns;
+  Rows& points = block->points;
   const double before = points[block->length][kWidth - 1];
-  const int64_t length = (items.present(begin, kWidth * kLength<Isa>) + kWidth - 1) / kWidth;
+  const int64_t length = (items.present(begin, kWidth * kLength) + kWidth - 1) / kWidth;
   block->length = length;
   items.load(items.sorted, Row::kStep, begin, length, &points);
   points[0][0] = before;
@@ -133,7 +127,7 @@ void next_block(const Row& items, double strength, int64_t begin, Block<Isa>* bl
   const double* x = points[1];
   double* steps = block->steps[1];
   for (int64_t i = 0; i < length * kWidth; ++i) steps[i] = strength * (x[i] - x[i - kWidth]);
-  decay<Isa>(steps, length * kWidth);
+  decay(steps, length * kWidth);
   double* factors = block->factors[1];
   for (int64_t i = 0; i < length * kWidth; ++i) {
     factors[i] = steps[i] > kNegligibleInPowers ? steps[i] : 0;
@@ -147,7 +141,7 @@ void next_block(const Row& items, double strength, int64_t begin, Block<Isa>* bl
     const double distance = strength * (points[length][run] - anchor);
     const bool near = distance < kNear;
     double decayed = distance;
-    decay<Isa>(&decayed, 1);
+    decay(&decayed, 1);
     block->reach[run] = block->next_reach;
     block->fade[run] = near ? 1 : decayed;
     block->growth[run] = near ? 1 / decayed : 1;
@@ -159,24 +153,23 @@ void next_block(const Row& items, double strength, int64_t begin, Block<Isa>* bl
 
 /// sums = Σ_p c_p Σ_{j before i} w_j u_ij^p; row 0 of the weights is 0. Takes the state,
 /// Sum::kTerms numbers, from before the block to behind it.
-template <class Isa, class Sum>
-void weighted_sums(const Block<Isa>& block, const Rows<Isa>& weights, double* state,
-                   Rows<Isa>* sums) {
+template <class Sum>
+void weighted_sums(const Block& block, const Rows& weights, double* state, Rows* sums) {
   constexpr int kTerms = Sum::kTerms;
-  constexpr int kWidth = kRuns<Isa>;
+  constexpr int kWidth = kRuns;
   constexpr auto kCoefficients = Sum::kCoefficients;
   static_assert(kTerms * kFarInPowers < 708);
-  Lanes<Isa> run_state[kTerms];  // as if nothing was before the runs
-  for (int p = 0; p < kTerms; ++p) run_state[p] = Lanes<Isa>::broadcast(0);
+  Lanes run_state[kTerms];  // as if nothing was before the runs
+  for (int p = 0; p < kTerms; ++p) run_state[p] = Lanes::broadcast(0);
   for (int64_t row = 1; row <= block.length; ++row) {
-    const auto step = Lanes<Isa>::load(block.steps[row]);
-    const auto factor = Lanes<Isa>::load(block.factors[row]);
-    const auto weight = Lanes<Isa>::load(weights[row - 1]);
+    const auto step = Lanes::load(block.steps[row]);
+    const auto factor = Lanes::load(block.factors[row]);
+    const auto weight = Lanes::load(weights[row - 1]);
     auto power = step;
-    auto sum = Lanes<Isa>::broadcast(0);
+    auto sum = Lanes::broadcast(0);
     for (int p = 0; p < kTerms; ++p) {
       run_state[p] = (run_state[p] + weight) * power;
-      sum = multiply_add(Lanes<Isa>::broadcast(kCoefficients[p]), run_state[p], sum);
+      sum = multiply_add(Lanes::broadcast(kCoefficients[p]), run_state[p], sum);
       power = power * factor;
     }
     sum.store((*sums)[row]);
@@ -194,31 +187,30 @@ void weighted_sums(const Block<Isa>& block, const Rows<Isa>& weights, double* st
     }
   }
 
-  auto reach = Lanes<Isa>::load(block.reach);
+  auto reach = Lanes::load(block.reach);
   for (int64_t row = 1; row <= block.rows_in_reach; ++row) {
-    reach = reach * Lanes<Isa>::load(block.steps[row]);
-    auto polynomial = Lanes<Isa>::load(before[kTerms - 1]);
+    reach = reach * Lanes::load(block.steps[row]);
+    auto polynomial = Lanes::load(before[kTerms - 1]);
     for (int p = kTerms - 2; p >= 0; --p) {
-      polynomial = multiply_add(polynomial, reach, Lanes<Isa>::load(before[p]));
+      polynomial = multiply_add(polynomial, reach, Lanes::load(before[p]));
     }
-    multiply_add(polynomial, reach, Lanes<Isa>::load((*sums)[row])).store((*sums)[row]);
+    multiply_add(polynomial, reach, Lanes::load((*sums)[row])).store((*sums)[row]);
   }
 }
 
 /// Equal values take what the first of them has. `last` is what the item before the block has, and
 /// then its last one.
-template <class Isa>
-void share_among_equals(const Block<Isa>& block, double* last, Rows<Isa>* rows) {
-  constexpr int kWidth = kRuns<Isa>;
-  const Rows<Isa>& points = block.points;
-  Rows<Isa> equal;
+inline void share_among_equals(const Block& block, double* last, Rows* rows) {
+  constexpr int kWidth = kRuns;
+  const Rows& points = block.points;
+  Rows equal;
   for (int64_t i = kWidth; i < (block.length + 1) * kWidth; ++i) {
     equal.values[i] = points.values[i] == points.values[i - kWidth] ? 1 : 0;
     rows->values[i] *= 1 - equal.values[i];
   }
-  auto shared = Lanes<Isa>::broadcast(0);
+  auto shared = Lanes::broadcast(0);
   for (int64_t row = 1; row <= block.length; ++row) {
-    shared = multiply_add(Lanes<Isa>::load(equal[row]), shared, Lanes<Isa>::load((*rows)[row]));
+    shared = multiply_add(Lanes::load(equal[row]), shared, Lanes::load((*rows)[row]));
     shared.store((*rows)[row]);
   }
   for (int run = 0; run < kWidth; ++run) {
@@ -231,53 +223,53 @@ void share_among_equals(const Block<Isa>& block, double* last, Rows<Isa>* rows) 
 
 /// ±(count/2 - Σ F(-d)) over the items on one side, and `base`: downwards, where it and the count
 /// are whole halves that add up to few for the lowest items.
-template <class Isa, class Cdf, class Row, class Scalar>
+template <class Cdf, class Row, class Scalar>
 void ranks(const Row& items, double strength, double base, Scalar* results) {
   using Sum = ExponentialSum<Cdf, Scalar, 0>;
-  constexpr int kWidth = kRuns<Isa>;
-  Block<Isa> block;
-  Rows<Isa> ones, half;
+  constexpr int kWidth = kRuns;
+  Block block;
+  Rows ones, half;
   double state[Sum::kTerms] = {};
   const double own_base = Row::kStep < 0 ? base : 0;
   double last = own_base;
-  first_block<Isa>(items, &block);
+  first_block(items, &block);
   for (int64_t begin = 0; begin < items.count; begin += kWidth * block.length) {
-    next_block<Isa>(items, strength, begin, &block);
+    next_block(items, strength, begin, &block);
     if (begin == 0) {  // no block is longer than the first
       for (int64_t i = 0; i < (block.length + 1) * kWidth; ++i) ones.values[i] = i < kWidth ? 0 : 1;
     }
-    weighted_sums<Isa, Sum>(block, ones, state, &half);
+    weighted_sums<Sum>(block, ones, state, &half);
     double first[kWidth];
     for (int run = 0; run < kWidth; ++run) {
       first[run] = own_base + static_cast<double>(begin + run * block.length) * (Row::kStep * 0.5);
     }
-    auto half_count = Lanes<Isa>::load(first);
+    auto half_count = Lanes::load(first);
     for (int64_t row = 1; row <= block.length; ++row) {
-      const auto sum = Lanes<Isa>::load(half[row]);
-      multiply_add(Lanes<Isa>::broadcast(-Row::kStep), sum, half_count).store(half[row]);
-      half_count = half_count + Lanes<Isa>::broadcast(Row::kStep * 0.5);
+      const auto sum = Lanes::load(half[row]);
+      multiply_add(Lanes::broadcast(-Row::kStep), sum, half_count).store(half[row]);
+      half_count = half_count + Lanes::broadcast(Row::kStep * 0.5);
     }
-    share_among_equals<Isa>(block, &last, &half);
+    share_among_equals(block, &last, &half);
     items.store(half, begin, block.length, results);
   }
 }
 
 /// Π_l (v_l[i] - v_l[j]) multiplied out: a subset of the directions is taken at j, the others at i.
-template <class Isa, class Cdf, int order, class Row, class Scalar>
+template <class Cdf, int order, class Row, class Scalar>
 void derivatives(const Row& items, double strength, const Scalar* const* directions,
                  Scalar* results) {
   using Sum = ExponentialSum<Cdf, Scalar, order>;
-  constexpr int kWidth = kRuns<Isa>;
+  constexpr int kWidth = kRuns;
   constexpr int kSubsets = 1 << order;
   constexpr double kSide = order % 2 == 0 ? Row::kStep : 1;  // F^(order) is odd, or even
-  Block<Isa> block;
-  Rows<Isa> values[order], weights, sums, half;
+  Block block;
+  Rows values[order], weights, sums, half;
   for (int run = 0; run < kWidth; ++run) weights[0][run] = 0;
   double state[kSubsets][Sum::kTerms] = {};
   double last[kSubsets] = {};
-  first_block<Isa>(items, &block);
+  first_block(items, &block);
   for (int64_t begin = 0; begin < items.count; begin += kWidth * block.length) {
-    next_block<Isa>(items, strength, begin, &block);
+    next_block(items, strength, begin, &block);
     for (int l = 0; l < order; ++l) {
       items.load(directions[l], 1, begin, block.length, &values[l]);
     }
@@ -288,8 +280,8 @@ void derivatives(const Row& items, double strength, const Scalar* const* directi
         for (int l = 0; l < order; ++l) weight *= subset >> l & 1 ? values[l].values[i] : 1;
         weights.values[i] = weight;
       }
-      weighted_sums<Isa, Sum>(block, weights, state[subset], &sums);
-      share_among_equals<Isa>(block, &last[subset], &sums);
+      weighted_sums<Sum>(block, weights, state[subset], &sums);
+      share_among_equals(block, &last[subset], &sums);
       for (int64_t i = kWidth; i < end; ++i) {
         double factor = kSide;
         for (int l = 0; l < order; ++l) factor *= subset >> l & 1 ? -1 : values[l].values[i];
@@ -300,21 +292,21 @@ void derivatives(const Row& items, double strength, const Scalar* const* directi
   }
 }
 
-template <class Isa, class Cdf, class Row, class Scalar>
+template <class Cdf, class Row, class Scalar>
 void one_way(const Row& items, double strength, const Scalar* const* directions, int order,
              double base, Scalar* results) {
   static_assert(ExponentialTail<Cdf>::kMaxOrder == 2);
   if (order == 0) {
-    ranks<Isa, Cdf>(items, strength, base, results);
+    ranks<Cdf>(items, strength, base, results);
   } else if (order == 1) {
-    derivatives<Isa, Cdf, 1>(items, strength, directions, results);
+    derivatives<Cdf, 1>(items, strength, directions, results);
   } else {
-    derivatives<Isa, Cdf, 2>(items, strength, directions, results);
+    derivatives<Cdf, 2>(items, strength, directions, results);
   }
 }
 
 /// Adds what equal values are to each other, F'(0) Σ_j (v_i - v_j): the scans leave them out.
-template <class Isa, class Cdf, class Scalar>
+template <class Cdf, class Scalar>
 void add_equals(const Scalar* sorted, int64_t count, const Scalar* direction, Scalar* sums) {
   const double slope = Cdf::first_derivative(Cdf::coordinate(0));
   for (int64_t begin = 0, end = 0; begin < count; begin = end) {
@@ -341,15 +333,15 @@ void add_equals(const Scalar* sorted, int64_t count, const Scalar* direction, Sc
 ///
 /// a scan in double; a second one, downwards, adds those above. Equal values (with equal
 /// directions) get equal bits. `directions` should be centred.
-template <class Isa, class Cdf, class Scalar>
+template <class Cdf, class Scalar>
 void scan_sum(const Scalar* sorted, int64_t count, double regularization_strength,
               const Scalar* const* directions, int order, double base, Scalar* sums) {
   if (count == 0) return;
-  scan::one_way<Isa, Cdf>(scan::Items<Isa, Scalar, true>{sorted, count}, regularization_strength,
-                          directions, order, base, sums);
-  scan::one_way<Isa, Cdf>(scan::Items<Isa, Scalar, false>{sorted, count}, regularization_strength,
-                          directions, order, base, sums);
-  if (order == 1) scan::add_equals<Isa, Cdf>(sorted, count, directions[0], sums);
+  scan::one_way<Cdf>(scan::Items<Scalar, true>{sorted, count}, regularization_strength, directions,
+                     order, base, sums);
+  scan::one_way<Cdf>(scan::Items<Scalar, false>{sorted, count}, regularization_strength, directions,
+                     order, base, sums);
+  if (order == 1) scan::add_equals<Cdf>(sorted, count, directions[0], sums);
 }
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -16,10 +16,10 @@
 #include "cpu/sum/many_boxes.h"
 #include "cpu/sum/one_box.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The kernel sums of rows in the forms that take the values in any order.
-template <class Isa, class Scalar>
+template <class Scalar>
 class SeriesSum {
   static constexpr Precision kPrecision = precision_of<Scalar>;
 
@@ -65,7 +65,7 @@ class SeriesSum {
                                               parallel_for);
       }
     }
-    if (OneBox<Isa, Cdf, Scalar, kOrder>(row, regularization_strength, directions, series)
+    if (OneBox<Cdf, Scalar, kOrder>(row, regularization_strength, directions, series)
             .sum(output, parallel_for)) {
       return;
     }
@@ -79,7 +79,7 @@ class SeriesSum {
     std::get<kOrder>(many_boxes_)
         .sum(row, {0, row.count}, regularization_strength, directions,
              grid_series<Cdf>(kPrecision, kOrder), boxes_within_reach<Cdf>(kPrecision, row.count),
-             ManyBoxes<Isa, Scalar, kOrder>::kMostParts, output, parallel_for);
+             ManyBoxes<Scalar, kOrder>::kMostParts, output, parallel_for);
   }
 
   /// Over all of a part of a row, at its items in `targets`, with no memory but that of its boxes.
@@ -120,7 +120,7 @@ class SeriesSum {
     }
     const FiniteRow<double> wide_row = {values, count, row.minimum, row.maximum};
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    SeriesSum<Isa, double> in_double;
+    SeriesSum<double> in_double;
     const Output<double> raw = {sums, 1, 0, -kInfinity, kInfinity, output.base, 1, output.counts};
     if (one_box_terms<Cdf>(kDouble, kOrder, scaled_spread(row, regularization_strength)) > 0) {
       in_double.template one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
@@ -135,8 +135,8 @@ class SeriesSum {
   }
 
   std::vector<double> doubles_;
-  std::tuple<ManyBoxes<Isa, Scalar, 0>, ManyBoxes<Isa, Scalar, 1>, ManyBoxes<Isa, Scalar, 2>>
+  std::tuple<ManyBoxes<Scalar, 0>, ManyBoxes<Scalar, 1>, ManyBoxes<Scalar, 2>>
       many_boxes_;  // by order
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

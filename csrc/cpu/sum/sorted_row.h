@@ -9,19 +9,20 @@
 #include "core/cdf/exponential_sum.h"
 #include "core/row/row_form.h"
 #include "core/series/box_series.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/sort/radix_sort.h"
 #include "cpu/sum/scan_sum.h"
 #include "cpu/sum/series_sum.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The kernel sums of a very wide row, by sorting it first, O(n): radix passes and one walk. Beyond
 /// F's reach items count ±1/2, so a gap as wide splits the sorted row into clusters. Dense clusters
 /// are rows of a kind that has a fast form; all between them go to scans, if F is a short sum of
 /// exponentials, or else to grids of boxes over one stretch after another.
-template <class Isa, class Scalar>
+template <class Scalar>
 class SortedRow {
   static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr int64_t kFewestDense = 64;         // items that are worth a form of their own
@@ -33,7 +34,7 @@ class SortedRow {
   template <class Cdf, int kOrder>
   void sum(const FiniteRow<Scalar>& row, double regularization_strength,
            const Direction<Scalar>* directions, const Output<Scalar>& output,
-           SeriesSum<Isa, Scalar>& series_sum, const ParallelFor& parallel_for) {
+           SeriesSum<Scalar>& series_sum, const ParallelFor& parallel_for) {
     regularization_strength_ = regularization_strength;
     count_ = row.count;
     base_ = output.base;
@@ -57,8 +58,8 @@ class SortedRow {
     order_.resize(count_);
     sums_.resize(count_);
     spare_.resize(count_ * std::max(sizeof(uint32_t), sizeof(Scalar)));
-    radix_argsort<Isa>(row.values, count_, sorted_.data(), order_.data(), sums_.data(),
-                       reinterpret_cast<uint32_t*>(spare_.data()));
+    radix_argsort(row.values, count_, sorted_.data(), order_.data(), sums_.data(),
+                  reinterpret_cast<uint32_t*>(spare_.data()));
   }
 
   /// The directions in the values' order, the first one in memory that sorting has left.
@@ -73,14 +74,14 @@ class SortedRow {
   }
 
   template <class Cdf, int kOrder>
-  void sum_clusters(SeriesSum<Isa, Scalar>& series_sum, const ParallelFor& parallel_for) {
+  void sum_clusters(SeriesSum<Scalar>& series_sum, const ParallelFor& parallel_for) {
     constexpr bool kScans = ExponentialTail<Cdf>::kMaxOrder >= kOrder;
     int64_t sparse = 0;  // where the items begin that no form has taken yet
     for (int64_t begin = 0, end = 0; begin < count_; begin = end) {
       end = begin + 1;
       while (end < count_ && scaled_gap(end - 1, end) <= reach_) ++end;
       const RowForm form = row_form<Cdf>(kPrecision, kOrder, end - begin,
-                                         scaled_gap(begin, end - 1), Vector<Isa, Scalar>::kLooksUp);
+                                         scaled_gap(begin, end - 1), Vector<Scalar>::kLooksUp);
       const bool dense =
           end - begin >= kFewestDense && (form == RowForm::kOneBox || form == RowForm::kManyBoxes);
       if constexpr (kScans) {
@@ -130,8 +131,8 @@ class SortedRow {
     if (begin == end) return;
     const Scalar* directions[std::max(kOrder, 1)] = {};
     for (int l = 0; l < kOrder; ++l) directions[l] = directions_[l] + begin;
-    scan_sum<Isa, Cdf>(sorted_.data() + begin, end - begin, regularization_strength_, directions,
-                       kOrder, base_of(begin, end), sums_.data() + begin);
+    scan_sum<Cdf>(sorted_.data() + begin, end - begin, regularization_strength_, directions, kOrder,
+                  base_of(begin, end), sums_.data() + begin);
   }
 
   template <int kOrder>
@@ -140,7 +141,7 @@ class SortedRow {
   }
 
   template <class Cdf, int kOrder>
-  void sum_in_one_box(int64_t begin, int64_t end, SeriesSum<Isa, Scalar>& series_sum,
+  void sum_in_one_box(int64_t begin, int64_t end, SeriesSum<Scalar>& series_sum,
                       const ParallelFor& parallel_for) {
     Direction<Scalar> directions[std::max(kOrder, 1)];
     directions_from<kOrder>(begin, directions);
@@ -151,8 +152,7 @@ class SortedRow {
   /// A cluster through many boxes, stretch by stretch, each with what lies within reach on its
   /// sides: so the boxes take little memory.
   template <class Cdf, int kOrder>
-  void sum_in_stretches(int64_t cluster_begin, int64_t cluster_end,
-                        SeriesSum<Isa, Scalar>& series_sum) {
+  void sum_in_stretches(int64_t cluster_begin, int64_t cluster_end, SeriesSum<Scalar>& series_sum) {
     Direction<Scalar> directions[std::max(kOrder, 1)];
     if (cluster_end - cluster_begin <= kMostPairwise) {
       directions_from<kOrder>(cluster_begin, directions);
@@ -188,4 +188,4 @@ class SortedRow {
   const Scalar* directions_[2];
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

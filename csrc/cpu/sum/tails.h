@@ -5,13 +5,14 @@
 
 #include "core/cdf/smooth_cdfs.h"
 #include "core/cdf/upper_tail.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/sum/exponential_decay.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// masses[i] = F(-d_i) and densities[i] = F'(d_i) for d >= 0. A CDF may have a way that fills
 /// vector registers.
-template <class Isa, class Cdf>
+template <class Cdf>
 struct Tails {
   static void of(const double* d, int64_t count, double* masses, double* densities) {
     for (int64_t i = 0; i < count; ++i) {
@@ -23,12 +24,12 @@ struct Tails {
 };
 
 /// 0 where that is nothing beside any other number.
-template <class Isa>
-struct Tails<Isa, Sigmoid> {
+template <>
+struct Tails<Sigmoid> {
   static void of(const double* d, int64_t count, double* masses, double* densities) {
     constexpr double kFarthest = 700;
     for (int64_t i = 0; i < count; ++i) {
-      masses[i] = exponential_decay<Isa>(d[i] < kFarthest ? d[i] : kFarthest);
+      masses[i] = exponential_decay(d[i] < kFarthest ? d[i] : kFarthest);
     }
     for (int64_t i = 0; i < count; ++i) {
       const double decay = d[i] < kFarthest ? masses[i] : 0, share = 1 / (1 + decay);
@@ -39,8 +40,7 @@ struct Tails<Isa, Sigmoid> {
 };
 
 /// Σ values, added in an order that `count` alone decides.
-template <class Isa>
-double sum_of(const double* values, int64_t count) {
+inline double sum_of(const double* values, int64_t count) {
   constexpr int64_t kLanes = 16;
   double lanes[kLanes] = {};
   int64_t i = 0;
@@ -54,4 +54,4 @@ double sum_of(const double* values, int64_t count) {
   return lanes[0];
 }
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -3,7 +3,7 @@
 #include "cpu/isa/vector.h"
 #include "cpu/row/finite_row.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 // A kernel sum whose weights are products of differences expands into sums with plain weights. With
 // S[w]_i = Σ_j w_j K(d_ij), directions v and w, and in this order of sets:
@@ -40,4 +40,4 @@ template <class V, class Scalar>
   return smaller(V::broadcast(output.highest), larger(V::broadcast(output.lowest), result));
 }
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

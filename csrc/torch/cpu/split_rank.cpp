@@ -1,3 +1,5 @@
+#include "cpu/split_rank.h"
+
 #include <ATen/Dispatch.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
@@ -6,7 +8,6 @@
 #include <tuple>
 #include <vector>
 
-#include "cpu/split_row.h"
 #include "torch/cpu/adapter.h"
 #include "torch/split_rank_checks.h"
 

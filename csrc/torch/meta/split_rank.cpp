@@ -1,10 +1,11 @@
+#include "cpu/split_rank.h"
+
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <optional>
 #include <tuple>
 
-#include "cpu/split_row.h"
 #include "torch/split_rank_checks.h"
 
 namespace rank_relax {

@@ -12,23 +12,23 @@
 #include "cpu/grid/cell_grid.h"
 #include "cpu/isa/unroll.h"
 #include "cpu/isa/vector.h"
-#include "cpu/split_row_form.h"
-#include "cpu/split_row_kernels.h"
+#include "cpu/split_rank.h"
+#include "cpu/sum/split_row_form.h"
 #include "cpu/sum/weighted_sums.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The two stages for one part of one row. Finite items are packed into blocks, in double, so that
 /// strides, masks, infinities and dtypes are dealt with in one place.
-template <class Isa, class Scalar, int kOrder, class Cdf>
+template <class Scalar, int kOrder, class Cdf>
 class SplitRowSum {
-  using W = Vector<Isa, double>;
-  using Grid = DoubleCellGrid<Isa, double>;
-  using Form = SplitRowForm<Isa, Cdf>;
+  using W = Vector<double>;
+  using Grid = DoubleCellGrid<double>;
+  using Form = SplitRowForm<Cdf>;
   static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int kTerms = kGridTerms[kPrecision];
-  using Translation = BoxTranslation<Isa, kTerms, kOrder>;
+  using Translation = BoxTranslation<kTerms, kOrder>;
   static constexpr int kRow = Translation::kRow;
   static constexpr int kBlock = 64;
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -260,10 +260,10 @@ class SplitRowSum {
       double weights[kSets];
       for (int set = 1; set < kSets; ++set) weights[set] = block.weight(set, i);
       W powers = W::first_powers(t[i], t2, t4);
-      unroll<Isa, kVectors>([&](auto v) {
+      unroll<kVectors>([&](auto v) {
         double* at = moments + offsets[i] + v * W::kLanes;
         (W::load(at) + powers).store(at);
-        unroll<Isa, kSets - 1>([&](auto other) {
+        unroll<kSets - 1>([&](auto other) {
           double* weighted = at + (other + 1) * kTerms;
           multiply_add(powers, W::broadcast(weights[other + 1]), W::load(weighted)).store(weighted);
         });
@@ -284,8 +284,7 @@ class SplitRowSum {
         W columns[kTerms];
         W::template load_columns<kTerms>(local_.data() + set * kTerms, 1, offsets + i, columns);
         W sum = columns[kTerms - 1];
-        unroll<Isa, kTerms - 1>(
-            [&](auto k) { sum = multiply_add(sum, at, columns[kTerms - 2 - k]); });
+        unroll<kTerms - 1>([&](auto k) { sum = multiply_add(sum, at, columns[kTerms - 2 - k]); });
         of_sets[set] = sum;
       }
       combined(block, i, of_sets).store(sums + i);
@@ -322,78 +321,4 @@ class SplitRowSum {
   Translation translation_;
 };
 
-/// visit(sum, row index, parallel_for) for every row of a batch: short rows in parallel, long ones
-/// one after the other, to be split by visit.
-template <class Isa, class Scalar, int kOrder, class Visit>
-void for_each_split_row_of_order(const SplitBatch<Scalar>& batch, const ParallelFor& parallel_for,
-                                 const Visit& visit) {
-  constexpr int64_t kLongRow = 1 << 16, kItemsWorthAThread = 1 << 12;
-  SmoothCdfs::visit(batch.method, [&](auto cdf) {
-    const auto visit_rows = [&](int64_t begin, int64_t end, const ParallelFor& in_row) {
-      for (int64_t row = begin; row < end; ++row) {
-        SplitRowSum<Isa, Scalar, kOrder, decltype(cdf)> sum(batch, row);
-        visit(sum, row, in_row);
-      }
-    };
-    if (batch.part.size >= kLongRow) return visit_rows(0, batch.part.count, parallel_for);
-    const int64_t grain = kItemsWorthAThread / std::max<int64_t>(batch.part.size, 1);
-    parallel_for(batch.part.count, std::max<int64_t>(grain, 1),
-                 [&](int64_t begin, int64_t end) { visit_rows(begin, end, in_this_thread); });
-  });
-}
-
-template <class Isa, class Scalar, class Visit>
-void for_each_split_row(const SplitBatch<Scalar>& batch, const ParallelFor& parallel_for,
-                        const Visit& visit) {
-  if (batch.part.count == 0) return;
-  if (batch.order == 0) {
-    for_each_split_row_of_order<Isa, Scalar, 0>(batch, parallel_for, visit);
-  } else if (batch.order == 1) {
-    for_each_split_row_of_order<Isa, Scalar, 1>(batch, parallel_for, visit);
-  } else {
-    for_each_split_row_of_order<Isa, Scalar, 2>(batch, parallel_for, visit);
-  }
-}
-
-template <class Isa, class Scalar>
-void SplitRowKernels<Isa, Scalar>::moments(const SplitBatch<Scalar>& batch, int64_t size,
-                                           double* moments, const ParallelFor& parallel_for) {
-  std::fill_n(moments, batch.part.count * size, 0.0);
-  const int64_t items = batch.part.size;
-  for_each_split_row<Isa>(
-      batch, parallel_for, [&](const auto& sum, int64_t row, const ParallelFor& in_row) {
-        double* total = moments + row * size;
-        // Parts have moments of their own, which take no more memory than the items.
-        constexpr int64_t kMostParts = 16, kPart = 1 << 15;
-        const int64_t parts = std::clamp<int64_t>(
-            std::min(items / kPart, items / std::max<int64_t>(2 * size, 1)), 1, kMostParts);
-        std::vector<double> others((parts - 1) * size, 0.0);
-        in_row(parts, 1, [&](int64_t begin, int64_t end) {
-          for (int64_t part = begin; part < end; ++part) {
-            sum.add_moments(items * part / parts, items * (part + 1) / parts,
-                            part == 0 ? total : others.data() + (part - 1) * size);
-          }
-        });
-        for (int64_t part = 1; part < parts; ++part) {
-          const double* more = others.data() + (part - 1) * size;
-          for (int64_t i = 0; i < size; ++i) total[i] += more[i];
-        }
-      });
-}
-
-template <class Isa, class Scalar>
-void SplitRowKernels<Isa, Scalar>::derivative(const SplitBatch<Scalar>& batch, const double* counts,
-                                              int64_t size, const double* moments, double* output,
-                                              const ParallelFor& parallel_for) {
-  const int64_t items = batch.part.size;
-  for_each_split_row<Isa>(
-      batch, parallel_for, [&](auto& sum, int64_t row, const ParallelFor& in_row) {
-        constexpr int64_t kPart = 1 << 15;
-        sum.set_moments(moments + row * size, counts + row * 3, in_row);
-        in_row((items + kPart - 1) / kPart, 1, [&](int64_t begin, int64_t end) {
-          sum.evaluate(begin * kPart, std::min(end * kPart, items), output + row * items);
-        });
-      });
-}
-
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

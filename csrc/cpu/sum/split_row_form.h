@@ -6,18 +6,19 @@
 
 #include "core/series/box_series.h"
 #include "cpu/grid/cell_grid.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/row/finite_row.h"
-#include "cpu/split_row.h"
+#include "cpu/split_rank.h"
 #include "cpu/sum/weighted_sums.h"
 
-namespace rank_relax::cpu {
+namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// Up to so many terms a row has one box: narrower rows would lose their relative precision on a
 /// grid, and in wider ones a grid takes fewer operations an item.
 constexpr int kMostTermsOfASplitRow = 24;
 
 /// How a split row is summed, which every process finds for itself from the whole row's extent.
-template <class Isa, class Cdf>
+template <class Cdf>
 struct SplitRowForm {
   int terms;      // in one box; 0: a grid
   int64_t boxes;  // of the grid; 0 if there are too many to number, or no items at all
@@ -31,8 +32,7 @@ struct SplitRowForm {
     const int64_t box_row = weight_sets(order) * kGridTerms[precision];
     const double most_boxes = static_cast<double>(kTooManyNumbers / box_row) - 2;
     if (!(spread / Cdf::box_grid[precision].width < most_boxes)) return;
-    const DoubleCellGrid<Isa, double> grid(extent(row), Cdf::box_grid[precision].width,
-                                           row.strength);
+    const DoubleCellGrid<double> grid(extent(row), Cdf::box_grid[precision].width, row.strength);
     boxes = grid.cells();
   }
 
@@ -43,4 +43,4 @@ struct SplitRowForm {
   }
 };
 
-}  // namespace rank_relax::cpu
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

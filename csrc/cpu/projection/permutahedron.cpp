@@ -1,4 +1,4 @@
-#include "cpu/permutahedron.h"
+#include "cpu/projection/permutahedron.h"
 
 #include <algorithm>
 #include <limits>
@@ -210,7 +210,7 @@ void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Sc
           continue;
         }
         const double of_ranks =
-            Correlation<Baseline, Scalar>::loss(sides[0], sides[1], batch.size, in_this_thread);
+            Correlation<Scalar>::loss(sides[0], sides[1], batch.size, in_this_thread);
         loss[i] = row.unmasked() > 1 ? static_cast<Scalar>(of_ranks) : Scalar(0);
       }
     });

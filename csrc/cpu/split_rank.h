@@ -68,4 +68,13 @@ template <class Scalar>
 void split_row_derivative(const SplitBatch<Scalar>& batch, const double* counts, int64_t size,
                           const double* moments, double* output, const ParallelFor& parallel_for);
 
+/// In one instruction set: batch/split_rank.h, in each file of compiled/.
+template <class Set, class Scalar>
+struct SplitRankKernels {
+  static void moments(const SplitBatch<Scalar>& batch, int64_t size, double* moments,
+                      const ParallelFor& parallel_for);
+  static void derivative(const SplitBatch<Scalar>& batch, const double* counts, int64_t size,
+                         const double* moments, double* output, const ParallelFor& parallel_for);
+};
+
 }  // namespace rank_relax::cpu

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/permutahedron.h"
+#include "cpu/projection/permutahedron.h"
 #include "torch/checks.h"
 #include "torch/cpu/adapter.h"
 

@@ -1,4 +1,4 @@
-#include "cpu/split_row.h"
+#include "cpu/split_rank.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,8 +8,7 @@
 #include "core/cdf/smooth_cdfs.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/row/row_statistics.h"
-#include "cpu/split_row_form.h"
-#include "cpu/split_row_kernels.h"
+#include "cpu/sum/split_row_form.h"
 
 namespace rank_relax::cpu {
 namespace {
@@ -24,7 +23,7 @@ std::vector<double> summary_of_plain_part(Row<Scalar> input, Row<uint8_t> mask,
   for (const Row<double>& direction : directions) {
     if (direction.stride != 1) return {};
   }
-  const Extent<Scalar> extent = extent_of_part<Baseline>(input.data, begin, end);
+  const Extent<Scalar> extent = extent_of_part(input.data, begin, end);
   if (!extent.all_finite) return {};
   std::vector<double> summary = {-static_cast<double>(extent.minimum),
                                  extent.maximum,
@@ -33,7 +32,7 @@ std::vector<double> summary_of_plain_part(Row<Scalar> input, Row<uint8_t> mask,
                                  0,
                                  0};
   for (const Row<double>& direction : directions) {
-    summary.push_back(size_of_part<Baseline>(direction.data, begin, end).sum);
+    summary.push_back(size_of_part(direction.data, begin, end).sum);
   }
   return summary;
 }
@@ -94,7 +93,7 @@ int64_t split_row_numbers(Precision precision, int order, const WholeRow& row,
   int64_t numbers = 0;
   SmoothCdfs::visit(method, [&](auto cdf) {
     if (!(row.minimum <= row.maximum)) return;
-    const SplitRowForm<Baseline, decltype(cdf)> form(precision, order, row);
+    const SplitRowForm<decltype(cdf)> form(precision, order, row);
     const int64_t sets = weight_sets(order);
     numbers = form.terms > 0
                   ? sets * form.terms
@@ -106,17 +105,17 @@ int64_t split_row_numbers(Precision precision, int order, const WholeRow& row,
 template <class Scalar>
 void split_row_moments(const SplitBatch<Scalar>& batch, int64_t size, double* moments,
                        const ParallelFor& parallel_for) {
-  visit_instruction_set([&](auto isa) {
-    SplitRowKernels<decltype(isa), Scalar>::moments(batch, size, moments, parallel_for);
+  visit_instruction_set([&](auto set) {
+    SplitRankKernels<decltype(set), Scalar>::moments(batch, size, moments, parallel_for);
   });
 }
 
 template <class Scalar>
 void split_row_derivative(const SplitBatch<Scalar>& batch, const double* counts, int64_t size,
                           const double* moments, double* output, const ParallelFor& parallel_for) {
-  visit_instruction_set([&](auto isa) {
-    SplitRowKernels<decltype(isa), Scalar>::derivative(batch, counts, size, moments, output,
-                                                       parallel_for);
+  visit_instruction_set([&](auto set) {
+    SplitRankKernels<decltype(set), Scalar>::derivative(batch, counts, size, moments, output,
+                                                        parallel_for);
   });
 }
 

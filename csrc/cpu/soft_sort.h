@@ -37,30 +37,16 @@ void quantile_sort_product(const Batch<Scalar>& batch, const double* points,
                            double regularization_strength, std::string_view method, Scalar* output,
                            const ParallelFor& parallel_for);
 
-/// points[row, l] = y with G(y) = levels[row, l], [count, level_count]: -inf from as many levels on
-/// as there are -inf, inf from that below which there are no inf; NaN for a NaN level and a row in
-/// which nothing counts. In a gap so wide that G is flat there at that level, the point to which y
-/// tends as F's tails do, where both sides weigh the same.
-template <class Scalar>
-void quantile_at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, int64_t level_count,
-                        double regularization_strength, std::string_view method, double* points,
-                        const ParallelFor& parallel_for);
+/// In one instruction set: batch/soft_sort.h, in each file of compiled/.
+template <class Set, class Scalar>
+struct SoftSortKernels {
+  static void forward(const Batch<Scalar>& batch, double regularization_strength,
+                      std::string_view method, Scalar* values, double* points, double* densities,
+                      const ParallelFor& parallel_for);
 
-/// A soft mask of the k largest items of each row, [count, size]: F(α (x_i - c)), with c such that
-/// it adds up to k, of finite values; infinite ones are all in or all out, or share what there is
-/// for them. NaN at NaN, 0 at masked items. `k` [count, 1] may exceed the number of items that
-/// count; NaN or negative, it makes all of these NaN. `densities` are F'(α (x_i - c)), 0 at
-/// infinite and masked items, NaN where the mask is. O(size) a row.
-template <class Scalar>
-void topk(const Batch<Scalar>& batch, const Rows<double>& k, double regularization_strength,
-          std::string_view method, Scalar* chosen, double* densities,
-          const ParallelFor& parallel_for);
-
-/// Products with the Jacobian of the mask, which is symmetric, for the densities f that topk gave:
-/// α f_i (v_i - Σ_j f_j v_j / Σ_j f_j) for the rows v of a batch. Items without a density take no
-/// part; NaN where it is.
-template <class Scalar>
-void topk_product(const Batch<Scalar>& batch, const Rows<double>& densities,
-                  double regularization_strength, Scalar* output, const ParallelFor& parallel_for);
+  static void product(const Batch<Scalar>& batch, const double* points, const double* densities,
+                      const Rows<Scalar>& vector, bool transposed, double regularization_strength,
+                      std::string_view method, Scalar* output, const ParallelFor& parallel_for);
+};
 
 }  // namespace rank_relax::cpu

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/cdf/smooth_cdfs.h"
-#include "cuda/kernel_sum.h"
+#include "cuda/soft_rank.h"
 #include "cuda/spearman_loss.h"
 #include "tensor.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "../check_nasty_rows.h"
-#include "cuda/kernel_sum.h"
+#include "cuda/soft_rank.h"
 #include "tensor.h"
 
 int main(int count, char** arguments) {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "cpu/projection/permutahedron.h"
-#include "cuda/permutahedron.h"
+#include "cuda/projection/permutahedron.h"
 #include "cuda/spearman_loss.h"
 #include "tensor.h"
 

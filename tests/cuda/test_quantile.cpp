@@ -13,7 +13,7 @@
 
 #include "../plain_cdf_by_name.h"
 #include "core/cdf/smooth_cdfs.h"
-#include "cuda/quantile.h"
+#include "cuda/soft_sort_and_soft_quantile.h"
 #include "tensor.h"
 
 namespace {

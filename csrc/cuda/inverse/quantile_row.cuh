@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "cuda/launch/block.cuh"
-#include "cuda/quantile.h"
 #include "cuda/row/row_plan.cuh"
+#include "cuda/soft_sort_and_soft_quantile.h"
 
 namespace rank_relax::cuda {
 

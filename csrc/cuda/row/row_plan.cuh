@@ -7,9 +7,9 @@
 #include "core/correlation.h"
 #include "core/row/grid_placement.h"
 #include "core/row/row_form.h"
-#include "cuda/kernel_sum.h"
 #include "cuda/launch/block.cuh"
 #include "cuda/series/series_tables.h"
+#include "cuda/soft_rank.h"
 
 namespace rank_relax::cuda {
 

@@ -7,8 +7,8 @@
 
 #include <optional>
 
-#include "cuda/kernel_sum.h"
 #include "cuda/launch/items.h"
+#include "cuda/soft_rank.h"
 #include "torch/operators.h"
 
 namespace rank_relax {

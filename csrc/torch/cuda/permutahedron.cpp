@@ -8,7 +8,7 @@
 #include <tuple>
 #include <vector>
 
-#include "cuda/permutahedron.h"
+#include "cuda/projection/permutahedron.h"
 #include "torch/checks.h"
 #include "torch/cuda/adapter.h"
 

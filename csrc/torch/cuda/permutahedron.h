@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "cuda/kernel_sum.h"
+#include "cuda/soft_rank.h"
 
 namespace rank_relax {
 

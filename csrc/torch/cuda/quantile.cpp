@@ -1,5 +1,3 @@
-#include "cuda/quantile.h"
-
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
@@ -7,6 +5,7 @@
 #include <tuple>
 
 #include "core/projection/permutahedron.h"
+#include "cuda/soft_sort_and_soft_quantile.h"
 #include "torch/checks.h"
 #include "torch/cuda/adapter.h"
 #include "torch/float64.h"

@@ -4,8 +4,8 @@
 #include "cuda/inverse/quantile_long.cuh"
 #include "cuda/inverse/quantile_short.cuh"
 #include "cuda/launch/launch.h"
-#include "cuda/quantile.h"
 #include "cuda/series/series_tables.h"
+#include "cuda/soft_sort_and_soft_quantile.h"
 
 namespace rank_relax::cuda {
 namespace {

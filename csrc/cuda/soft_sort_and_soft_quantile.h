@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "cuda/kernel_sum.h"
 #include "cuda/launch/items.h"
+#include "cuda/soft_rank.h"
 
 namespace rank_relax::cuda {
 

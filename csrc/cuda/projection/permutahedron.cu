@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "cuda/launch/launch.h"
-#include "cuda/permutahedron.h"
+#include "cuda/projection/permutahedron.h"
 #include "cuda/projection/permutahedron_derivative.cuh"
 #include "cuda/projection/permutahedron_rank.cuh"
 #include "cuda/projection/permutahedron_sort.cuh"

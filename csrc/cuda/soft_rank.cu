@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "cuda/kernel_sum.h"
 #include "cuda/launch/launch.h"
 #include "cuda/series/series_tables.h"
+#include "cuda/soft_rank.h"
 #include "cuda/sum/kernel_sum.cuh"
 #include "cuda/sum/pairwise.cuh"
 

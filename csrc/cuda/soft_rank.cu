@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cuda/launch/device_memory.h"
 #include "cuda/launch/launch.h"
 #include "cuda/series/series_tables.h"
 #include "cuda/soft_rank.h"
@@ -13,34 +14,14 @@ constexpr int64_t kLongestPairwise = 32;       // rows that a warp sums pair by 
 constexpr int64_t kFewestItemsOfLong = 16384;  // rows that several blocks share
 constexpr int kLongThreads = 256;
 constexpr int64_t kPartItems = 8 * kLongThreads, kMostParts = 1024;
-constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
-constexpr int64_t kMostSortingBlocks = 528;        // each has working memory for a row
-constexpr int64_t kMostBlocksInShared = 2112;      // that have a row in shared memory
+constexpr int kSortingBlocks = 4;    // a multiprocessor, each with working memory for a row
+constexpr int kBlocksInShared = 16;  // a multiprocessor, that have a row in shared memory
 constexpr int64_t kMostSortedInShared = 96 << 10;  // bytes: two blocks a multiprocessor, or more
 constexpr int64_t kStaticShared = 4 << 10;         // bytes that those kernels have besides
 // Rows on a grid in shared memory. In shorter or sparser ones a sort and pairs cost less.
 constexpr int64_t kFewestItemsOfSharedGrid = 1024;
 constexpr int64_t kFewestItemsABoxInShared = 2;
 constexpr int kLongBlocksTogether = 3;  // that share a multiprocessor's shared memory
-
-/// Gives out parts of one piece of memory, each at a multiple of 256 bytes.
-class Memory {
- public:
-  explicit Memory(void* begin) : begin_(static_cast<char*>(begin)) {}
-
-  template <class T>
-  T* take(size_t count) {
-    char* const taken = begin_ + used_;
-    used_ += (count * sizeof(T) + 255) / 256 * 256;
-    return reinterpret_cast<T*>(taken);
-  }
-
-  size_t used() const { return used_; }
-
- private:
-  char* begin_;
-  size_t used_ = 0;
-};
 
 bool is_pairwise(const KernelSum& problem) {
   return problem.size <= kLongestPairwise || problem.order >= kSeriesOrders;
@@ -86,21 +67,22 @@ struct Workspace {
   size_t bytes;
 
   Workspace(const KernelSum& problem, void* begin) : wide(problem) {
-    Memory memory(begin);
+    DeviceMemory memory(begin);
     forms = memory.take<uint8_t>(problem.rows);
     const bool in_shared = wide.sorting_shared > 0;
-    sorting_blocks = std::min(problem.rows, in_shared ? kMostBlocksInShared : kMostSortingBlocks);
+    sorting_blocks =
+        std::min(problem.rows, multiprocessors() * (in_shared ? kBlocksInShared : kSortingBlocks));
     sorting = memory.take<char>(in_shared ? 0 : sorting_blocks * sorting_bytes(problem));
     if (is_long(problem)) take_long_rows(problem, memory);
     bytes = memory.used();
   }
 
   static size_t sorting_bytes(const KernelSum& problem) {
-    return (SortedSumMemory<Scalar>::bytes(problem.size, problem.order) + 255) / 256 * 256;
+    return aligned(SortedSumMemory<Scalar>::bytes(problem.size, problem.order));
   }
 
  private:
-  void take_long_rows(const KernelSum& problem, Memory& memory) {
+  void take_long_rows(const KernelSum& problem, DeviceMemory& memory) {
     const auto count = static_cast<size_t>(problem.rows), sets = size_t{1} << problem.order;
     rows.parts = parts_of(problem.size);
     rows.most_boxes = most_boxes(precision_of<Scalar>, problem.order, problem.size);
@@ -118,25 +100,6 @@ struct Workspace {
   }
 };
 
-/// Launches in order, and keeps the first error.
-class Launches {
- public:
-  explicit Launches(cudaStream_t stream) : stream_(stream) {}
-
-  template <class... Parameters, class... Arguments>
-  void add(void (*kernel)(Parameters...), Shape shape, Arguments&&... arguments) {
-    if (error_ != cudaSuccess) return;
-    shape.blocks = std::min(shape.blocks, kMostBlocks);
-    error_ = launch(kernel, shape, stream_, std::forward<Arguments>(arguments)...);
-  }
-
-  cudaError_t error() const { return error_; }
-
- private:
-  cudaStream_t stream_;
-  cudaError_t error_ = cudaSuccess;
-};
-
 template <class Scalar, int kOrder>
 void sum_short_rows(const KernelSum& problem, const SeriesTables* tables,
                     const Workspace<Scalar>& workspace, Launches& launches) {
@@ -151,7 +114,7 @@ void sum_short_rows(const KernelSum& problem, const SeriesTables* tables,
   }
   if (boxes == 0) return;
   launches.add(sum_on_grids<Scalar, kOrder>,
-               {std::min(problem.rows, kMostBlocksInShared), kGridThreads,
+               {std::min(problem.rows, kBlocksInShared * multiprocessors()), kGridThreads,
                 boxes * GridInShared<Scalar>::bytes_a_box(kOrder)},
                problem, tables, boxes, workspace.forms);
 }
@@ -161,7 +124,7 @@ cudaError_t sum_long_rows(const KernelSum& problem, const SeriesTables* tables,
                           const Workspace<Scalar>& workspace, Launches& launches) {
   const LongRows<Scalar>& rows = workspace.rows;
   const int64_t count = problem.rows, blocks = count * rows.parts.count;
-  if (blocks > kMostBlocks) return cudaErrorInvalidValue;
+  if (blocks > kMostBlocksOfAGrid) return cudaErrorInvalidValue;
   launches.add(find_statistics<Scalar, kOrder>, {blocks, kLongThreads}, problem, rows);
   launches.add(make_plans<Scalar, kOrder>, {count, kLongThreads}, problem, rows, tables,
                workspace.forms);

@@ -8,6 +8,7 @@
 
 #include "core/cdf/smooth_cdfs.h"
 #include "cuda/launch/items.h"
+#include "cuda/row/row_batch.h"
 
 namespace rank_relax::cuda {
 
@@ -16,20 +17,14 @@ namespace rank_relax::cuda {
 ///     order 0:   1/(n-1) Σ_{j≠i} F(α (x_i - x_j)) - 1/2 + shift
 ///     order k:   factor α^k/(n-1) Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(α (x_i - x_j))
 ///
-/// for n items that are neither masked nor NaN. All tensors are [rows, size]; all have the
-/// precision of `input`, but for the output, which may be float32 where that is a half.
-struct KernelSum {
-  int64_t rows;
-  int64_t size;
-  Items input;
-  Items mask;  // not 0 where an item counts; absent: all do
+/// for n items that are neither masked nor NaN. All tensors have the precision of `input`, but for
+/// the output, which may be float32 where that is a half.
+struct KernelSum : RowBatch {
   int order = 0;
   Items directions[SmoothCdfs::kMaxOrder];
-  double regularization_strength = 1;
-  bool for_correlation = false;  // at the strength of core/correlation.h
-  double shift = 0;              // of order 0, in rows where n > 1
-  Items factor;                  // one a row; absent: 1
-  bool spread_nan = false;       // a NaN direction is one of the result, at infinite items too
+  double shift = 0;         // of order 0, in rows where n > 1
+  Items factor;             // one a row; absent: 1
+  bool spread_nan = false;  // a NaN direction is one of the result, at infinite items too
   Results output;
 };
 

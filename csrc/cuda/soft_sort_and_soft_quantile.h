@@ -7,15 +7,13 @@
 #include <string_view>
 
 #include "cuda/launch/items.h"
-#include "cuda/soft_rank.h"
+#include "cuda/row/row_batch.h"
 
 namespace rank_relax::cuda {
 
 /// The inverse of the smoothed count of every row of a batch, as cpu/soft_sort.h says: at the
 /// levels k - 1/2 of its finite values, which makes a soft sort, or at given levels.
-struct Quantile {
-  KernelSum source;  // whose rows, size, input, mask and regularization_strength are used
-
+struct Quantile : RowBatch {
   Items levels;  // float64, [rows, level_count]; absent: sort
   int64_t level_count = 0;
 
@@ -26,7 +24,7 @@ struct Quantile {
   size_t most_bytes = size_t{1} << 28;  // long rows are worked on as many at a time, or one by one
 
   RANK_RELAX_HOST_DEVICE bool sorts() const { return levels.data == nullptr; }
-  RANK_RELAX_HOST_DEVICE int64_t places() const { return sorts() ? source.size : level_count; }
+  RANK_RELAX_HOST_DEVICE int64_t places() const { return sorts() ? size : level_count; }
 };
 
 /// Bytes of device memory that quantile works in.

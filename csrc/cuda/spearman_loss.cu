@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cuda/launch/device_memory.h"
 #include "cuda/launch/launch.h"
 #include "cuda/spearman_loss.h"
 #include "cuda/sum/correlation.cuh"
@@ -16,34 +17,44 @@ int64_t parts_of(int64_t size) {
   return std::min((size + kPartItems - 1) / kPartItems, kMostParts);
 }
 
+struct CorrelationMemory {
+  Norms* norms;
+  double* squares;
+  size_t bytes;
+
+  CorrelationMemory(const Correlation& problem, int64_t parts, void* begin) {
+    DeviceMemory memory(begin);
+    norms = memory.take<Norms>(problem.rows * parts);
+    squares = memory.take<double>(problem.rows * parts);
+    bytes = memory.used();
+  }
+};
+
 template <class Scalar>
 cudaError_t correlation_of(const Correlation& problem, void* workspace, cudaStream_t stream) {
   const int64_t parts = parts_of(problem.size), blocks = problem.rows * parts;
-  constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
+  Launches launches(stream);
   if (parts == 1) {
     const int threads = problem.size <= 128 ? 32 : (problem.size <= 1024 ? 128 : kThreads);
-    return launch(correlate_rows<Scalar>, {std::min(blocks, kMostBlocks), threads}, stream,
-                  problem);
+    launches.add(correlate_rows<Scalar>, {blocks, threads}, problem);
+    return launches.error();
   }
-  if (blocks > kMostBlocks) return cudaErrorInvalidValue;
+  if (blocks > kMostBlocksOfAGrid) return cudaErrorInvalidValue;
   const int64_t size = (problem.size + parts - 1) / parts;
-  auto* norms = static_cast<Norms*>(workspace);
-  auto* squares = reinterpret_cast<double*>(norms + blocks);
-  cudaError_t error =
-      launch(find_norms<Scalar>, {blocks, kThreads}, stream, problem, parts, size, norms);
-  if (error != cudaSuccess) return error;
-  error = launch(find_differences<Scalar>, {blocks, kThreads}, stream, problem, parts, size, norms,
-                 squares);
-  if (error != cudaSuccess) return error;
-  return launch(write_correlations<Scalar>, {blocks, kThreads}, stream, problem, parts, size, norms,
-                squares);
+  const CorrelationMemory memory(problem, parts, workspace);
+  const Shape shape = {blocks, kThreads};
+  launches.add(find_norms<Scalar>, shape, problem, parts, size, memory.norms);
+  launches.add(find_differences<Scalar>, shape, problem, parts, size, memory.norms, memory.squares);
+  launches.add(write_correlations<Scalar>, shape, problem, parts, size, memory.norms,
+               memory.squares);
+  return launches.error();
 }
 
 }  // namespace
 
 size_t correlation_workspace(const Correlation& problem) {
   const int64_t parts = parts_of(problem.size);
-  return parts == 1 ? 0 : problem.rows * parts * (sizeof(Norms) + sizeof(double));
+  return parts == 1 ? 0 : CorrelationMemory(problem, parts, nullptr).bytes;
 }
 
 cudaError_t correlation(const Correlation& problem, void* workspace, cudaStream_t stream) {

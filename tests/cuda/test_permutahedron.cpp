@@ -150,8 +150,8 @@ void compare(const std::string& name, What what, Storage storage, const Row& got
   }
 }
 
-cuda::ProjectedRows batch_of(const Case& c, const Tensor& input, const Tensor& mask) {
-  cuda::ProjectedRows batch;
+cuda::RowBatch batch_of(const Case& c, const Tensor& input, const Tensor& mask) {
+  cuda::RowBatch batch;
   batch.rows = c.rows();
   batch.size = c.size;
   batch.input = input.items(c.size);
@@ -167,7 +167,7 @@ Row vector_beside(const Case& c, std::mt19937& random, double scale) {
   for (size_t i = 0; i < v.size(); ++i) {
     v[i] = normal(random);
     const bool counts = (c.mask.empty() || c.mask[i] != 0) && std::isfinite(c.values[i]);
-    if (!counts) v[i] = ::kNan;
+    if (!counts) v[i] = kNan;
   }
   return v;
 }
@@ -272,7 +272,7 @@ void check_sorted(const Case& c, Storage storage, const char* method, std::mt199
   for (const bool transposed : {false, true}) {
     Row vector = vector_beside(c, random, 1);
     if (transposed) {
-      for (size_t k = 0; k < count; ++k) vector[k] = blocks[k] < 0 ? ::kNan : 1.0 + k % 3;
+      for (size_t k = 0; k < count; ++k) vector[k] = blocks[k] < 0 ? kNan : 1.0 + k % 3;
     }
     vector = Tensor(storage, vector).values();
     const Row expected_product = on_cpu.product(method, permutation, blocks, vector, transposed);
@@ -335,11 +335,11 @@ std::vector<Case> cases(int64_t size, std::mt19937& random) {
   add("infinities", n,
       [](double x, double i) { return std::fmod(i, 3) == 0 ? std::copysign(kInfinity, x) : x; });
   add("infinities alone", 1, [](double x, double) { return std::copysign(kInfinity, x); });
-  add("NaN", n, [](double x, double i) { return std::fmod(i, 5) == 0 ? ::kNan : x; });
+  add("NaN", n, [](double x, double i) { return std::fmod(i, 5) == 0 ? kNan : x; });
   add("largest", 1, [](double x, double) { return std::copysign(3e38, x); });
   add("zeros", 1, [](double x, double) { return x < 0 ? -0.0 : 0.0; });
   const auto some = [](double x, double i) {
-    return std::fmod(i, 7) == 0 ? ::kNan : (std::fmod(i, 11) == 0 ? kInfinity : x);
+    return std::fmod(i, 7) == 0 ? kNan : (std::fmod(i, 11) == 0 ? kInfinity : x);
   };
   Row mask(size), none(size, 0.0);
   for (int64_t i = 0; i < size; ++i) mask[i] = i % 3 != 1;
@@ -612,7 +612,7 @@ void check_foreign_indices(std::mt19937& random) {
     }
     for (int64_t i = 0; i < kSize; ++i) {
       if ((blocks[i] < 0 || blocks[i] >= kSize) && output[kSize + i] != 0 &&
-          blocks[i] != rank_relax::kNan) {
+          blocks[i] != block_number(Kind::kNan)) {
         fail("an item whose block is no number has no derivative");
       }
     }

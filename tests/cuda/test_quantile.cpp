@@ -126,11 +126,11 @@ struct Input {
   Input(Case& c, Storage storage) : values(storage, c.values), mask(Storage::kByte, c.mask) {
     c.values = values.values();
     const auto size = static_cast<int64_t>(c.values.size());
-    problem.source.rows = 1;
-    problem.source.size = size;
-    problem.source.input = values.items(size);
-    if (!c.mask.empty()) problem.source.mask = mask.items(size);
-    problem.source.regularization_strength = c.strength;
+    problem.rows = 1;
+    problem.size = size;
+    problem.input = values.items(size);
+    if (!c.mask.empty()) problem.mask = mask.items(size);
+    problem.regularization_strength = c.strength;
   }
 };
 
@@ -467,19 +467,19 @@ void check_batch(std::mt19937& random) {
     Tensor input(Storage::kFloat32, values), mask(Storage::kByte, counts);
     Tensor levels(Storage::kFloat64, random_row(rows * level_count, random, 20));
     Quantile problem;
-    problem.source.rows = rows;
-    problem.source.size = size;
-    problem.source.input = {input.data(), Storage::kFloat32, apart, apart * rows};
-    problem.source.mask = {mask.data(), Storage::kByte, apart, apart * rows};
+    problem.rows = rows;
+    problem.size = size;
+    problem.input = {input.data(), Storage::kFloat32, apart, apart * rows};
+    problem.mask = {mask.data(), Storage::kByte, apart, apart * rows};
     for (const size_t most_bytes : {size_t{1}, size_t{200'000}, problem.most_bytes}) {
       Outputs got(rows * size, rows * level_count), one(size, level_count);
       problem.most_bytes = most_bytes;
       got.fill(problem, levels.items(level_count), level_count);
       for (int64_t row = 0; row < rows; row += size == 37 ? 7 : 1) {
         Quantile alone = problem;
-        alone.source.rows = 1;
-        alone.source.input.data = static_cast<const float*>(input.data()) + row * apart;
-        alone.source.mask.data = static_cast<const uint8_t*>(mask.data()) + row * apart;
+        alone.rows = 1;
+        alone.input.data = static_cast<const float*>(input.data()) + row * apart;
+        alone.mask.data = static_cast<const uint8_t*>(mask.data()) + row * apart;
         Items own_levels = levels.items(level_count);
         own_levels.data = static_cast<const double*>(own_levels.data) + row * level_count;
         one.fill(alone, own_levels, level_count);

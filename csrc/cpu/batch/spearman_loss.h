@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
 #include "core/cdf/smooth_cdfs.h"
 #include "core/correlation.h"
@@ -9,6 +8,7 @@
 #include "cpu/isa/instruction_set.h"
 #include "cpu/spearman_loss.h"
 #include "cpu/sum/correlation.h"
+#include "cpu/sum/spearman_row.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
@@ -30,6 +30,42 @@ ForRows<Scalar> strengths_of(const RowsAbreast<Scalar>& rows, double regularizat
   return strengths;
 }
 
+/// A row's ranks by one smooth CDF, for spearman_loss_of_row.
+template <class Cdf, class Scalar>
+struct SmoothRanker {
+  RowSum<Scalar>& row_sum;
+  Row<uint8_t> mask;
+  int64_t size;
+  double regularization_strength;
+  const ParallelFor& parallel_for;
+
+  void set_row(const Row<Scalar>& values) { row_sum.set_row(values, mask, size, parallel_for); }
+  void rank(Scalar* ranks) {
+    row_sum.template centered_ranks<Cdf>(strength_of(row_sum, regularization_strength), ranks,
+                                         parallel_for);
+  }
+  bool masked(int64_t i) const { return row_sum.items().masked(i); }
+  int64_t unmasked() const { return row_sum.items().unmasked(); }
+  bool all_ranked() const { return row_sum.items().counted() == unmasked(); }
+};
+
+template <class Cdf, class Scalar>
+bool rank_abreast(RowsAbreast<Scalar>& rows, double regularization_strength, Scalar* ranks) {
+  const auto strengths = strengths_of(rows, regularization_strength);
+  return rows.template centered_ranks<Cdf>(strengths.data(), 0, ranks);
+}
+
+/// False if a rank is NaN.
+template <class Scalar>
+bool copy_ranks_abreast(const Rows<Scalar>& ranks, int64_t first, int64_t size, Scalar* copies) {
+  for (int row = 0; row < RowsAbreast<Scalar>::kRows; ++row, copies += size) {
+    if (!copy_ranks(ranks.row(first + row), size, [](int64_t) { return false; }, copies)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace spearman
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA
@@ -45,55 +81,32 @@ void SpearmanLossKernels<Set, Scalar>::forward(
     for_each_row(
         batch, parallel_for,
         [&](int64_t row, RowSum<Scalar>& row_sum, const ParallelFor& in_row) {
-          // The centred ranks of both sides; their gradients take their place.
-          Scalar* sides[] = {rank_gradient_predictions + row * batch.size,
-                             rank_gradient_targets + row * batch.size};
-          const auto masked = [&](int64_t i) { return row_sum.items().masked(i); };
-          bool defined = true;
-          for (Scalar* side : sides) {
-            if (side == sides[1] && targets.are_ranks) {
-              defined = copy_ranks(targets.rows.row(row), batch.size, masked, side) && defined;
-              continue;
-            }
-            if (side == sides[1]) {
-              row_sum.set_row(targets.rows.row(row), batch.mask.row(row), batch.size, in_row);
-            }
-            row_sum.template centered_ranks<decltype(cdf)>(
-                spearman::strength_of(row_sum, regularization_strength), side, in_row);
-            defined = defined && row_sum.items().counted() == row_sum.items().unmasked();
-          }
-          if (!defined) {
-            for (Scalar* side : sides) make_undefined(batch.size, masked, side);
-            loss[row] = std::numeric_limits<Scalar>::quiet_NaN();
-            return;
-          }
-          const double of_ranks = Correlation<Scalar>::loss(sides[0], sides[1], batch.size, in_row);
-          loss[row] = row_sum.items().unmasked() > 1 ? static_cast<Scalar>(of_ranks) : Scalar(0);
+          spearman::SmoothRanker<decltype(cdf), Scalar> ranker = {
+              row_sum, batch.mask.row(row), batch.size, regularization_strength, in_row};
+          loss[row] = spearman_loss_of_row(ranker, targets.rows.row(row), targets.are_ranks,
+                                           batch.size, rank_gradient_predictions + row * batch.size,
+                                           rank_gradient_targets + row * batch.size, in_row);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
-          Scalar* sides[] = {rank_gradient_predictions + first * batch.size,
-                             rank_gradient_targets + first * batch.size};
-          for (Scalar* side : sides) {
-            if (side == sides[1] && targets.are_ranks) {
-              const auto none_masked = [](int64_t) { return false; };
-              for (int row = 0; row < RowsAbreast<Scalar>::kRows; ++row) {
-                if (!copy_ranks(targets.rows.row(first + row), batch.size, none_masked,
-                                side + row * batch.size)) {
-                  return false;
-                }
-              }
-              continue;
-            }
-            if (side == sides[1] && !rows.set_rows(targets.rows, first, batch.size)) return false;
-            const auto strengths = spearman::strengths_of(rows, regularization_strength);
-            if (!rows.template centered_ranks<decltype(cdf)>(strengths.data(), 0, side)) {
+          Scalar* of_predictions = rank_gradient_predictions + first * batch.size;
+          Scalar* of_targets = rank_gradient_targets + first * batch.size;
+          if (!spearman::rank_abreast<decltype(cdf)>(rows, regularization_strength,
+                                                     of_predictions)) {
+            return false;
+          }
+          if (targets.are_ranks) {
+            if (!spearman::copy_ranks_abreast(targets.rows, first, batch.size, of_targets)) {
               return false;
             }
+          } else if (!rows.set_rows(targets.rows, first, batch.size) ||
+                     !spearman::rank_abreast<decltype(cdf)>(rows, regularization_strength,
+                                                            of_targets)) {
+            return false;
           }
           for (int row = 0; row < RowsAbreast<Scalar>::kRows; ++row) {
-            loss[first + row] = static_cast<Scalar>(
-                Correlation<Scalar>::loss(sides[0] + row * batch.size, sides[1] + row * batch.size,
-                                          batch.size, in_this_thread));
+            loss[first + row] = static_cast<Scalar>(Correlation<Scalar>::loss(
+                of_predictions + row * batch.size, of_targets + row * batch.size, batch.size,
+                in_this_thread));
           }
           return true;
         });

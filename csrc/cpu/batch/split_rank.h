@@ -12,23 +12,19 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// visit(sum, row index, parallel_for) for every row of a batch: short rows in parallel, long ones
-/// one after the other, to be split by visit.
+/// visit(sum, row index, parallel_for) for every row of a batch.
 template <class Scalar, int kOrder, class Visit>
 void for_each_split_row_of_order(const SplitBatch<Scalar>& batch, const ParallelFor& parallel_for,
                                  const Visit& visit) {
-  constexpr int64_t kLongRow = 1 << 16, kItemsWorthAThread = 1 << 12;
   SmoothCdfs::visit(batch.method, [&](auto cdf) {
-    const auto visit_rows = [&](int64_t begin, int64_t end, const ParallelFor& in_row) {
-      for (int64_t row = begin; row < end; ++row) {
-        SplitRowSum<Scalar, kOrder, decltype(cdf)> sum(batch, row);
-        visit(sum, row, in_row);
-      }
-    };
-    if (batch.part.size >= kLongRow) return visit_rows(0, batch.part.count, parallel_for);
-    const int64_t grain = kItemsWorthAThread / std::max<int64_t>(batch.part.size, 1);
-    parallel_for(batch.part.count, std::max<int64_t>(grain, 1),
-                 [&](int64_t begin, int64_t end) { visit_rows(begin, end, in_this_thread); });
+    RowsOverThreads{1 << 12}.visit_ranges(
+        batch.part.count, batch.part.size, parallel_for,
+        [&](int64_t begin, int64_t end, const ParallelFor& in_row) {
+          for (int64_t row = begin; row < end; ++row) {
+            SplitRowSum<Scalar, kOrder, decltype(cdf)> sum(batch, row);
+            visit(sum, row, in_row);
+          }
+        });
   });
 }
 

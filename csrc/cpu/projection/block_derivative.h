@@ -25,7 +25,7 @@ namespace rank_relax::cpu {
 template <class Scalar>
 class BlockDerivative {
  public:
-  /// `blocks` must hold the numbers 0..b-1 and no others but those of OutsideBlocks.
+  /// `blocks` must hold the numbers 0..b-1 and no others but those of block_number(Kind).
   void set_row(Row<Scalar> input, Row<int32_t> blocks, int64_t size) {
     input_ = input;
     blocks_ = blocks;
@@ -40,8 +40,8 @@ class BlockDerivative {
     }
     number_ = last + 1;
     whole_ = inside == size;
-    below_ = outside[-kBelow];
-    counted_ = inside + below_ + outside[-kAbove];
+    below_ = outside[-block_number(Kind::kBelow)];
+    counted_ = inside + below_ + outside[-block_number(Kind::kAbove)];
   }
 
   /// factor times the derivative; 0 at masked items and infinities, NaN where the input is.
@@ -85,7 +85,9 @@ class BlockDerivative {
   void fill_outside(Scalar* output) const {
     for (int64_t i = 0; i < size_; ++i) {
       const int32_t block = blocks_[i];
-      if (block < 0) output[i] = block == kNan ? std::numeric_limits<Scalar>::quiet_NaN() : 0;
+      if (block < 0)
+        output[i] =
+            block == block_number(Kind::kNan) ? std::numeric_limits<Scalar>::quiet_NaN() : 0;
     }
   }
 

@@ -7,23 +7,23 @@
 #include "core/correlation.h"
 #include "core/projection/permutahedron.h"
 #include "core/sum/lane_sum.h"
+#include "cpu/batch/rows_over_threads.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/projection/block_derivative.h"
 #include "cpu/projection/permutahedron_row.h"
-#include "cpu/sum/correlation.h"
+#include "cpu/sum/spearman_row.h"
 
 // One copy for every instruction set: sorting and pooling are scalar work.
 namespace rank_relax::cpu {
 namespace {
 
-/// visit(begin, end) for ranges of rows, in parallel, each with memory of its own.
+/// visit(begin, end) for ranges of rows, each with memory of its own.
 template <class Scalar, class Visit>
 void for_each_range(const Batch<Scalar>& batch, const ParallelFor& parallel_for,
                     const Visit& visit) {
-  if (batch.count == 0) return;
-  constexpr int64_t kItemsWorthAThread = 1 << 11;
-  const int64_t items = std::max<int64_t>(batch.size, 1);
-  parallel_for(batch.count, std::max<int64_t>(kItemsWorthAThread / items, 1), visit);
+  RowsOverThreads{1 << 11, /*splits_rows=*/false}.visit_ranges(
+      batch.count, batch.size, parallel_for,
+      [&](int64_t begin, int64_t end, const ParallelFor&) { visit(begin, end); });
 }
 
 template <class Projection, class Scalar>
@@ -31,6 +31,24 @@ double strength_of(const PermutahedronRow<Scalar>& row, double regularization_st
   if (row.has_infinities()) return regularization_strength;
   return correlation_strength(regularization_strength, row.spread(), Projection::kLinearSpread);
 }
+
+/// A row's ranks by projection, for spearman_loss_of_row.
+template <class Projection, class Scalar>
+struct ProjectedRanker {
+  PermutahedronRow<Scalar>& row;
+  Row<uint8_t> mask;
+  int64_t size;
+  double regularization_strength;
+
+  void set_row(const Row<Scalar>& values) { row.set_row(values, mask, size); }
+  void rank(Scalar* ranks) {
+    row.template ranks<Projection>(strength_of<Projection>(row, regularization_strength), 0, ranks,
+                                   nullptr);
+  }
+  bool masked(int64_t i) const { return row.masked(i); }
+  int64_t unmasked() const { return row.unmasked(); }
+  bool all_ranked() const { return row.counted() == row.unmasked(); }
+};
 
 /// Products with the Jacobian of sorted values, block by block.
 template <class Scalar>
@@ -44,7 +62,8 @@ class SortedBlocks {
       end = begin + 1;
       if (blocks[begin] < 0) {
         output[transposed ? permutation[begin] : begin] =
-            blocks[begin] == kNan ? std::numeric_limits<Scalar>::quiet_NaN() : Scalar(0);
+            blocks[begin] == block_number(Kind::kNan) ? std::numeric_limits<Scalar>::quiet_NaN()
+                                                      : Scalar(0);
         continue;
       }
       while (end < size && blocks[end] == blocks[begin]) ++end;
@@ -184,34 +203,15 @@ void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Sc
                                     Scalar* rank_gradient_targets,
                                     const ParallelFor& parallel_for) {
   Projections::visit(method, [&](auto projection) {
-    using Projection = decltype(projection);
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       PermutahedronRow<Scalar> row;
       for (int64_t i = begin; i < end; ++i) {
-        // The centred ranks of both sides; their gradients take their place.
-        Scalar* sides[] = {rank_gradient_predictions + i * batch.size,
-                           rank_gradient_targets + i * batch.size};
-        const auto masked = [&](int64_t item) { return row.masked(item); };
-        bool defined = true;
-        for (Scalar* side : sides) {
-          if (side == sides[1] && targets.are_ranks) {
-            defined = copy_ranks(targets.rows.row(i), batch.size, masked, side) && defined;
-            continue;
-          }
-          const Rows<Scalar>& values = side == sides[0] ? batch.input : targets.rows;
-          row.set_row(values.row(i), batch.mask.row(i), batch.size);
-          row.template ranks<Projection>(strength_of<Projection>(row, regularization_strength), 0,
-                                         side, nullptr);
-          defined = defined && row.counted() == row.unmasked();
-        }
-        if (!defined) {
-          for (Scalar* side : sides) make_undefined(batch.size, masked, side);
-          loss[i] = std::numeric_limits<Scalar>::quiet_NaN();
-          continue;
-        }
-        const double of_ranks =
-            Correlation<Scalar>::loss(sides[0], sides[1], batch.size, in_this_thread);
-        loss[i] = row.unmasked() > 1 ? static_cast<Scalar>(of_ranks) : Scalar(0);
+        ProjectedRanker<decltype(projection), Scalar> ranker = {row, batch.mask.row(i), batch.size,
+                                                                regularization_strength};
+        ranker.set_row(batch.input.row(i));
+        loss[i] = spearman_loss_of_row(ranker, targets.rows.row(i), targets.are_ranks, batch.size,
+                                       rank_gradient_predictions + i * batch.size,
+                                       rank_gradient_targets + i * batch.size, in_this_thread);
       }
     });
   });
@@ -238,7 +238,8 @@ void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scal
         derivative.template derivative<Projection>(strength, &direction, 1, grad_output.row(i)[0],
                                                    gradient);
         for (int64_t j = 0; j < batch.size; ++j) {
-          if (blocks[j] != kMasked && std::isnan(direction[j])) gradient[j] = direction[j];
+          const bool masked = blocks[j] == block_number(Kind::kMasked);
+          if (!masked && std::isnan(direction[j])) gradient[j] = direction[j];
         }
       }
     });

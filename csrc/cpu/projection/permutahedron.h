@@ -30,7 +30,8 @@ void permutahedron_rank_derivative(const Batch<Scalar>& batch, const Rows<int32_
                                    Scalar* output, const ParallelFor& parallel_for);
 
 /// Soft sorted values, ascending: -inf, the finite ones, inf, NaN; 0 for masked items at the end.
-/// permutation[k] is the item at place k of a row, blocks[k] its block (or one of OutsideBlocks).
+/// permutation[k] is the item at place k of a row, blocks[k] its block (or what block_number(Kind)
+/// is).
 template <class Scalar>
 void permutahedron_sort(const Batch<Scalar>& batch, double regularization_strength,
                         std::string_view method, Scalar* values, int64_t* permutation,

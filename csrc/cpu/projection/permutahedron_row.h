@@ -7,6 +7,7 @@
 
 #include "core/projection/isotonic.h"
 #include "core/projection/permutahedron.h"
+#include "core/row/row_counts.h"
 #include "core/sum/lane_sum.h"
 #include "cpu/aligned_array.h"
 #include "cpu/isa/instruction_set.h"
@@ -44,7 +45,7 @@ class PermutahedronRow {
   int64_t counted() const { return counted_; }
   int64_t unmasked() const { return unmasked_; }
   bool has_infinities() const { return below_ + above_ > 0; }
-  bool masked(int64_t i) const { return packed_ && kinds_.data()[i] == kMasked; }
+  bool masked(int64_t i) const { return packed_ && kinds_.data()[i] == Kind::kMasked; }
 
   /// Largest less smallest finite value; inf if that overflows, 0 without any.
   double spread() const {
@@ -98,12 +99,6 @@ class PermutahedronRow {
   }
 
  private:
-  static int32_t kind_of(Scalar value) {
-    if (std::isnan(value)) return kNan;
-    if (std::isinf(value)) return value < 0 ? kBelow : kAbove;
-    return 0;
-  }
-
   void pack(Row<Scalar> input, Row<uint8_t> mask) {
     kinds_.make_room(size_);
     values_.make_room(size_);
@@ -111,13 +106,14 @@ class PermutahedronRow {
     finite_ = counted_ = unmasked_ = 0;
     for (int64_t i = 0; i < size_; ++i) {
       const Scalar value = input[i];
-      const int32_t kind = mask.data != nullptr && mask[i] == 0 ? kMasked : kind_of(value);
+      const bool masked = mask.data != nullptr && mask[i] == 0;
+      const Kind kind = masked ? Kind::kMasked : kind_of(value);
       kinds_.data()[i] = kind;
-      unmasked_ += kind != kMasked;
-      counted_ += kind != kMasked && kind != kNan;
-      below_ += kind == kBelow;
-      above_ += kind == kAbove;
-      if (kind != 0) continue;
+      unmasked_ += kind != Kind::kMasked;
+      counted_ += kind != Kind::kMasked && kind != Kind::kNan;
+      below_ += kind == Kind::kBelow;
+      above_ += kind == Kind::kAbove;
+      if (kind != Kind::kFinite) continue;
       places_.data()[finite_] = static_cast<uint32_t>(i);
       values_.data()[finite_++] = value;
     }
@@ -154,17 +150,18 @@ class PermutahedronRow {
 
   /// Infinities share their ranks out equally, as any equal values do.
   void place_the_others(Scalar* output, int32_t* blocks) const {
-    const double count = static_cast<double>(counted_);
-    const Scalar below = rank((static_cast<double>(below_) - count) / 2);
-    const Scalar above = rank((count - static_cast<double>(above_)) / 2);
+    const RowCounts counts = {static_cast<double>(finite_), static_cast<double>(below_),
+                              static_cast<double>(above_)};
+    const Scalar below = rank(counts.below_from_middle());
+    const Scalar above = rank(counts.above_from_middle());
     for (int64_t i = 0; i < size_; ++i) {
-      const int32_t kind = kinds_.data()[i];
-      if (kind == 0) continue;
-      if (blocks != nullptr) blocks[i] = kind;
-      output[i] = kind == kMasked  ? 0
-                  : kind == kBelow ? below
-                  : kind == kAbove ? above
-                                   : std::numeric_limits<Scalar>::quiet_NaN();
+      const Kind kind = kinds_.data()[i];
+      if (kind == Kind::kFinite) continue;
+      if (blocks != nullptr) blocks[i] = block_number(kind);
+      output[i] = kind == Kind::kMasked  ? 0
+                  : kind == Kind::kBelow ? below
+                  : kind == Kind::kAbove ? above
+                                         : std::numeric_limits<Scalar>::quiet_NaN();
     }
   }
 
@@ -192,7 +189,10 @@ class PermutahedronRow {
   }
 
   void number_items(int64_t number, int32_t* blocks) const {
-    if (number == 1 && !packed_) return std::fill_n(blocks, size_, 0), void();
+    if (number == 1 && !packed_) {
+      std::fill_n(blocks, size_, 0);
+      return;
+    }
     for (int64_t b = 0; b < number; ++b) {
       const int64_t begin = blocks_.data()[b].begin, end = begin + blocks_.data()[b].size;
       for (int64_t i = begin; i < end; ++i) blocks[place(i)] = static_cast<int32_t>(b);
@@ -202,14 +202,15 @@ class PermutahedronRow {
   /// Puts the items outside of blocks at the places of a hard sort; returns the finite ones' first.
   int64_t place_the_others_in_order(Scalar* output, int64_t* permutation, int32_t* blocks) const {
     const Scalar value[] = {0, 0, std::numeric_limits<Scalar>::quiet_NaN(), -kInfinity, kInfinity};
-    int64_t next[] = {0, unmasked_, counted_, 0, below_ + finite_};  // by -kind
+    int64_t next[] = {0, unmasked_, counted_, 0, below_ + finite_};  // by -block_number
     for (int64_t i = 0; i < size_; ++i) {
-      const int32_t kind = kinds_.data()[i];
-      if (kind == 0) continue;
-      const int64_t place = next[-kind]++;
-      output[place] = value[-kind];
+      const Kind kind = kinds_.data()[i];
+      if (kind == Kind::kFinite) continue;
+      const int number = -block_number(kind);
+      const int64_t place = next[number]++;
+      output[place] = value[number];
       permutation[place] = i;
-      blocks[place] = kind;
+      blocks[place] = block_number(kind);
     }
     return below_;
   }
@@ -240,7 +241,7 @@ class PermutahedronRow {
   bool packed_ = false;  // some items don't count, or lie apart: the finite ones are copied
   double unit_ = 1;      // what the sorted values were divided by
   double scale_ = 1, shift_ = 0;
-  AlignedArray<int32_t> kinds_;  // 0 or one of OutsideBlocks
+  AlignedArray<Kind> kinds_;
   AlignedArray<Scalar> values_, sorted_, spare_sorted_;
   AlignedArray<uint32_t> places_, order_, spare_order_;
   AlignedArray<IsotonicBlock> blocks_;

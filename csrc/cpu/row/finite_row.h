@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "core/row/scaled_spread.h"
+
 namespace rank_relax::cpu {
 
 /// The finite values of one row, at least one, one after the other.
@@ -13,11 +15,9 @@ struct FiniteRow {
   Scalar maximum;
 };
 
-/// max - min in units of 1/α. Halved, the difference of two finite values does not overflow.
 template <class Scalar>
 double scaled_spread(const FiniteRow<Scalar>& row, double regularization_strength) {
-  const double maximum = row.maximum, minimum = row.minimum;
-  return 2 * ((maximum / 2 - minimum / 2) * regularization_strength);
+  return rank_relax::scaled_spread(row.minimum, row.maximum, regularization_strength);
 }
 
 /// One direction of a derivative, item by item beside the values: scale * values[i] - center. A

@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "core/row/kind.h"
+#include "core/row/row_counts.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
@@ -13,11 +15,6 @@
 #include "cpu/row/rows.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
-
-/// How an item enters its row. Masked items and NaN are left out of every comparison and of the
-/// count; infinities compare with everything in the same way whatever its value, so they need
-/// only be counted; the kernel sums run over the finite values alone.
-enum class Kind : uint8_t { kMasked, kNan, kBelow, kAbove, kFinite };
 
 /// One row after another, taken apart by kind, with the memory that this needs.
 template <class Scalar>
@@ -55,18 +52,17 @@ class RowItems {
   int64_t below() const { return below_; }  // -inf
   int64_t above() const { return above_; }  // inf
 
+  RowCounts counts() const {
+    return {static_cast<double>(finite_.count), static_cast<double>(below_),
+            static_cast<double>(above_)};
+  }
+
   /// Largest less smallest finite value; inf if that overflows, 0 without any.
   double spread() const {
     return static_cast<double>(finite_.maximum) - static_cast<double>(finite_.minimum);
   }
 
  private:
-  static Kind kind_of(Scalar value) {
-    if (std::isfinite(value)) return Kind::kFinite;
-    if (std::isnan(value)) return Kind::kNan;
-    return value < 0 ? Kind::kBelow : Kind::kAbove;
-  }
-
   void pack(Row<Scalar> input, Row<uint8_t> mask) {
     packed_ = true;
     kinds_.resize(size_);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/row/one_box_placement.h"
 #include "core/row/row_form.h"
 #include "core/series/box_series.h"
 #include "cpu/grid/cell_moments.h"
@@ -120,20 +121,20 @@ template <int kOrder, int kItems, class V, class Coefficients>
       [&](auto v) { sums[v] = multiply_add(t[v], next[v], combined(v) - after_next[v]); });
 }
 
-/// Where values lie in a box around them all: t = scale (x - center) - shift. The centre is rounded
-/// to a Scalar, which matters in a row that spans a few of these; the shift makes up for it.
+/// Where values lie in a box around them all: t = scale (x - center) - shift.
 template <class Scalar>
 struct OneBoxPlace {
   Scalar center, scale, shift;
 
   OneBoxPlace(Scalar minimum, Scalar maximum, double boxes_for_a_unit) {
-    center = minimum / 2 + maximum / 2;
+    const OneBoxPlacement<Scalar> middle(minimum, maximum);
+    center = middle.center;
     scale = minimum == maximum ? 0 : static_cast<Scalar>(boxes_for_a_unit);
-    shift = ((minimum - center) + (maximum - center)) / 2 * scale;
+    shift = middle.rest * scale;
   }
 };
 
-/// The cells of such a box, for CellMoments.
+/// The cells of one box around a row, for CellMoments.
 class BoxCells {
   using V = Vector<float>;
 

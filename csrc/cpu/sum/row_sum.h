@@ -37,18 +37,17 @@ class RowSum {
   /// ranks[i].
   template <class Cdf>
   void ranks(double regularization_strength, Scalar* ranks, const ParallelFor& parallel_for) {
-    const int64_t counted = items_.counted();
-    if (counted < 2) return centered_ranks<Cdf>(regularization_strength, ranks, parallel_for);
+    const RowCounts counts = items_.counts();
+    if (counts.counted() < 2) {
+      return centered_ranks<Cdf>(regularization_strength, ranks, parallel_for);
+    }
     Output<Scalar> output = {finite_results(ranks), 1, 0, 0, 1};
-    output.base =
-        static_cast<double>(items_.below()) + static_cast<double>(items_.finite().count - 1) / 2;
-    output.unit = 1 / static_cast<double>(counted - 1);
+    output.base = counts.finite_from_zero();
+    output.unit = 1 / counts.others();
     output.counts = true;
-    const double above =
-        static_cast<double>(counted - 1) - static_cast<double>(items_.above() - 1) / 2;
     ranks_of<Cdf>(regularization_strength, output,
-                  {static_cast<double>(items_.below() - 1) / 2 * output.unit,
-                   output.base * output.unit, above * output.unit},
+                  {counts.rank_below() * output.unit, output.base * output.unit,
+                   counts.rank_above() * output.unit},
                   ranks, parallel_for);
   }
 
@@ -56,13 +55,14 @@ class RowSum {
   template <class Cdf>
   void centered_ranks(double regularization_strength, Scalar* ranks,
                       const ParallelFor& parallel_for) {
-    const auto scale = static_cast<Scalar>(1 / others());
-    const auto offset = static_cast<Scalar>(from_infinities());
-    const double below = static_cast<double>(items_.counted() - items_.below());
-    const double above = static_cast<double>(items_.counted() - items_.above());
+    const RowCounts counts = items_.counts();
+    const double others = counts.others(), offset = counts.finite_from_middle() / others;
     ranks_of<Cdf>(
-        regularization_strength, {finite_results(ranks), scale, offset, Scalar(-0.5), Scalar(0.5)},
-        {-below / 2 / others(), from_infinities(), above / 2 / others()}, ranks, parallel_for);
+        regularization_strength,
+        {finite_results(ranks), static_cast<Scalar>(1 / others), static_cast<Scalar>(offset),
+         Scalar(-0.5), Scalar(0.5)},
+        {counts.below_from_middle() / others, offset, counts.above_from_middle() / others}, ranks,
+        parallel_for);
   }
 
   /// output[i] = factor α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)), k = `order` of at
@@ -89,14 +89,6 @@ class RowSum {
   }
 
  private:
-  double others() const { return static_cast<double>(std::max<int64_t>(items_.counted() - 1, 1)); }
-
-  /// What infinities add to a centred rank.
-  double from_infinities() const {
-    return (static_cast<double>(items_.below()) - static_cast<double>(items_.above())) / 2 /
-           others();
-  }
-
   /// Where the results of the finite items go, if those of all go to `output`.
   Scalar* finite_results(Scalar* output) {
     if (!items_.packed()) return output;
@@ -151,7 +143,10 @@ class RowSum {
           mean += values[i] / static_cast<double>(count);
         }
       }
-      if (!std::isfinite(mean)) return std::fill_n(finite, count, kNan), void();
+      if (!std::isfinite(mean)) {
+        std::fill_n(finite, count, kNan);
+        return;
+      }
       // Sums stay in range, and the largest product above underflow, for any directions.
       constexpr double kComfortable = 1e12;
       double scale = 1;
@@ -163,8 +158,7 @@ class RowSum {
       directions[l] = {values, static_cast<Scalar>(scale), static_cast<Scalar>(mean * scale)};
       unscale /= scale;
     }
-    const double others = static_cast<double>(std::max<int64_t>(items_.counted() - 1, 1));
-    double scale = factor / others * unscale;
+    double scale = factor / items_.counts().others() * unscale;
     for (int l = 0; l < order; ++l) scale *= regularization_strength;
     // A scale that float32 holds well is applied on the way, any other to the sums in double.
     const bool in_range = scale == 0 || (1e-25 < std::abs(scale) && std::abs(scale) < 1e25);

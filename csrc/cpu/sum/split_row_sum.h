@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/cdf/smooth_cdfs.h"
+#include "core/row/one_box_placement.h"
+#include "core/row/row_counts.h"
 #include "core/series/box_series.h"
 #include "cpu/grid/box_translation.h"
 #include "cpu/grid/cell_grid.h"
@@ -46,8 +48,9 @@ class SplitRowSum {
     }
     if (form_.terms == 0) return;
     one_box_ = &one_box_series<Cdf>(kPrecision, kOrder, form_.terms);
-    middle_ = row_.minimum / 2 + row_.maximum / 2;
-    rest_ = ((row_.minimum - middle_) + (row_.maximum - middle_)) / 2;
+    const OneBoxPlacement<double> middle(row_.minimum, row_.maximum);
+    middle_ = middle.center;
+    rest_ = middle.rest;
     half_width_ = one_box_->half_width;
   }
 
@@ -68,18 +71,17 @@ class SplitRowSum {
 
   /// What every item needs of the row's moments.
   void set_moments(const double* moments, const double* counts, const ParallelFor& parallel_for) {
-    const double finite = counts[0], below = counts[1], above = counts[2];
-    const double counted = finite + below + above, others = std::max(counted - 1, 1.0);
-    scale_ = 1 / others;
+    const RowCounts row = {counts[0], counts[1], counts[2]};
+    scale_ = 1 / row.others();
     for (int l = 0; l < kOrder; ++l) scale_ *= row_.strength;
-    from_infinities_ = kOrder == 0 ? (below - above) / 2 * scale_ : 0;
-    at_below_ = kOrder == 0 ? -(counted - below) / 2 * scale_ : 0;
-    at_above_ = kOrder == 0 ? (counted - above) / 2 * scale_ : 0;
+    from_infinities_ = kOrder == 0 ? row.finite_from_middle() * scale_ : 0;
+    at_below_ = kOrder == 0 ? row.below_from_middle() * scale_ : 0;
+    at_above_ = kOrder == 0 ? row.above_from_middle() * scale_ : 0;
     if (!has_items()) return;
     if (form_.terms > 0) return translate_one_box(moments);
     local_.assign(form_.boxes * kRow, 0.0);
     translation_.set_moments(grid_series<Cdf>(kPrecision, kOrder),
-                             boxes_within_reach<Cdf>(kPrecision, static_cast<int64_t>(finite)),
+                             boxes_within_reach<Cdf>(kPrecision, static_cast<int64_t>(row.finite)),
                              moments, form_.boxes);
     constexpr int64_t kBoxesWorthAThread = 64;
     parallel_for(form_.boxes, kBoxesWorthAThread, [&](int64_t first, int64_t last) {

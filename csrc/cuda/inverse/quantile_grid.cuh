@@ -96,8 +96,8 @@ __device__ inline int64_t quantile_box_of(const QuantileGrid& grid, double value
 }
 
 /// Counts items [begin, end) in their boxes, by the threads of a block.
-__device__ inline void count_in_boxes(const KernelSum& source, const QuantileGrid& grid,
-                                      int64_t row, int64_t begin, int64_t end, Fixed* counts) {
+__device__ inline void count_in_boxes(const RowBatch& source, const QuantileGrid& grid, int64_t row,
+                                      int64_t begin, int64_t end, Fixed* counts) {
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
     double value, s;
     if (load_double(source, row, i, value) != Kind::kFinite) continue;
@@ -106,7 +106,7 @@ __device__ inline void count_in_boxes(const KernelSum& source, const QuantileGri
 }
 
 /// Adds their powers s, s², .. to the moments.
-__device__ inline void add_quantile_moments(const KernelSum& source, const QuantileGrid& grid,
+__device__ inline void add_quantile_moments(const RowBatch& source, const QuantileGrid& grid,
                                             int64_t row, int64_t begin, int64_t end,
                                             const QuantileGridMemory& memory) {
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {

@@ -54,14 +54,14 @@ struct LongQuantileRows {
 };
 
 /// First stage: what is in every part.
-static __global__ void count_quantile_items(KernelSum source, LongQuantileRows rows) {
+static __global__ void count_quantile_items(RowBatch source, LongQuantileRows rows) {
   const RowStatistics found =
       count_items(source, rows.items.row(), rows.items.begin(), rows.items.end());
   if (threadIdx.x == 0) rows.statistics[blockIdx.x] = found;
 }
 
 /// Second, a block a row: its form.
-static __global__ void plan_quantiles(KernelSum source, LongQuantileRows rows,
+static __global__ void plan_quantiles(RowBatch source, LongQuantileRows rows,
                                       const QuantileTables* tables) {
   const int64_t row = blockIdx.x;
   QuantilePlan plan;
@@ -91,7 +91,7 @@ static __global__ void clear_quantile_grids(LongQuantileRows rows) {
 }
 
 /// Fourth: the items of every box.
-static __global__ void count_quantile_boxes(KernelSum source, LongQuantileRows rows) {
+static __global__ void count_quantile_boxes(RowBatch source, LongQuantileRows rows) {
   const int64_t row = rows.items.row();
   const QuantilePlan& plan = rows.plans[row];
   if (!plan.has_grid) return;
@@ -106,7 +106,7 @@ static __global__ void scan_quantile_boxes(LongQuantileRows rows) {
 }
 
 /// Sixth: the moments.
-static __global__ void add_quantile_box_moments(KernelSum source, LongQuantileRows rows) {
+static __global__ void add_quantile_box_moments(RowBatch source, LongQuantileRows rows) {
   const int64_t row = rows.items.row();
   const QuantilePlan& plan = rows.plans[row];
   if (!plan.has_grid) return;
@@ -127,7 +127,7 @@ static __global__ void find_quantile_polynomials(LongQuantileRows rows,
 /// that.
 template <class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads)
-    sort_quantile_rows(KernelSum source, LongQuantileRows rows, const QuantileTables* tables,
+    sort_quantile_rows(RowBatch source, LongQuantileRows rows, const QuantileTables* tables,
                        char* sorting, size_t bytes_a_block) {
   for (int64_t row = blockIdx.x; row < source.rows; row += gridDim.x) {
     const QuantilePlan& plan = rows.plans[row];
@@ -160,7 +160,7 @@ __global__ void solve_long_rows(Quantile problem, LongQuantileRows rows,
 
 /// The items on both sides of a whole level in a wide gap, by a block; false if it is in none.
 template <class Cdf>
-__device__ bool find_wide_gap(const KernelSum& source, const LongQuantileRows& rows,
+__device__ bool find_wide_gap(const RowBatch& source, const LongQuantileRows& rows,
                               const QuantileTables& tables, int64_t row, double level,
                               LevelBracket& bracket) {
   const QuantilePlan& plan = rows.plans[row];
@@ -193,7 +193,7 @@ __device__ bool find_wide_gap(const KernelSum& source, const LongQuantileRows& r
 template <class Cdf>
 __global__ void balance_wide_gaps(Quantile problem, LongQuantileRows rows,
                                   const QuantileTables* tables) {
-  const KernelSum& source = problem.source;
+  const RowBatch& source = problem;
   for (int64_t block = blockIdx.x; block < source.rows * problem.level_count; block += gridDim.x) {
     const int64_t row = block / problem.level_count, place = block % problem.level_count;
     const Wanted wanted = wanted_at(problem, rows.plans[row].found, row, place);

@@ -12,7 +12,7 @@ namespace rank_relax::cuda {
 // What every form of a quantile asks of its row: values in double, and which places have a level
 // among the finite ones.
 
-__device__ inline Kind load_double(const KernelSum& source, int64_t row, int64_t i, double& value) {
+__device__ inline Kind load_double(const RowBatch& source, int64_t row, int64_t i, double& value) {
   if (source.input.storage == Storage::kFloat64) return load_item<double>(source, row, i, value);
   float single;
   const Kind kind = load_item<float>(source, row, i, single);
@@ -21,7 +21,7 @@ __device__ inline Kind load_double(const KernelSum& source, int64_t row, int64_t
 }
 
 /// By the threads of a block, for all of them: what is in items [begin, end) of a row.
-__device__ inline RowStatistics count_items(const KernelSum& source, int64_t row, int64_t begin,
+__device__ inline RowStatistics count_items(const RowBatch& source, int64_t row, int64_t begin,
                                             int64_t end) {
   return source.input.storage == Storage::kFloat64
              ? statistics_of<double, 0>(source, row, begin, end)

@@ -16,7 +16,7 @@ constexpr int kLevelsOfAWarp = 16;
 
 /// The finite values of a row in ascending order, inf behind them, by the threads of a block: the
 /// place of a value is the number of values below it. O(size²) comparisons.
-__device__ inline void sort_by_counting(const KernelSum& source, int64_t row, double* values,
+__device__ inline void sort_by_counting(const RowBatch& source, int64_t row, double* values,
                                         double* sorted) {
   const auto size = static_cast<int>(source.size);
   for (int i = threadIdx.x; i < size; i += blockDim.x) {
@@ -57,7 +57,7 @@ __device__ void solve_short(const Quantile& problem, const RowStatistics& found,
   const Wanted wanted = wanted_at(problem, found, row, place);
   double point = wanted.point, density = 0;
   if (wanted.has_level) {
-    const double strength = problem.source.regularization_strength;
+    const double strength = problem.regularization_strength;
     const auto count = static_cast<int64_t>(found.finite);
     const LevelBracket bracket =
         bracket_of<Cdf>([&](int64_t i) { return sorted[i]; }, count, strength, wanted.level);
@@ -86,13 +86,13 @@ __device__ void solve_short(const Quantile& problem, const RowStatistics& found,
 template <class Cdf, int kItems>
 __global__ void solve_short_rows(Quantile problem, int64_t slices) {
   __shared__ double values[kItems], sorted[kItems];
-  for (int64_t block = blockIdx.x; block < problem.source.rows * slices; block += gridDim.x) {
+  for (int64_t block = blockIdx.x; block < problem.rows * slices; block += gridDim.x) {
     const int64_t row = block / slices;
     const int64_t begin = block % slices * warps() * kLevelsOfAWarp;
     const int64_t behind = begin + warps() * kLevelsOfAWarp;
     const int64_t end = behind < problem.places() ? behind : problem.places();
-    const RowStatistics found = count_items(problem.source, row, 0, problem.source.size);
-    sort_by_counting(problem.source, row, values, sorted);
+    const RowStatistics found = count_items(problem, row, 0, problem.size);
+    sort_by_counting(problem, row, values, sorted);
     for (int64_t place = begin + warp(); place < end; place += warps()) {
       solve_short<Cdf>(problem, found, row, place, sorted);
     }

@@ -108,8 +108,8 @@ __device__ inline void find_run_moments(const SortedQuantileMemory& sorted, cons
 
 /// A whole row, by a block of at most kMostSortingThreads.
 template <class Scalar>
-__device__ void sort_quantile_row(const KernelSum& source, const QuantileTables& tables,
-                                  int64_t row, int64_t count, void* sorting,
+__device__ void sort_quantile_row(const RowBatch& source, const QuantileTables& tables, int64_t row,
+                                  int64_t count, void* sorting,
                                   const SortedQuantileMemory& sorted) {
   const SortedRowMemory<Scalar> memory(sorting, source.size);
   const double strength = source.regularization_strength, width = tables.box_width;
@@ -186,7 +186,7 @@ template <class Cdf>
 __device__ void solve_sorted(const Quantile& problem, const QuantileTables& tables,
                              const SortedQuantileMemory& sorted, int64_t row, int64_t place,
                              int64_t count, double level) {
-  const double strength = problem.source.regularization_strength;
+  const double strength = problem.regularization_strength;
   const LevelBracket bracket =
       bracket_of<Cdf>([&](int64_t i) { return sorted.values[i]; }, count, strength, level);
   if (bracket.in_wide_gap) return;

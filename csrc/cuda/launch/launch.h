@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <mutex>
 #include <set>
@@ -9,6 +10,7 @@
 
 namespace rank_relax::cuda {
 
+constexpr int64_t kMostBlocksOfAGrid = (int64_t{1} << 31) - 1;  // of a grid
 constexpr int64_t kSharedWithoutAsking = 48 << 10;  // bytes of shared memory that a block may have
 
 /// A one-dimensional grid, and the bytes of dynamic shared memory of a block.
@@ -18,16 +20,22 @@ struct Shape {
   int64_t shared = 0;
 };
 
-/// The most shared memory of a block on the current device, static and dynamic.
-inline int64_t most_shared_memory() {
-  int device = 0, bytes = 0;
+/// An attribute of the current device; `otherwise` where it can't be asked.
+inline int64_t device_attribute(cudaDeviceAttr attribute, int64_t otherwise) {
+  int device = 0, value = 0;
   if (cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
-          cudaSuccess) {
-    return kSharedWithoutAsking;
+      cudaDeviceGetAttribute(&value, attribute, device) != cudaSuccess) {
+    return otherwise;
   }
-  return bytes;
+  return value;
 }
+
+/// The most shared memory of a block, static and dynamic.
+inline int64_t most_shared_memory() {
+  return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, kSharedWithoutAsking);
+}
+
+inline int64_t multiprocessors() { return device_attribute(cudaDevAttrMultiProcessorCount, 1); }
 
 /// Lets blocks of the kernel have as much dynamic shared memory as the current device has. Always
 /// all of it, once: the limit is one for all threads of the process, and one of them that lowered
@@ -67,5 +75,25 @@ cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream
   return cudaLaunchKernelEx(&configuration, kernel,
                             Parameters(std::forward<Arguments>(arguments))...);
 }
+
+/// Launches in order on one stream, and keeps the first error.
+class Launches {
+ public:
+  explicit Launches(cudaStream_t stream) : stream_(stream) {}
+
+  /// At most kMostBlocksOfAGrid blocks, which a kernel that may have more work takes in turn.
+  template <class... Parameters, class... Arguments>
+  void add(void (*kernel)(Parameters...), Shape shape, Arguments&&... arguments) {
+    if (error_ != cudaSuccess) return;
+    shape.blocks = std::min(shape.blocks, kMostBlocksOfAGrid);
+    error_ = launch(kernel, shape, stream_, std::forward<Arguments>(arguments)...);
+  }
+
+  cudaError_t error() const { return error_; }
+
+ private:
+  cudaStream_t stream_;
+  cudaError_t error_ = cudaSuccess;
+};
 
 }  // namespace rank_relax::cuda

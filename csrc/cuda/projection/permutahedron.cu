@@ -10,18 +10,18 @@ namespace rank_relax::cuda {
 namespace {
 
 /// Blocks of threads, each with working memory for a row, that take the rows in turn.
-struct Grid {
+struct BlocksOverRows {
   int64_t blocks;
   int threads;
   size_t bytes;  // of each block
 
-  /// As many as fill a device, while the memory for them is small; else 4 for each of 132
-  /// multiprocessors.
-  Grid(const ProjectedRows& batch, size_t bytes, int most_threads)
+  /// As many as fill a device, while the memory for them is small; else 4 a multiprocessor.
+  BlocksOverRows(const RowBatch& batch, size_t bytes, int most_threads)
       : threads(threads_for(batch.size, most_threads)), bytes(bytes) {
-    constexpr int64_t kFewest = 4 * 132, kMost = 32 * 132, kCheapMemory = 64 << 20;
+    constexpr int64_t kFewest = 4, kMost = 32, kCheapMemory = 64 << 20;
     const int64_t cheap = kCheapMemory / static_cast<int64_t>(std::max<size_t>(bytes, 1));
-    blocks = std::min(batch.rows, std::clamp(cheap, kFewest, kMost));
+    const int64_t processors = multiprocessors();
+    blocks = std::min(batch.rows, std::clamp(cheap, kFewest * processors, kMost * processors));
   }
 
   static int threads_for(int64_t size, int most) {
@@ -38,29 +38,29 @@ struct Grid {
   }
 };
 
-bool is_empty(const ProjectedRows& batch) { return batch.rows == 0 || batch.size == 0; }
+bool is_empty(const RowBatch& batch) { return batch.rows == 0 || batch.size == 0; }
 
-bool in_double(const ProjectedRows& batch) { return batch.input.storage == Storage::kFloat64; }
+bool in_double(const RowBatch& batch) { return batch.input.storage == Storage::kFloat64; }
 
-Grid projection_grid(const ProjectedRows& batch) {
+BlocksOverRows projection_blocks(const RowBatch& batch) {
   return {batch,
           in_double(batch) ? ProjectionMemory<double>::bytes(batch.size)
                            : ProjectionMemory<float>::bytes(batch.size),
           kMostSortingThreads};
 }
 
-Grid sort_product_grid(const ProjectedRows& batch) {
+BlocksOverRows sort_product_blocks(const RowBatch& batch) {
   return {batch, SortProductMemory::bytes(batch.size), kMostSortingThreads};
 }
 
-Grid derivative_grid(const ProjectedRows& batch, bool with_cumulants) {
+BlocksOverRows derivative_blocks(const RowBatch& batch, bool with_cumulants) {
   return {batch, DerivativeMemory::bytes(batch.size),
           with_cumulants ? kMostCumulantThreads : kMostSortingThreads};
 }
 
 /// Calls enqueue(Projection(), Scalar()) for what is asked of.
 template <class Enqueue>
-cudaError_t dispatch(const ProjectedRows& batch, std::string_view method, const Enqueue& enqueue) {
+cudaError_t dispatch(const RowBatch& batch, std::string_view method, const Enqueue& enqueue) {
   if (is_empty(batch)) return cudaSuccess;
   cudaError_t error = cudaErrorInvalidValue;
   if (batch.size > kMostBlocks) return error;
@@ -86,23 +86,24 @@ size_t bytes_of_blocks(const PermutahedronRankDerivative& problem) {
 }  // namespace
 
 size_t permutahedron_rank_workspace(const PermutahedronRank& problem) {
-  return is_empty(problem.batch) ? 0 : projection_grid(problem.batch).memory();
+  return is_empty(problem.batch) ? 0 : projection_blocks(problem.batch).memory();
 }
 
 cudaError_t permutahedron_rank(const PermutahedronRank& problem, std::string_view method,
                                void* workspace, cudaStream_t stream) {
   return dispatch(problem.batch, method, [&](auto projection, auto scalar) {
     const auto kernel = rank_by_projection<decltype(projection), decltype(scalar)>;
-    return projection_grid(problem.batch).run(kernel, problem, workspace, stream);
+    return projection_blocks(problem.batch).run(kernel, problem, workspace, stream);
   });
 }
 
 size_t permutahedron_rank_derivative_workspace(const PermutahedronRankDerivative& problem) {
   if (is_empty(problem.batch)) return 0;
-  const size_t of_blocks = problem.blocks != nullptr ? 0 : projection_grid(problem.batch).memory();
+  const size_t of_blocks =
+      problem.blocks != nullptr ? 0 : projection_blocks(problem.batch).memory();
   // One after the other, in the same memory.
   return bytes_of_blocks(problem) +
-         std::max(derivative_grid(problem.batch, false).memory(), of_blocks);
+         std::max(derivative_blocks(problem.batch, false).memory(), of_blocks);
 }
 
 cudaError_t permutahedron_rank_derivative(const PermutahedronRankDerivative& problem,
@@ -122,7 +123,7 @@ cudaError_t permutahedron_rank_derivative(const PermutahedronRankDerivative& pro
       with_blocks.blocks = blocks;
     }
     const auto run = [&](auto kernel, bool with_cumulants) {
-      return derivative_grid(problem.batch, with_cumulants)
+      return derivative_blocks(problem.batch, with_cumulants)
           .run(kernel, with_blocks, memory, stream);
     };
     if constexpr (std::is_same_v<Projection, Kl>) {
@@ -134,19 +135,19 @@ cudaError_t permutahedron_rank_derivative(const PermutahedronRankDerivative& pro
 }
 
 size_t permutahedron_sort_workspace(const PermutahedronSort& problem) {
-  return is_empty(problem.batch) ? 0 : projection_grid(problem.batch).memory();
+  return is_empty(problem.batch) ? 0 : projection_blocks(problem.batch).memory();
 }
 
 cudaError_t permutahedron_sort(const PermutahedronSort& problem, std::string_view method,
                                void* workspace, cudaStream_t stream) {
   return dispatch(problem.batch, method, [&](auto projection, auto scalar) {
     const auto kernel = sort_by_projection<decltype(projection), decltype(scalar)>;
-    return projection_grid(problem.batch).run(kernel, problem, workspace, stream);
+    return projection_blocks(problem.batch).run(kernel, problem, workspace, stream);
   });
 }
 
 size_t permutahedron_sort_product_workspace(const PermutahedronSortProduct& problem) {
-  return is_empty(problem.batch) ? 0 : sort_product_grid(problem.batch).memory();
+  return is_empty(problem.batch) ? 0 : sort_product_blocks(problem.batch).memory();
 }
 
 cudaError_t permutahedron_sort_product(const PermutahedronSortProduct& problem,
@@ -154,7 +155,7 @@ cudaError_t permutahedron_sort_product(const PermutahedronSortProduct& problem,
                                        cudaStream_t stream) {
   return dispatch(problem.batch, method, [&](auto projection, auto scalar) {
     const auto kernel = multiply_sorted<decltype(projection), decltype(scalar)>;
-    return sort_product_grid(problem.batch).run(kernel, problem, workspace, stream);
+    return sort_product_blocks(problem.batch).run(kernel, problem, workspace, stream);
   });
 }
 

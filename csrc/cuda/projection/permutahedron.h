@@ -9,28 +9,19 @@
 #include "core/projection/block_number.h"
 #include "core/projection/permutahedron.h"
 #include "cuda/launch/items.h"
+#include "cuda/row/row_batch.h"
 
 namespace rank_relax::cuda {
 
 // Soft ranks and soft sorted values with the methods of core/projection/permutahedron.h, as
-// cpu/permutahedron.h says: a block of threads a row, which sorts it and pools it in parallel, in
-// double. All tensors are [rows, size]; outputs, blocks and permutations are contiguous. What
-// enqueues does so on `stream`, for the current device, never waits, and gives the same bits at
-// every call. A row has at most kMostBlocks items.
-
-/// What is ranked or sorted.
-struct ProjectedRows {
-  int64_t rows;
-  int64_t size;
-  Items input;
-  Items mask;  // not 0 where an item counts; absent: all do
-  double regularization_strength = 1;
-  bool for_correlation = false;  // at the strength of core/correlation.h
-};
+// cpu/projection/permutahedron.h says: a block of threads a row, which sorts it and pools it in
+// parallel, in double. All tensors are [rows, size]; outputs, blocks and permutations are
+// contiguous. What enqueues does so on `stream`, for the current device, never waits, and gives the
+// same bits at every call. A row has at most kMostBlocks items.
 
 /// (rank - 1)/(n - 1) - 1/2 + shift.
 struct PermutahedronRank {
-  ProjectedRows batch;
+  RowBatch batch;
   double shift = 0;  // in rows where n > 1
   Results ranks;     // may be absent
   int32_t* blocks = nullptr;
@@ -44,7 +35,7 @@ cudaError_t permutahedron_rank(const PermutahedronRank& problem, std::string_vie
 /// `size` is taken for that of a masked item. Cost: a sort by block, and O(size) a row, times
 /// 3^order for kl.
 struct PermutahedronRankDerivative {
-  ProjectedRows batch;
+  RowBatch batch;
   const int32_t* blocks = nullptr;  // of permutahedron_rank; absent: it is done first
   int order = 1;
   Items directions[L2::kMaxOrder];
@@ -59,7 +50,7 @@ cudaError_t permutahedron_rank_derivative(const PermutahedronRankDerivative& pro
                                           cudaStream_t stream);
 
 struct PermutahedronSort {
-  ProjectedRows batch;
+  RowBatch batch;
   Results values;
   int64_t* permutation;
   int32_t* blocks;
@@ -72,7 +63,7 @@ cudaError_t permutahedron_sort(const PermutahedronSort& problem, std::string_vie
 /// The Jacobian of the sorted values, or its transpose, times a vector. Places whose `permutation`
 /// is not an item of the row are passed over.
 struct PermutahedronSortProduct {
-  ProjectedRows batch;
+  RowBatch batch;
   const int64_t* permutation;
   const int32_t* blocks;
   Items vector;

@@ -80,8 +80,9 @@ struct BlockRow {
     const int64_t i = positions[p];
     const int32_t block = problem.blocks[row_begin + i];
     double result = sum == 0 && !isnan(scale) ? 0 : scale * sum;
-    if (p >= inside) result = block == kNan ? std::numeric_limits<double>::quiet_NaN() : 0;
-    if (problem.spread_nan && block != kMasked &&
+    if (p >= inside)
+      result = block == block_number(Kind::kNan) ? std::numeric_limits<double>::quiet_NaN() : 0;
+    if (problem.spread_nan && block != block_number(Kind::kMasked) &&
         isnan(load<Scalar>(problem.directions[0], row, i))) {
       result = std::numeric_limits<double>::quiet_NaN();
     }
@@ -99,8 +100,8 @@ struct BlockRow {
       memory.keys[0][i] = is_inside ? static_cast<uint32_t>(block) : 0xffffffff;
       memory.positions[0][i] = static_cast<uint32_t>(i);
       counts[0] += is_inside;
-      counts[1] += block == kBelow;
-      counts[2] += block == kAbove;
+      counts[1] += block == block_number(Kind::kBelow);
+      counts[2] += block == block_number(Kind::kAbove);
       if (is_inside) last = Larger()(last, block);
     }
     inside = static_cast<int64_t>(reduce_in_block(counts[0], Sum()));

@@ -22,14 +22,15 @@ struct RankScale {
 template <class Scalar>
 __device__ double rank_outside_blocks(const SortedFiniteRow<Scalar>& sorted, const RankScale& rank,
                                       Kind kind) {
-  const auto counted = static_cast<double>(sorted.counted());
+  const RowCounts counts = {static_cast<double>(sorted.finite), static_cast<double>(sorted.below),
+                            static_cast<double>(sorted.above)};
   switch (kind) {
     case Kind::kMasked:
       return 0;
     case Kind::kBelow:
-      return rank((static_cast<double>(sorted.below) - counted) / 2);
+      return rank(counts.below_from_middle());
     case Kind::kAbove:
-      return rank((counted - static_cast<double>(sorted.above)) / 2);
+      return rank(counts.above_from_middle());
     default:
       return std::numeric_limits<double>::quiet_NaN();
   }
@@ -62,7 +63,7 @@ __device__ void write_ranks(const SortedFiniteRow<Scalar>& sorted, const RankSca
 template <class Projection, class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads, 1)
     rank_by_projection(PermutahedronRank problem, char* memory, size_t bytes) {
-  const ProjectedRows& batch = problem.batch;
+  const RowBatch& batch = problem.batch;
   const ProjectionMemory<Scalar> parts(memory + blockIdx.x * bytes, batch.size);
   for (int64_t row = blockIdx.x; row < batch.rows; row += gridDim.x) {
     SortedFiniteRow<Scalar> sorted(batch, row, parts);
@@ -84,7 +85,7 @@ __global__ void __launch_bounds__(kMostSortingThreads, 1)
       Scalar value;
       const int64_t i = sorted.positions[p];
       const Kind kind = load_item(batch, row, i, value);
-      if (problem.blocks != nullptr) problem.blocks[row_begin + i] = number_of(kind);
+      if (problem.blocks != nullptr) problem.blocks[row_begin + i] = block_number(kind);
       if (problem.ranks.data == nullptr) continue;
       store(problem.ranks, row_begin + i, rank_outside_blocks(sorted, rank, kind));
     }

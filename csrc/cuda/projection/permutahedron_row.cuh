@@ -7,6 +7,7 @@
 #include "core/correlation.h"
 #include "core/projection/permutahedron.h"
 #include "cuda/launch/block.cuh"
+#include "cuda/launch/device_memory.h"
 #include "cuda/projection/isotonic.cuh"
 #include "cuda/projection/permutahedron.h"
 #include "cuda/row/row_plan.cuh"
@@ -14,8 +15,6 @@
 #include "cuda/sum/sorted_row.cuh"
 
 namespace rank_relax::cuda {
-
-constexpr size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 /// Memory of one block of threads, for rows of `size` items: that of the sort, and sums.
 template <class Scalar>
@@ -33,19 +32,6 @@ struct ProjectionMemory {
         sums(reinterpret_cast<double*>(memory + aligned(SortedRowMemory<Scalar>::bytes(size)))) {}
 };
 
-__device__ inline int32_t number_of(Kind kind) {
-  switch (kind) {
-    case Kind::kMasked:
-      return kMasked;
-    case Kind::kNan:
-      return kNan;
-    case Kind::kBelow:
-      return kBelow;
-    default:
-      return kAbove;
-  }
-}
-
 /// A row when it is sorted and, from `pool` on, cut into blocks: item p < finite is the p-th
 /// smallest. The items that aren't finite come after these, in the row's order.
 template <class Scalar>
@@ -59,7 +45,7 @@ struct SortedFiniteRow {
   PooledBlocks blocks;  // the sums serve for others when the blocks are found
 
   /// By all threads.
-  __device__ SortedFiniteRow(const ProjectedRows& batch, int64_t row,
+  __device__ SortedFiniteRow(const RowBatch& batch, int64_t row,
                              const ProjectionMemory<Scalar>& memory)
       : keys(memory.sort.keys[0]),
         positions(memory.sort.positions[0]),
@@ -83,7 +69,7 @@ struct SortedFiniteRow {
 
   /// The strength for `batch`.
   template <class Projection>
-  __device__ double strength(const ProjectedRows& batch) const {
+  __device__ double strength(const RowBatch& batch) const {
     if (!batch.for_correlation || below + above > 0) return batch.regularization_strength;
     return correlation_strength(batch.regularization_strength, spread, Projection::kLinearSpread);
   }
@@ -100,7 +86,7 @@ struct SortedFiniteRow {
   __device__ int64_t size_of_block(int64_t first) const { return blocks.from(first).size; }
 
  private:
-  __device__ void count(const ProjectedRows& batch, int64_t row) {
+  __device__ void count(const RowBatch& batch, int64_t row) {
     double counts[4] = {};
     for (int64_t i = threadIdx.x; i < batch.size; i += blockDim.x) {
       Scalar value;

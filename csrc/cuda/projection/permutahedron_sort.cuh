@@ -19,7 +19,7 @@ __device__ void write_outside_blocks(const PermutahedronSort& problem,
     const bool here = p < problem.batch.size;
     const int64_t i = here ? sorted.positions[p] : 0;
     Scalar unused;
-    const int32_t number = here ? number_of(load_item(problem.batch, row, i, unused)) : 0;
+    const int32_t number = here ? block_number(load_item(problem.batch, row, i, unused)) : 0;
 #pragma unroll
     for (int k = 0; k < kKinds; ++k) {
       int64_t total;
@@ -83,7 +83,7 @@ __device__ void write_values(const SortedFiniteRow<Scalar>& sorted,
 template <class Projection, class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads, 1)
     sort_by_projection(PermutahedronSort problem, char* memory, size_t bytes) {
-  const ProjectedRows& batch = problem.batch;
+  const RowBatch& batch = problem.batch;
   const ProjectionMemory<Scalar> parts(memory + blockIdx.x * bytes, batch.size);
   for (int64_t row = blockIdx.x; row < batch.rows; row += gridDim.x) {
     SortedFiniteRow<Scalar> sorted(batch, row, parts);
@@ -162,7 +162,7 @@ struct SortProductRow {
     const int64_t i = problem.transposed ? item(place) : place;
     if (i < 0) return;
     double result = 0;
-    if (problem.blocks[row_begin + place] == kNan) {
+    if (problem.blocks[row_begin + place] == block_number(Kind::kNan)) {
       result = std::numeric_limits<double>::quiet_NaN();
     } else if (in_block(place)) {
       result = problem.transposed ? weight(place) / weights * sum : sum / weights;

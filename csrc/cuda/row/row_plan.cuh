@@ -6,7 +6,11 @@
 
 #include "core/correlation.h"
 #include "core/row/grid_placement.h"
+#include "core/row/kind.h"
+#include "core/row/one_box_placement.h"
+#include "core/row/row_counts.h"
 #include "core/row/row_form.h"
+#include "core/row/scaled_spread.h"
 #include "cuda/launch/block.cuh"
 #include "cuda/series/series_tables.h"
 #include "cuda/soft_rank.h"
@@ -15,20 +19,13 @@ namespace rank_relax::cuda {
 
 constexpr int kSeriesDirections = kSeriesOrders - 1;  // at most, in all forms but the pairwise
 
-/// How an item enters its row. Masked items and NaN are left out of every comparison and of the
-/// count; infinities compare with everything in the same way whatever its value, so they need
-/// only be counted; the kernel sums run over the finite values alone.
-enum class Kind { kMasked, kNan, kBelow, kAbove, kFinite };
-
 /// `problem` has an `input` and a `mask`.
 template <class Scalar, class Problem>
 __device__ Kind load_item(const Problem& problem, int64_t row, int64_t i, Scalar& value) {
   value = 0;
   if (is_masked(problem.mask, row, i)) return Kind::kMasked;
   value = load<Scalar>(problem.input, row, i);
-  if (isfinite(value)) return Kind::kFinite;
-  if (isnan(value)) return Kind::kNan;
-  return value < 0 ? Kind::kBelow : Kind::kAbove;
+  return kind_of(value);
 }
 
 /// One direction of a derivative at the finite items: v is used as scale * v - center, which lies
@@ -108,9 +105,10 @@ struct RowStatistics {
   }
 };
 
-/// By the threads of a block, for all of them: items [begin, end) of a row.
-template <class Scalar, int kOrder, bool kWithTotal = false>
-__device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, int64_t begin,
+/// By the threads of a block, for all of them: items [begin, end) of a row, and the `directions` of
+/// the problem where it has an order.
+template <class Scalar, int kOrder, bool kWithTotal = false, class Problem>
+__device__ RowStatistics statistics_of(const Problem& problem, int64_t row, int64_t begin,
                                        int64_t end) {
   RowStatistics found;
   found.clear();
@@ -132,9 +130,11 @@ __device__ RowStatistics statistics_of(const KernelSum& problem, int64_t row, in
     minimum = value < minimum ? value : minimum;
     maximum = value > maximum ? value : maximum;
     if (kWithTotal) found.total += (value - found.reference) * per_size;
+    if constexpr (kOrder > 0) {
 #pragma unroll
-    for (int l = 0; l < kOrder; ++l) {
-      found.take_in_direction(l, load<Scalar>(problem.directions[l], row, i), per_size);
+      for (int l = 0; l < kOrder; ++l) {
+        found.take_in_direction(l, load<Scalar>(problem.directions[l], row, i), per_size);
+      }
     }
   }
   found.unmasked = unmasked;
@@ -186,9 +186,8 @@ __device__ inline Direction direction_between(double lowest, double highest, dou
   return {scale, mean * scale};
 }
 
-/// max - min in units of 1/α. Halved, the difference of two finite values does not overflow.
 __device__ inline double scaled_spread(const RowPlan& plan) {
-  return 2 * ((plan.maximum / 2 - plan.minimum / 2) * plan.strength);
+  return rank_relax::scaled_spread(plan.minimum, plan.maximum, plan.strength);
 }
 
 /// What does not depend on the form. `plan` is in shared memory, by one thread: a copy of one's own
@@ -205,7 +204,8 @@ __device__ inline void make_plan(const KernelSum& problem, const RowStatistics& 
   plan.maximum = found.finite > 0 ? found.maximum : 0;
   plan.constant = plan.minimum == plan.maximum;
   plan.counts = problem.order == 0 && problem.shift > 0 && plan.several;
-  plan.base = plan.counts ? found.below + (found.finite - 1) / 2 : 0;
+  plan.base =
+      plan.counts ? RowCounts{found.finite, found.below, found.above}.finite_from_zero() : 0;
   plan.reference = found.reference;
   plan.total = found.total * static_cast<double>(problem.size);
   plan.capacity = found.finite > 1 ? ilogb(found.finite - 1) + 1 : 0;
@@ -283,8 +283,9 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool
     plan.form = Form::kManyBoxes;
   } else if (has_one_box) {
     plan.terms = kFewestTerms + which * kTermStep;
-    plan.center = plan.minimum / 2 + plan.maximum / 2;
-    plan.rest = (plan.minimum - plan.center) / 2 + (plan.maximum - plan.center) / 2;
+    const OneBoxPlacement<double> middle(plan.minimum, plan.maximum);
+    plan.center = middle.center;
+    plan.rest = middle.rest;
     plan.per_half_width = 1 / tables.half_width[which];
     plan.form = Form::kOneBox;
   } else {
@@ -302,15 +303,15 @@ __device__ void write_result(const KernelSum& problem, const RowPlan& plan, int6
   if (kind == Kind::kNan) {
     result = kNan;
   } else if (problem.order == 0) {
-    const double counted = plan.finite + plan.below + plan.above;
-    const double centered = kind == Kind::kFinite  ? sum + (plan.below - plan.above) / 2
-                            : kind == Kind::kBelow ? (plan.below - counted) / 2
-                                                   : (counted - plan.above) / 2;
+    const RowCounts counts = {plan.finite, plan.below, plan.above};
+    const double centered = kind == Kind::kFinite  ? sum + counts.finite_from_middle()
+                            : kind == Kind::kBelow ? counts.below_from_middle()
+                                                   : counts.above_from_middle();
     const double rank = centered / plan.others;
     if (plan.counts && kind == Kind::kFinite) {
       result = Larger()(0, Smaller()(1, sum / plan.others));
     } else if (plan.counts && kind == Kind::kBelow) {
-      result = (plan.below - 1) / 2 / plan.others;  // nothing is lost beside the middle
+      result = counts.rank_below() / plan.others;  // nothing is lost beside the middle
     } else if (kind != Kind::kMasked) {
       result = shift + Larger()(-0.5, Smaller()(0.5, rank));
     }

@@ -35,7 +35,9 @@ void check_blocks(const at::Tensor& blocks) {
   const int32_t* data = blocks.const_data_ptr<int32_t>();
   const int64_t size = blocks.size(-1);
   TORCH_CHECK_VALUE(std::all_of(data, data + blocks.numel(),
-                                [=](int32_t block) { return kAbove <= block && block < size; }),
+                                [=](int32_t block) {
+                                  return block_number(Kind::kAbove) <= block && block < size;
+                                }),
                     "_permutahedron_rank_derivative: blocks must be what the forward returned");
 }
 

@@ -32,9 +32,9 @@ class Inputs {
     return items_of(kept_.back());
   }
 
-  cuda::ProjectedRows batch(const at::Tensor& input, const Options& options) {
+  cuda::RowBatch batch(const at::Tensor& input, const Options& options) {
     check_blocks_fit(input.size(-1), options.method);
-    cuda::ProjectedRows batch;
+    cuda::RowBatch batch;
     batch.rows = rows_of(input);
     batch.size = input.size(-1);
     batch.input = items(input);
@@ -152,7 +152,7 @@ at::Tensor permutahedron_sort_tangent_cuda(const at::Tensor& direction, const at
 
 void run_rank_by_projection(const cuda::KernelSum& problem, std::string_view method) {
   check_blocks_fit(problem.size, method);
-  cuda::ProjectedRows batch;
+  cuda::RowBatch batch;
   batch.rows = problem.rows;
   batch.size = problem.size;
   batch.input = problem.input;

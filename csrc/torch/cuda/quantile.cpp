@@ -16,13 +16,13 @@ namespace {
 /// Enqueues on the current stream. `mask` is at one row stride, as `input` is.
 void run_quantile(cuda::Quantile problem, const at::Tensor& input,
                   const std::optional<at::Tensor>& mask, const Options& options) {
-  problem.source.rows = rows_of(input);
-  problem.source.size = input.size(-1);
-  problem.source.input = items_of(input);
-  if (mask.has_value()) problem.source.mask = items_of(*mask);
-  problem.source.regularization_strength = options.regularization_strength;
-  TORCH_CHECK_VALUE(problem.source.size <= cuda::kLongestRow, "rank_relax: a list can have ",
-                    cuda::kLongestRow, " items at most, got ", problem.source.size);
+  problem.rows = rows_of(input);
+  problem.size = input.size(-1);
+  problem.input = items_of(input);
+  if (mask.has_value()) problem.mask = items_of(*mask);
+  problem.regularization_strength = options.regularization_strength;
+  TORCH_CHECK_VALUE(problem.size <= cuda::kLongestRow, "rank_relax: a list can have ",
+                    cuda::kLongestRow, " items at most, got ", problem.size);
   const at::DataPtr workspace = device_memory(cuda::quantile_workspace(problem));
   enqueue_on_current_stream([&](cudaStream_t stream) {
     return cuda::quantile(problem, options.method, workspace.get(), stream);

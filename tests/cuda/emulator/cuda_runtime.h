@@ -266,7 +266,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
 
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
 enum { cudaStreamNonBlocking, cudaMemcpyHostToDevice };
-enum { cudaFuncAttributeMaxDynamicSharedMemorySize, cudaDevAttrMaxSharedMemoryPerBlockOptin };
+enum { cudaFuncAttributeMaxDynamicSharedMemorySize };
+enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin, cudaDevAttrMultiProcessorCount };
 /// A limit of less than before is refused: another thread may be about to launch with what it set.
 inline cudaError_t cudaFuncSetAttribute(const void* kernel, int, int size) {
   int& limit = emulator::shared_memory_limit(kernel);
@@ -281,8 +282,10 @@ inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const v
   attributes->sharedSizeBytes = 0;  // not known here
   return cudaSuccess;
 }
-inline cudaError_t cudaDeviceGetAttribute(int* value, int, int) {
-  *value = emulator::most_shared_memory;
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  constexpr int kMultiprocessors = 2;  // so few that blocks take several rows in turn
+  *value =
+      attribute == cudaDevAttrMultiProcessorCount ? kMultiprocessors : emulator::most_shared_memory;
   return cudaSuccess;
 }
 inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) {

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/launch/items.h"
+
+namespace rank_relax::cuda {
+
+/// What every kernel is asked about: rows of `size` items, which of the items count, and how softly
+/// they are compared. All tensors are [rows, size].
+struct RowBatch {
+  int64_t rows = 0;
+  int64_t size = 0;
+  Items input;
+  Items mask;  // not 0 where an item counts; absent: all do
+  double regularization_strength = 1;
+  bool for_correlation = false;  // at the strength of core/correlation.h
+};
+
+}  // namespace rank_relax::cuda

@@ -1,0 +1,116 @@
+"""Draws ``docs/pictures/architecture.png``: the way of a row through the files of the project.
+
+Every file that it names must exist. Needs matplotlib.
+"""
+
+import functools
+import itertools
+import operator
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+# Okabe and Ito's colours, light: one a floor.
+FLOORS = {
+    "rank_relax": "#F6DDB0",
+    "csrc/torch": "#CBE6F7",
+    "csrc/cpu": "#BFE3D6",
+    "csrc/cuda": "#EBCFDF",
+    "csrc/core": "#E3E3E3",
+}
+LEFT, MIDDLE, RIGHT, WIDTH, HEIGHT = 0.0, 3.55, 7.1, 3.3, 0.74
+
+
+class Stage(NamedTuple):
+    file: str
+    does: str
+    x: float
+    y: float
+    width: float = WIDTH
+
+
+CPU = [
+    ("csrc/torch/cpu/soft_rank.cpp", "tensors to pointers"),
+    ("csrc/cpu/soft_rank.cpp", "the instruction set"),
+    ("csrc/cpu/batch/soft_rank.h", "rows over threads"),
+    ("csrc/cpu/sum/row_sum.h", "finite items, infinities counted"),
+    ("csrc/cpu/sum/kernel_sum.h", "the form"),
+    ("csrc/cpu/sum/one_box.h", "one of five forms"),
+    ("csrc/cpu/isa/vector.h", "registers"),
+]
+CUDA = [
+    ("csrc/torch/cuda/soft_rank.cpp", "tensors to pointers"),
+    ("csrc/cuda/soft_rank.cu", "the launches"),
+    ("csrc/cuda/sum/kernel_sum.cuh", "rows over blocks"),
+    ("csrc/cuda/row/row_plan.cuh", "finite items, the form"),
+    ("csrc/cuda/sum/one_box.cuh", "one of five forms"),
+    ("csrc/cuda/launch/block.cuh", "what threads do together"),
+]
+ELSEWHERE = [
+    ("csrc/torch/any_device/soft_rank.cpp", "the same in tensors"),
+    ("csrc/torch/any_device/pairwise_sum.cpp", "all pairs"),
+]
+
+
+def column(files: list[tuple[str, str]], x: float, top: float) -> list[Stage]:
+    return [Stage(file, does, x, top - i) for i, (file, does) in enumerate(files)]
+
+
+def draw(axes: Axes, stage: Stage) -> None:
+    if not (REPOSITORY / stage.file).exists():
+        raise FileNotFoundError(f"there is no {stage.file}: the picture is of another house")
+    colour = next(of for floor, of in FLOORS.items() if stage.file.startswith(floor))
+    axes.add_patch(
+        FancyBboxPatch(
+            (stage.x, stage.y), stage.width, HEIGHT, "round,pad=0,rounding_size=0.08",
+            facecolor=colour, edgecolor="#555555", linewidth=0.8,
+        )
+    )  # fmt: skip
+    middle = stage.x + stage.width / 2
+    axes.text(middle, stage.y + 0.48, stage.file, ha="center", va="center", family="monospace",
+              fontsize=7.5)  # fmt: skip
+    axes.text(middle, stage.y + 0.2, stage.does, ha="center", va="center", fontsize=8.5)
+
+
+def arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    style = {"arrowstyle": "-|>", "color": "#333333", "lw": 1.1, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", xy=end, xytext=begin, arrowprops=style)
+
+
+def main() -> None:
+    figure = Figure(figsize=(10.6, 8.8), layout="constrained")
+    axes = figure.subplots()
+    whole = RIGHT + WIDTH
+    python = Stage(
+        "rank_relax/ranks.py", "soft_rank(input, α): options and their errors", 0, 9, whole
+    )
+    autograd = Stage(
+        "csrc/torch/autograd/soft_rank.cpp", "a node in the graph, if one is wanted", 0, 8, whole
+    )
+    columns = [column(CPU, LEFT, 7), column(CUDA, MIDDLE, 7), column(ELSEWHERE, RIGHT, 7)]
+    core = [
+        Stage("csrc/core/row", "kinds, counts, where boxes lie, which form", LEFT, 0),
+        Stage("csrc/core/series", "the series between boxes", MIDDLE, 0),
+        Stage("csrc/core/cdf", "F, and what it can do", RIGHT, 0),
+    ]
+    for stage in [python, autograd, *functools.reduce(operator.iadd, columns, []), *core]:
+        draw(axes, stage)
+    arrow(axes, (whole / 2, python.y), (whole / 2, autograd.y + HEIGHT))
+    for name, stages in zip(("CPU", "CUDA", "any other device"), columns, strict=True):
+        middle = stages[0].x + WIDTH / 2
+        arrow(axes, (middle, autograd.y), (middle, stages[0].y + HEIGHT))
+        axes.text(middle + 0.08, autograd.y - 0.13, name, fontsize=8.5, va="center", style="italic")
+        for above, below in itertools.pairwise(stages):
+            arrow(axes, (middle, above.y), (middle, below.y + HEIGHT))
+        arrow(axes, (middle, stages[-1].y), (middle, core[0].y + HEIGHT))
+    axes.set(xlim=(-0.05, whole + 0.05), ylim=(-0.05, 9.8))
+    axes.axis("off")
+    figure.savefig(REPOSITORY / "docs" / "pictures" / "architecture.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()

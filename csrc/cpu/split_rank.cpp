@@ -37,7 +37,7 @@ std::vector<double> summary_of_plain_part(Row<Scalar> input, Row<uint8_t> mask,
   return summary;
 }
 
-/// The same of any part.
+/// The extent and the sums of any part of a row, one after the other.
 template <class Scalar>
 std::vector<double> summary_of_part(const Batch<Scalar>& batch, int64_t row,
                                     const std::vector<Row<double>>& directions, int64_t begin,

@@ -91,7 +91,7 @@ double reach_of_items(Precision precision, int64_t count) {
   return reach < grid.reach_of_tails ? reach : grid.reach_of_tails;
 }
 
-/// The same in boxes of its grid.
+/// How many boxes of its grid the tails of `count` items reach.
 template <class Cdf>
 int boxes_within_reach(Precision precision, int64_t count) {
   return boxes_of_reach(reach_of_items<Cdf>(precision, count), Cdf::box_grid[precision].width);

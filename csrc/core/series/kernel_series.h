@@ -13,8 +13,8 @@ double kernel(int order, double d) {
   return order == 1 ? Cdf::first_derivative(q) : Cdf::second_derivative(q);
 }
 
-/// Those of a distance d >= 0 between boxes, of full relative precision far out: F(d) - 1 = -F(-d)
-/// in place of F - 1/2, so that only whole items need be added for the boxes below.
+/// The kernels of a distance d >= 0 between boxes, of full relative precision far out: F(d) - 1 =
+/// -F(-d) in place of F - 1/2, so that only whole items need be added for the boxes below.
 template <class Cdf>
 double kernel_between_boxes(int order, double d) {
   if (order == 0) return -Cdf::upper_tail(d);
@@ -85,8 +85,9 @@ std::vector<double> difference_series(double distance, SeriesBox target, SeriesB
   return series;
 }
 
-/// That of a kernel. In a box with itself the coefficients that vanish by the kernel's parity are
-/// exactly zero: then sums over a row far narrower than its box keep their relative precision.
+/// The difference series of a kernel. In a box with itself the coefficients that vanish by the
+/// kernel's parity are exactly zero: then sums over a row far narrower than its box keep their
+/// relative precision.
 template <class Cdf>
 std::vector<double> kernel_series(int order, double distance, SeriesBox target, SeriesBox source) {
   const bool same_box = distance == 0 && target.half_width == source.half_width;
@@ -124,7 +125,7 @@ inline std::vector<double> target_in_powers(const std::vector<double>& series, i
   return result;
 }
 
-/// And with powers of s in place of T_l(s).
+/// A series with powers of s in place of T_l(s).
 inline std::vector<double> source_in_powers(const std::vector<double>& series, int target_terms) {
   const int terms = static_cast<int>(series.size()) / target_terms;
   const std::vector<double> powers = chebyshev_powers(terms);

@@ -17,10 +17,10 @@ struct SeriesSpread {
   double spread[2][kSeriesOrders][kTermCounts];
 };
 
-/// And of its grid of many boxes, for each precision: the width of a box, such that a series of
-/// kGridTerms powers is exact to rounding, and the reach |d| beyond which F is a step to rounding;
-/// and the reach beyond which the tails of 2^32 items are nothing beside one half, further than
-/// which neither quantiles look nor ranks.
+/// What a CDF says of its grid of many boxes, for each precision: the width of a box, such that a
+/// series of kGridTerms powers is exact to rounding, and the reach |d| beyond which F is a step to
+/// rounding; and the reach beyond which the tails of 2^32 items are nothing beside one half,
+/// further than which neither quantiles look nor ranks.
 ///
 /// Between boxes F is a series of its tail F(-d), whose error is relative to the tail: so a sum of
 /// tails keeps its relative precision however many items lie on the other side.

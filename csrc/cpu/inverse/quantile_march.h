@@ -332,7 +332,7 @@ class QuantileMarch {
 
   static W within_box(W t) { return smaller(larger(t, W::broadcast(-1)), W::broadcast(1)); }
 
-  /// The same for one level, certain to end: where Newton's step leaves the bounds, halves them.
+  /// Newton's method for one level, certain to end: where a step leaves the bounds, it halves them.
   static double bisect(const LocalSum& sum, double wanted, double t) {
     double lower = -1, upper = 1;
     for (int step = 0; step < 100; ++step) {

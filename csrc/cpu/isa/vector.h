@@ -158,7 +158,7 @@ struct Vector {
   }
 };
 
-// The same as free functions.
+// A vector's operations as free functions.
 template <class Scalar>
 Vector<Scalar> multiply_add(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar> c) {
   return Vector<Scalar>::multiply_add(a, b, c);

@@ -34,7 +34,7 @@ class KernelSum {
     }
   }
 
-  /// The same for an order known to the compiler, which then makes no other.
+  /// The kernel sum of an order known to the compiler, which then makes no other.
   template <class Cdf, int kOrder>
   void sum_of_order(const FiniteRow<Scalar>& row, double regularization_strength,
                     const Direction<Scalar>* directions, const Output<Scalar>& output,

@@ -51,7 +51,7 @@ class RowSum {
                   ranks, parallel_for);
   }
 
-  /// The same about their mean: less 1/2, if n is more than 1. For differences of ranks.
+  /// Ranks about their mean: less 1/2, if n is more than 1. For differences of ranks.
   template <class Cdf>
   void centered_ranks(double regularization_strength, Scalar* ranks,
                       const ParallelFor& parallel_for) {

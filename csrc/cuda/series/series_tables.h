@@ -25,8 +25,8 @@ struct SeriesTables {
   const double* grid;  // [distance][l][k] of t^k s^l, t in the upper box; core/series/box_series.h
 };
 
-/// Those of the CDF that a method names, made at their first use on a device and kept; null, and
-/// `error` set, if that fails.
+/// The tables of the CDF that a method names, made at their first use on a device and kept; null,
+/// and `error` set, if that fails.
 const SeriesTables* series_tables(std::string_view method, Precision precision, int order,
                                   cudaError_t& error);
 
@@ -38,7 +38,8 @@ struct QuantileTables {
   const double* tails;  // [distance - 1][l][k]
 };
 
-/// As above.
+/// The tables for quantiles of the CDF that a method names, made at their first use on a device and
+/// kept; null, and `error` set, if that fails.
 const QuantileTables* quantile_tables(std::string_view method, cudaError_t& error);
 
 }  // namespace rank_relax::cuda

@@ -369,7 +369,7 @@ __device__ void moments_of_run(const SortedRow<Scalar>& sorted, int64_t run, dou
   __syncwarp();
 }
 
-/// Those of a run that are kept, or null.
+/// The moments of a run, where they are kept; or null.
 template <class Scalar>
 __device__ double* kept_moments(const SortedRow<Scalar>& sorted, int64_t run) {
   const int64_t begin = sorted.runs[run];

@@ -6,7 +6,7 @@ here are thin fronts for them.
 
 from pathlib import Path
 
-from rank_relax import _float64, _library, _sharding, _vmap, distributed, torchsort
+from rank_relax import _float64, _library, _operators, _sharding, _vmap, distributed, torchsort
 from rank_relax._checks import Method, SmoothCdf
 from rank_relax.correlations import spearman_correlation
 from rank_relax.hard_ranks import hard_rank
@@ -20,6 +20,7 @@ __version__ = _library.version()
 
 _library.load()
 _float64.register()
+_operators.register()
 _vmap.register()
 _sharding.register()
 

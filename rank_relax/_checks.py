@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rank_relax._strength import DTYPES, from_array, name_of
 
-# Those of items that are only compared.
+# The dtypes of items that are only compared.
 INTEGERS = (
     *(torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),

@@ -1,4 +1,4 @@
-"""Devices that have no float64, of which the library keeps the list: csrc/torch/float64.h."""
+"""Devices that have no float64: csrc/torch/any_device/float64.h, whose library has the list."""
 
 import torch
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rank_relax._after_import import after_import
-from rank_relax._operators import OPERATORS, SHARED
+from rank_relax._operators import OPERATORS, SHARED, overload
 
 OptionalTensor = TypeVar("OptionalTensor", Tensor, Tensor | None)
 
@@ -29,8 +29,8 @@ def _register() -> None:
         from torch.distributed.tensor.experimental import register_sharding
 
         for name, ranked in OPERATORS.items():
-            operator = getattr(torch.ops.rank_relax, name).default
-            register_sharding(operator)(_strategy(operator, ranked, SHARED.get(name)))
+            strategy = _strategy(overload(name), ranked, SHARED.get(name))
+            register_sharding(overload(name))(strategy)
     except Exception as error:
         # It is torch's own module that is being imported, by someone who may not need us.
         warnings.warn(

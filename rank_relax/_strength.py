@@ -42,7 +42,8 @@ def checked_strength(function: str, strength: Strength) -> Strength:
         )
     value = as_float(strength)
     if not 0 < value < math.inf:
-        # The sentence of csrc/torch/checks.cpp, which modules need before there is a tensor.
+        # The sentence of csrc/torch/declaration/argument_checks.cpp, which modules need before
+        # there is a tensor.
         raise ValueError(
             f"{function}: regularization_strength must be positive and finite, got {value:g}; "
             "larger is closer to the hard ranks"

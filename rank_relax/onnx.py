@@ -15,23 +15,8 @@ from torch import Tensor
 
 from rank_relax import torchsort
 from rank_relax._integers import is_integer
-from rank_relax._operators import OPERATORS
+from rank_relax._operators import BY_TENSOR_OPERATORS, OPERATORS, overload
 
-# Those with a form by pairs of items, csrc/torch/any_device; the others need the host.
-_FUNCTIONS = {"soft_rank", "spearman_loss", "spearman_loss_at_ranks"}  # of _IN_FLOAT64
-_BY_PAIRS = {
-    "soft_rank",
-    "soft_rank_backward",
-    "_soft_rank_derivative",
-    "_spearman_loss_forward",
-    "_spearman_loss_backward",
-    "_spearman_loss_at_ranks_forward",
-    "_spearman_loss_at_ranks_backward",
-    "_centered_integer_rank",
-    "_integer_scores",
-}
-# In terms of the others.
-_IN_FLOAT64 = {"_in_float64", "_in_float64_backward"}
 # A backend that has only what the library has for every backend: the form by tensor operators.
 _ANY_BACKEND = "Lazy"
 
@@ -66,8 +51,7 @@ def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
         if torch._C._dispatch_has_kernel_for_dispatch_key(
             f"rank_relax::{name}", "CompositeExplicitAutograd"
         ):
-            operator = getattr(torch.ops.rank_relax, name).default
-            table[operator] = _by_standard_operators(operator)
+            table[overload(name)] = _by_standard_operators(overload(name))
     table[torch.ops.rank_relax.hard_rank.default] = _hard_rank
     table[torch.ops.rank_relax._centered_hard_rank.default] = _centered_hard_rank
     table[torch.ops.aten.erf.default] = _erf
@@ -198,11 +182,11 @@ def _halved(
 
 def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any]:
     """The operator's kernel for every backend as a function that tracing sees through."""
-    in_float64 = operator._opname in _IN_FLOAT64
-    kernel = torch.library.get_kernel(operator, "CPU" if in_float64 else _ANY_BACKEND)
-    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
     parameters = operator._schema.arguments
     positions = {parameter.name: place for place, parameter in enumerate(parameters)}
+    in_float64 = "function" in positions  # in terms of the function's operator
+    kernel = torch.library.get_kernel(operator, "CPU" if in_float64 else _ANY_BACKEND)
+    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
 
     def decomposed(*given: Any, **named: Any) -> Any:
         arguments = [
@@ -212,11 +196,8 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
         method = arguments[positions["method"]]
         if method in torchsort.REGULARIZATIONS:
             _refuse(f"method {method!r} has")
-        if in_float64:
-            has_form = arguments[positions["function"]] in _FUNCTIONS
-        else:
-            has_form = operator._opname in _BY_PAIRS
-        if not has_form:
+        name = arguments[positions["function"]] if in_float64 else operator._opname
+        if BY_TENSOR_OPERATORS.isdisjoint((name, f"_{name}_forward")):
             _refuse("soft sorts, quantiles and top-k masks have")
         return kernel.call_boxed(keys, *arguments)
 

@@ -27,7 +27,7 @@ from rank_relax._strength import Strength, checked_strength, describe_strength, 
 Reduction = Literal["mean", "sum", "none"]
 TargetRanks = Literal["hard", "soft"]
 
-# The default of the function and the module; the operator's is in csrc/torch/schemas.cpp.
+# The default of the function and the module; csrc/torch/operators/spearman_loss.h has its own.
 TARGET_RANKS: TargetRanks = "hard"
 
 

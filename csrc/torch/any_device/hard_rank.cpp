@@ -1,3 +1,5 @@
+#include "torch/operators/hard_rank.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/cummax.h>
@@ -16,8 +18,7 @@
 
 #include "torch/any_device/pairwise_sum.h"
 #include "torch/any_device/sorted_lists.h"
-#include "torch/checks.h"
-#include "torch/target_checks.h"
+#include "torch/declaration/kernel.h"
 
 // Hard ranks by a sort, for devices that we have no kernel for, CUDA among them: O(n log n).
 // Counted in integers, so that a device without float64 gets them exactly.
@@ -71,8 +72,7 @@ struct Places {
 
 Tensor hard_rank(const Tensor& input, bool descending, bool normalize,
                  const std::optional<Tensor>& mask, std::optional<at::ScalarType> dtype) {
-  const at::ScalarType result = rank_dtype(input, dtype);
-  check_hard_rank("hard_rank", input, mask, result);
+  const at::ScalarType result = operators::HardRank::result_dtype(input, dtype);
   if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
     return at::empty_symint(input.sym_sizes(), input.options().dtype(result));
   }
@@ -84,7 +84,6 @@ Tensor hard_rank(const Tensor& input, bool descending, bool normalize,
 
 Tensor centered_hard_rank(const Tensor& input, const std::optional<Tensor>& mask,
                           at::ScalarType dtype) {
-  check_hard_rank("_centered_hard_rank", input, mask, dtype);
   if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
     return at::empty_symint(input.sym_sizes(), input.options().dtype(dtype));
   }
@@ -95,8 +94,8 @@ Tensor centered_hard_rank(const Tensor& input, const std::optional<Tensor>& mask
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
-  library.impl("hard_rank", hard_rank);
-  library.impl("_centered_hard_rank", centered_hard_rank);
+  kernel<operators::HardRank, hard_rank>(library);
+  kernel<operators::CenteredHardRank, centered_hard_rank>(library);
 }
 
 }  // namespace rank_relax::any_device

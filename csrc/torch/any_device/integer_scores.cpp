@@ -19,12 +19,12 @@
 #include <optional>
 
 #include "core/methods.h"
+#include "torch/any_device/float64.h"
 #include "torch/any_device/pairwise_sum.h"
 #include "torch/any_device/sorted_lists.h"
-#include "torch/checks.h"
-#include "torch/float64.h"
-#include "torch/target_checks.h"
-#include "torch/target_operators.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/integer_scores.h"
+#include "torch/operators/soft_rank.h"
 
 // What cpu/integer_scores.h does, by tensor operators. Integers of 64 bits are always sorted, as
 // nothing may wait to see whether a list's range asks for it; the others are exact in float64.
@@ -88,43 +88,37 @@ Tensor scores_of(const Tensor& input, const Tensor& strengths, std::string_view 
 
 Tensor integer_scores(const Tensor& input, const Tensor& strengths, std::string_view method,
                       const std::optional<Tensor>& mask) {
-  check_integer_scores(input, strengths, method, mask);
   if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
     return at::empty_symint(input.sym_sizes(), input.options().dtype(at::kDouble));
   }
   return at::view_copy_symint(scores_of(input, rows(strengths), method, mask), input.sym_sizes());
 }
 
-Tensor centered_integer_rank(const Tensor& input, double regularization_strength,
-                             std::string_view method, const std::optional<Tensor>& mask,
-                             at::ScalarType dtype) {
-  const Options options{regularization_strength, method, mask};
-  check_centered_integer_rank(input, options, dtype);
+Tensor centered_integer_rank(const Tensor& input, const Options& options, at::ScalarType dtype) {
   if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
     return at::empty_symint(input.sym_sizes(), input.options().dtype(dtype));
   }
   if (!has_float64(input.device())) {
     std::optional<Tensor> host_mask;
-    if (mask.has_value()) host_mask = mask->to(at::kCPU);
-    return operators::centered_integer_rank()
-        .call(input.to(at::kCPU), regularization_strength, method, host_mask, dtype)
-        .to(input.device());
+    if (options.mask.has_value()) host_mask = options.mask->to(at::kCPU);
+    const Options there{options.regularization_strength, options.method, host_mask};
+    return operators::centered_integer_rank(input.to(at::kCPU), there, dtype).to(input.device());
   }
   const Tensor strengths =
-      at::ones_like(rows(input).sum(-1, true, at::kDouble)) * regularization_strength;
-  const Tensor table = scores_of(input, strengths, method, mask);
+      at::ones_like(rows(input).sum(-1, true, at::kDouble)) * options.regularization_strength;
+  const Tensor table = scores_of(input, strengths, options.method, options.mask);
   // What float32 holds exactly needs no more, unless the result does.
   const bool few_bits = c10::elementSize(input.scalar_type()) <= sizeof(int16_t);
   const Tensor scores = at::view_copy_symint(
       table.to(few_bits && dtype == at::kFloat ? at::kFloat : at::kDouble), input.sym_sizes());
-  return operators::soft_rank_derivative()({}, scores, options).to(dtype);
+  return operators::soft_rank_derivative({}, scores, options).to(dtype);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
-  library.impl("_integer_scores", integer_scores);
-  library.impl("_centered_integer_rank", centered_integer_rank);
+  kernel<operators::IntegerScores, integer_scores>(library);
+  kernel<operators::CenteredIntegerRank, centered_integer_rank>(library);
 }
 
 }  // namespace rank_relax::any_device

@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
-#include <torch/library.h>
 
 #include <optional>
 #include <vector>
@@ -69,17 +68,6 @@ const c10::IValue& argument(const c10::OperatorHandle& op, const torch::jit::Sta
   const std::optional<int> index = op.schema().argumentIndexWithName(name);
   TORCH_INTERNAL_ASSERT(index.has_value());
   return torch::jit::peek(stack, *index, op.schema().arguments().size());
-}
-
-TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
-  for (const char* name :
-       {"soft_sort", "_permutahedron_rank_forward", "_permutahedron_rank_derivative",
-        "_permutahedron_sort_forward", "_permutahedron_sort_backward",
-        "_permutahedron_sort_tangent", "_quantile_sort_forward", "_quantile_sort_backward",
-        "_quantile_sort_tangent", "_quantile_at_levels", "_soft_topk_forward",
-        "_soft_topk_backward", "_in_float64", "_in_float64_backward"}) {
-    library.impl(name, torch::CppFunction::makeFromBoxedFunction<&on_the_host>());
-  }
 }
 
 }  // namespace rank_relax::any_device

@@ -22,7 +22,7 @@
 
 #include "core/correlation.h"
 #include "torch/cdf/by_method.h"
-#include "torch/checks.h"
+#include "torch/declaration/argument_checks.h"
 
 namespace rank_relax::any_device {
 namespace {

@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "torch/operators.h"
+#include <optional>
+#include <string_view>
+#include <vector>
 
 // Sums over all pairs of a list, by tensor operators that every backend has: what a device that we
 // have no kernel for computes, and what an export to standard operators consists of. O(n²) time, in
@@ -38,10 +40,11 @@ struct Strength {
   at::Tensor first;   // [rows, 1]
   at::Tensor second;  // [rows, 1], undefined if 1
 
-  /// The same for all rows.
+  /// One strength for all rows.
   Strength(const Lists& lists, double regularization_strength);
 
-  /// That of core/correlation.h: rows in which ranks are linear anyway are stretched.
+  /// As a correlation takes it (core/correlation.h): rows in which ranks are linear anyway are
+  /// stretched.
   static Strength for_correlation(const Lists& lists, double regularization_strength);
 };
 

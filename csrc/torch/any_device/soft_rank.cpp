@@ -1,3 +1,5 @@
+#include "torch/operators/soft_rank.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/view_copy.h>
@@ -9,7 +11,6 @@
 
 #include "torch/any_device/by_method.h"
 #include "torch/any_device/pairwise_sum.h"
-#include "torch/checks.h"
 
 namespace rank_relax::any_device {
 namespace {
@@ -21,16 +22,14 @@ Tensor output_of(const Tensor& table, const Tensor& input) {
   return at::view_copy_symint(table.to(input.scalar_type()), input.sym_sizes());
 }
 
-Tensor soft_rank(const Tensor& input, double regularization_strength, std::string_view method,
-                 const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_rank(input, options);
+Tensor soft_rank(const Tensor& input, const Options& options) {
   if (TORCH_GUARD_OR_FALSE(input.sym_numel().sym_eq(0))) {
     return at::empty_symint(input.sym_sizes(), input.options());
   }
-  const Lists lists(input, mask);
+  const Lists lists(input, options.mask);
   const Tensor sums =
-      pairwise_sum({}, lists, Strength(lists, regularization_strength), method) / lists.others();
+      pairwise_sum({}, lists, Strength(lists, options.regularization_strength), options.method) /
+      lists.others();
   const Tensor compared =
       lists.counted.logical_and(lists.counted.sum(-1, true).gt(1));  // with another item
   return output_of(lists.with_nan_items(at::where(compared, sums + 0.5, 0)), input);
@@ -50,28 +49,21 @@ Tensor derivative(at::TensorList directions, const Tensor& input, const Options&
   return output_of(lists.with_nan_items(sums), input);
 }
 
-Tensor soft_rank_backward(const Tensor& grad_output, const Tensor& input,
-                          double regularization_strength, std::string_view method,
-                          const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_rank_backward(grad_output, input, options);
+Tensor soft_rank_backward(const Tensor& grad_output, const Tensor& input, const Options& options) {
   return derivative(grad_output, input, options);
 }
 
 Tensor soft_rank_derivative(at::TensorList directions, const Tensor& input,
-                            double regularization_strength, std::string_view method,
-                            const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_rank_derivative(directions, input, options);
+                            const Options& options) {
   return derivative(directions, input, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
-  library.impl("soft_rank", by_method(TORCH_FN(soft_rank)));
-  library.impl("soft_rank_backward", by_method(TORCH_FN(soft_rank_backward)));
-  library.impl("_soft_rank_derivative", by_method(TORCH_FN(soft_rank_derivative)));
+  kernel_by_method<operators::SoftRank, soft_rank>(library);
+  kernel_by_method<operators::SoftRankBackward, soft_rank_backward>(library);
+  kernel_by_method<operators::SoftRankDerivative, soft_rank_derivative>(library);
 }
 
 }  // namespace rank_relax::any_device

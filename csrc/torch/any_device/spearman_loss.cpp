@@ -1,3 +1,5 @@
+#include "torch/operators/spearman_loss.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isnan.h>
@@ -12,8 +14,7 @@
 
 #include "torch/any_device/by_method.h"
 #include "torch/any_device/pairwise_sum.h"
-#include "torch/checks.h"
-#include "torch/target_checks.h"
+#include "torch/declaration/argument_checks.h"
 
 namespace rank_relax::any_device {
 namespace {
@@ -33,7 +34,7 @@ struct Correlation {
   Tensor gradient_a, gradient_b;
 };
 
-/// 1 - ρ of rows that sum to zero, and its gradients, as in cpu/sum/correlation.h:
+/// 1 - ρ of rows that sum to zero, and its gradients:
 ///
 ///     loss = |δ|²/2,   ∂loss/∂a = -(δ + loss · â)/|a|,   ∂loss/∂b = (δ - loss · b̂)/|b|
 ///
@@ -70,11 +71,7 @@ std::tuple<Tensor, Tensor, Tensor> outputs_of(const Correlation& ranks, const Te
 
 std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(const Tensor& predictions,
                                                          const Tensor& targets,
-                                                         double regularization_strength,
-                                                         std::string_view method,
-                                                         const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_spearman_loss_forward(predictions, targets, options);
+                                                         const Options& options) {
   const auto batch_shape = predictions.sym_sizes().slice(0, predictions.dim() - 1);
   if (TORCH_GUARD_OR_FALSE(predictions.sym_numel().sym_eq(0))) {
     const auto statistics = predictions.options().dtype(statistics_dtype(predictions));
@@ -82,24 +79,20 @@ std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(const Tensor& predictio
             at::empty_symint(predictions.sym_sizes(), statistics),
             at::empty_symint(predictions.sym_sizes(), statistics)};
   }
-  const Lists left(predictions, mask), right(targets, mask);
+  const Lists left(predictions, options.mask), right(targets, options.mask);
   return outputs_of(correlation(centered_ranks(left, options), centered_ranks(right, options)),
                     predictions, left.kept, left.counted.logical_and(right.counted));
 }
 
 std::tuple<Tensor, Tensor> spearman_loss_at_ranks_forward(const Tensor& predictions,
                                                           const Tensor& target_ranks,
-                                                          double regularization_strength,
-                                                          std::string_view method,
-                                                          const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_spearman_loss_at_ranks_forward(predictions, target_ranks, options);
+                                                          const Options& options) {
   if (TORCH_GUARD_OR_FALSE(predictions.sym_numel().sym_eq(0))) {
     const auto batch_shape = predictions.sym_sizes().slice(0, predictions.dim() - 1);
     return {at::zeros_symint(batch_shape, predictions.options()),
             at::empty_symint(predictions.sym_sizes(), target_ranks.options())};
   }
-  const Lists left(predictions, mask);
+  const Lists left(predictions, options.mask);
   const Tensor given = rows(target_ranks).masked_fill(left.kept.logical_not(), 0);
   const auto [loss, rank_gradient, of_targets] =
       outputs_of(correlation(centered_ranks(left, options), given), predictions, left.kept,
@@ -127,34 +120,25 @@ Tensor gradient_of(const Tensor& grad_output, const Tensor& predictions,
   return at::view_copy_symint(gradient.to(predictions.scalar_type()), predictions.sym_sizes());
 }
 
-Tensor spearman_loss_backward(const Tensor& grad_output, const Tensor& predictions,
-                              const Tensor& targets, const Tensor& rank_gradient,
-                              double regularization_strength, std::string_view method,
-                              const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient, options);
+Tensor spearman_loss_backward(const Tensor& grad_output, const Tensor& predictions, const Tensor&,
+                              const Tensor& rank_gradient, const Options& options) {
   return gradient_of(grad_output, predictions, rank_gradient, options);
 }
 
 Tensor spearman_loss_at_ranks_backward(const Tensor& grad_output, const Tensor& predictions,
-                                       const Tensor& target_ranks, const Tensor& rank_gradient,
-                                       double regularization_strength, std::string_view method,
-                                       const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_spearman_loss_at_ranks_backward(grad_output, predictions, target_ranks, rank_gradient,
-                                        options);
+                                       const Tensor&, const Tensor& rank_gradient,
+                                       const Options& options) {
   return gradient_of(grad_output, predictions, rank_gradient, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
-  library.impl("_spearman_loss_forward", by_method(TORCH_FN(spearman_loss_forward)));
-  library.impl("_spearman_loss_backward", by_method(TORCH_FN(spearman_loss_backward)));
-  library.impl("_spearman_loss_at_ranks_forward",
-               by_method(TORCH_FN(spearman_loss_at_ranks_forward)));
-  library.impl("_spearman_loss_at_ranks_backward",
-               by_method(TORCH_FN(spearman_loss_at_ranks_backward)));
+  kernel_by_method<operators::SpearmanLossForward, spearman_loss_forward>(library);
+  kernel_by_method<operators::SpearmanLossBackward, spearman_loss_backward>(library);
+  kernel_by_method<operators::SpearmanLossAtRanksForward, spearman_loss_at_ranks_forward>(library);
+  kernel_by_method<operators::SpearmanLossAtRanksBackward, spearman_loss_at_ranks_backward>(
+      library);
 }
 
 }  // namespace rank_relax::any_device

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "torch/autograd/node.h"
-#include "torch/operators.h"
+#include "torch/declaration/operator.h"
 
 // The steps that every Autograd kernel takes, as the in-tree operators take them: run the kernel
 // below autograd, make a node if a gradient will be wanted, set the tangent.

@@ -1,9 +1,10 @@
+#include "torch/operators/hard_rank.h"
+
 #include <c10/util/Exception.h>
 #include <torch/library.h>
 
 #include "torch/autograd/differentiable.h"
-#include "torch/operators.h"
-#include "torch/target_operators.h"
+#include "torch/declaration/kernel.h"
 
 // Hard ranks are piecewise constant, and where they jump there is no derivative: like torch.argsort
 // and torch.bucketize they return tensors that require no gradient and have no tangent. Targets of
@@ -18,8 +19,8 @@ using at::Tensor;
 Tensor hard_rank(c10::DispatchKeySet keys, const Tensor& input, bool descending, bool normalize,
                  const std::optional<Tensor>& mask, std::optional<at::ScalarType> dtype) {
   return below_autograd([&] {
-    return operators::hard_rank().redispatch(keys & c10::after_autograd_keyset, input, descending,
-                                             normalize, mask, dtype);
+    return operators::hard_rank.redispatch(keys & c10::after_autograd_keyset, input, descending,
+                                           normalize, mask, dtype);
   });
 }
 
@@ -29,16 +30,16 @@ Tensor centered_hard_rank(c10::DispatchKeySet keys, const Tensor& input,
                     "spearman_loss: targets have no gradient with target_ranks='hard': detach "
                     "them, or rank them softly with target_ranks='soft'");
   return below_autograd([&] {
-    return operators::centered_hard_rank().redispatch(keys & c10::after_autograd_keyset, input,
-                                                      mask, dtype);
+    return operators::centered_hard_rank.redispatch(keys & c10::after_autograd_keyset, input, mask,
+                                                    dtype);
   });
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
-  library.impl("hard_rank", hard_rank);
-  library.impl("_centered_hard_rank", centered_hard_rank);
+  autograd_kernel<operators::HardRank, hard_rank>(library);
+  autograd_kernel<operators::CenteredHardRank, centered_hard_rank>(library);
 }
 
 }  // namespace rank_relax::autograd

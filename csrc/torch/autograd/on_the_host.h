@@ -4,8 +4,8 @@
 
 #include <optional>
 
-#include "torch/float64.h"
-#include "torch/operators.h"
+#include "torch/any_device/float64.h"
+#include "torch/declaration/operator.h"
 
 // Formulas in float64 of tensors on a device that has none: the whole call is on the CPU, with
 // copies there and back, which autograd differentiates as any other.

@@ -1,3 +1,5 @@
+#include "torch/operators/soft_rank.h"
+
 #include <ATen/TensorOperators.h>
 #include <torch/library.h>
 
@@ -7,7 +9,7 @@
 
 #include "core/projection/permutahedron.h"
 #include "torch/autograd/differentiable.h"
-#include "torch/operators.h"
+#include "torch/declaration/kernel.h"
 
 // Every derivative of a soft rank is one operator D(v_1..v_k; x), k times linear,
 //
@@ -40,13 +42,12 @@ at::Tensor derivative_along(variable_list directions, size_t place, const at::Te
   directions.resize(std::max(directions.size(), place + 1));
   directions[place] = direction;
   if (point.blocks.defined()) {
-    return operators::permutahedron_rank_derivative()(directions, point.input, point.blocks,
-                                                      options);
+    return operators::permutahedron_rank_derivative(directions, point.input, point.blocks, options);
   }
   if (directions.size() == 1) {
-    return operators::soft_rank_backward()(direction, point.input, options);
+    return operators::soft_rank_backward(direction, point.input, options);
   }
-  return operators::soft_rank_derivative()(directions, point.input, options);
+  return operators::soft_rank_derivative(directions, point.input, options);
 }
 
 struct SoftRankBackward {
@@ -99,53 +100,45 @@ void record(const at::Tensor& output, const variable_list& inputs, const at::Ten
   if (any_has_tangent(inputs)) set_tangent(output, tangent_of_derivative(inputs, blocks, options));
 }
 
-at::Tensor soft_rank(c10::DispatchKeySet keys, const at::Tensor& input,
-                     double regularization_strength, std::string_view method,
-                     const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  if (Projections::contains(method) && is_differentiated({input})) {
-    return std::get<0>(operators::permutahedron_rank_forward()(input, options));
+at::Tensor soft_rank(c10::DispatchKeySet keys, const at::Tensor& input, const Options& options) {
+  if (Projections::contains(options.method) && is_differentiated({input})) {
+    return std::get<0>(operators::permutahedron_rank_forward(input, options));
   }
   const at::Tensor output = below_autograd([&] {
-    return operators::soft_rank().redispatch(keys & c10::after_autograd_keyset, input, options);
+    return operators::soft_rank.redispatch(keys & c10::after_autograd_keyset, input, options);
   });
   record(output, {input}, {}, options);
   return output;
 }
 
 at::Tensor soft_rank_backward(c10::DispatchKeySet keys, const at::Tensor& grad_output,
-                              const at::Tensor& input, double regularization_strength,
-                              std::string_view method, const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
+                              const at::Tensor& input, const Options& options) {
   const at::Tensor output = below_autograd([&] {
-    return operators::soft_rank_backward().redispatch(keys & c10::after_autograd_keyset,
-                                                      grad_output, input, options);
+    return operators::soft_rank_backward.redispatch(keys & c10::after_autograd_keyset, grad_output,
+                                                    input, options);
   });
   record(output, {grad_output, input}, {}, options);
   return output;
 }
 
 at::Tensor soft_rank_derivative(c10::DispatchKeySet keys, at::TensorList directions,
-                                const at::Tensor& input, double regularization_strength,
-                                std::string_view method, const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
+                                const at::Tensor& input, const Options& options) {
   variable_list inputs = directions.vec();
   inputs.push_back(input);
   const at::Tensor output = below_autograd([&] {
-    return operators::soft_rank_derivative().redispatch(keys & c10::after_autograd_keyset,
-                                                        directions, input, options);
+    return operators::soft_rank_derivative.redispatch(keys & c10::after_autograd_keyset, directions,
+                                                      input, options);
   });
   record(output, inputs, {}, options);
   return output;
 }
 
-std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward(
-    c10::DispatchKeySet keys, const at::Tensor& input, double regularization_strength,
-    std::string_view method, const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
+std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward(c10::DispatchKeySet keys,
+                                                              const at::Tensor& input,
+                                                              const Options& options) {
   auto [rank, blocks] = below_autograd([&] {
-    return operators::permutahedron_rank_forward().redispatch(keys & c10::after_autograd_keyset,
-                                                              input, options);
+    return operators::permutahedron_rank_forward.redispatch(keys & c10::after_autograd_keyset,
+                                                            input, options);
   });
   record(rank, {input}, blocks, options);
   return {rank, blocks};
@@ -153,14 +146,12 @@ std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward(
 
 at::Tensor permutahedron_rank_derivative(c10::DispatchKeySet keys, at::TensorList directions,
                                          const at::Tensor& input, const at::Tensor& blocks,
-                                         double regularization_strength, std::string_view method,
-                                         const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
+                                         const Options& options) {
   variable_list inputs = directions.vec();
   inputs.push_back(input);
   const at::Tensor output = below_autograd([&] {
-    return operators::permutahedron_rank_derivative().redispatch(
-        keys & c10::after_autograd_keyset, directions, input, blocks, options);
+    return operators::permutahedron_rank_derivative.redispatch(keys & c10::after_autograd_keyset,
+                                                               directions, input, blocks, options);
   });
   record(output, inputs, blocks, options);
   return output;
@@ -169,11 +160,11 @@ at::Tensor permutahedron_rank_derivative(c10::DispatchKeySet keys, at::TensorLis
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
-  library.impl("soft_rank", soft_rank);
-  library.impl("soft_rank_backward", soft_rank_backward);
-  library.impl("_soft_rank_derivative", soft_rank_derivative);
-  library.impl("_permutahedron_rank_forward", permutahedron_rank_forward);
-  library.impl("_permutahedron_rank_derivative", permutahedron_rank_derivative);
+  autograd_kernel<operators::SoftRank, soft_rank>(library);
+  autograd_kernel<operators::SoftRankBackward, soft_rank_backward>(library);
+  autograd_kernel<operators::SoftRankDerivative, soft_rank_derivative>(library);
+  autograd_kernel<operators::PermutahedronRankForward, permutahedron_rank_forward>(library);
+  autograd_kernel<operators::PermutahedronRankDerivative, permutahedron_rank_derivative>(library);
 }
 
 }  // namespace rank_relax::autograd

@@ -1,3 +1,5 @@
+#include "torch/operators/spearman_loss.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/amin.h>
@@ -16,10 +18,8 @@
 #include "core/methods.h"
 #include "torch/autograd/differentiable.h"
 #include "torch/autograd/on_the_host.h"
-#include "torch/checks.h"
-#include "torch/operators.h"
-#include "torch/target_checks.h"
-#include "torch/target_operators.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_rank.h"
 
 // The loss is symmetric in its two sides, so its gradient with respect to the targets is the
 // backward operator with the two exchanged.
@@ -42,9 +42,9 @@ struct SpearmanLossBackward {
     const Options options{saved.regularization_strength, saved.method, saved.mask};
     for (const size_t side : {0, 1}) {
       if (!needed[side]) continue;
-      gradients[side] = operators::spearman_loss_backward()(grad_loss, saved.tensors[side],
-                                                            saved.tensors[1 - side],
-                                                            saved.tensors[2 + side], options);
+      gradients[side] =
+          operators::spearman_loss_backward(grad_loss, saved.tensors[side], saved.tensors[1 - side],
+                                            saved.tensors[2 + side], options);
     }
     return gradients;
   }
@@ -58,29 +58,29 @@ Tensor tangent_along(const Tensor& gradient, const Tensor& side, const Options& 
   return (gradient * tangent(side)).masked_fill(ignored, 0).sum(-1);
 }
 
-/// <∂loss/∂predictions, tangent of predictions>, and the same for the targets.
+/// The sum of <∂loss/∂side, tangent of the side> over predictions and targets.
 Tensor tangent_of_loss(const Tensor& loss, const variable_list& sides,
                        const variable_list& rank_gradients, const Options& options) {
   Tensor sum;
   for (const size_t side : {0, 1}) {
     if (!has_tangent(sides[side])) continue;
     const Tensor gradient =
-        operators::spearman_loss_backward()(at::ones_like(loss), primal(sides[side]),
-                                            primal(sides[1 - side]), rank_gradients[side], options);
+        operators::spearman_loss_backward(at::ones_like(loss), primal(sides[side]),
+                                          primal(sides[1 - side]), rank_gradients[side], options);
     const Tensor product = tangent_along(gradient, sides[side], options);
     sum = sum.defined() ? sum + product : product;
   }
   return sum;
 }
 
-std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(
-    c10::DispatchKeySet keys, const Tensor& predictions, const Tensor& targets,
-    double regularization_strength, std::string_view method, const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
+std::tuple<Tensor, Tensor, Tensor> spearman_loss_forward(c10::DispatchKeySet keys,
+                                                         const Tensor& predictions,
+                                                         const Tensor& targets,
+                                                         const Options& options) {
   auto [loss, of_predictions, of_targets] = [&] {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
-    return operators::spearman_loss_forward().redispatch(keys & c10::after_autograd_keyset,
-                                                         predictions, targets, options);
+    return operators::spearman_loss_forward.redispatch(keys & c10::after_autograd_keyset,
+                                                       predictions, targets, options);
   }();
   const variable_list sides{predictions, targets};
   const NodePtr node = node_if_required<SpearmanLossBackward>(
@@ -130,7 +130,7 @@ Stretched stretched(const Tensor& side, const Options& options) {
 Tensor differentiable_backward(const Tensor& grad_output, const Tensor& predictions,
                                const Tensor& b, const Options& options) {
   const Stretched side = stretched(predictions, options);
-  const Tensor a = operators::soft_rank_derivative()({}, side.point, options);
+  const Tensor a = operators::soft_rank_derivative({}, side.point, options);
   const Tensor square_a = (a * a).sum(-1, true);
   const Tensor square_b = (b * b).sum(-1, true);
   const Tensor constant = (square_a == 0).logical_or(square_b == 0);
@@ -140,8 +140,8 @@ Tensor differentiable_backward(const Tensor& grad_output, const Tensor& predicti
   const Tensor delta = b / norm_b - unit_a;
   const Tensor loss = (delta * delta).sum(-1, true) / 2;
   const Tensor rank_gradient = (delta + loss * unit_a).neg().div(norm_a).masked_fill(constant, 0);
-  const Tensor gradient = operators::soft_rank_backward()(grad_output.unsqueeze(-1) * rank_gradient,
-                                                          side.point, options) *
+  const Tensor gradient = operators::soft_rank_backward(grad_output.unsqueeze(-1) * rank_gradient,
+                                                        side.point, options) *
                           side.second * side.first;
   // Every item of a row whose loss is NaN, infinities too, as in the kernel.
   Tensor undefined = loss.isnan().expand_as(gradient);
@@ -152,13 +152,12 @@ Tensor differentiable_backward(const Tensor& grad_output, const Tensor& predicti
 
 Tensor spearman_loss_backward(c10::DispatchKeySet keys, const Tensor& grad_output,
                               const Tensor& predictions, const Tensor& targets,
-                              const Tensor& rank_gradient, double regularization_strength,
-                              std::string_view method, const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
+                              const Tensor& rank_gradient, const Options& options) {
   if (is_differentiated({grad_output, predictions, targets})) {
-    check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient, options);
+    operators::SpearmanLossBackward::check(grad_output, predictions, targets, rank_gradient,
+                                           options);
     if (!has_float64(predictions.device())) {
-      return called_on_the_host(operators::spearman_loss_backward(), options, grad_output,
+      return called_on_the_host(operators::spearman_loss_backward, options, grad_output,
                                 predictions, targets, rank_gradient);
     }
     if (predictions.sym_size(-1) == 0) {
@@ -166,10 +165,10 @@ Tensor spearman_loss_backward(c10::DispatchKeySet keys, const Tensor& grad_outpu
     }
     const Tensor point = stretched(targets, options).point;
     return differentiable_backward(grad_output, predictions,
-                                   operators::soft_rank_derivative()({}, point, options), options);
+                                   operators::soft_rank_derivative({}, point, options), options);
   }
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  return operators::spearman_loss_backward().redispatch(
+  return operators::spearman_loss_backward.redispatch(
       keys & c10::after_autograd_keyset, grad_output, predictions, targets, rank_gradient, options);
 }
 
@@ -182,26 +181,26 @@ struct SpearmanLossAtRanksBackward {
                                 const SavedValues& saved) {
     variable_list gradients(1);
     if (!needed[0] || !grad_outputs[0].defined()) return gradients;
-    gradients[0] = operators::spearman_loss_at_ranks_backward()(
+    gradients[0] = operators::spearman_loss_at_ranks_backward(
         grad_outputs[0], saved.tensors[0], saved.tensors[1], saved.tensors[2],
         {saved.regularization_strength, saved.method, saved.mask});
     return gradients;
   }
 };
 
-std::tuple<Tensor, Tensor> spearman_loss_at_ranks_forward(
-    c10::DispatchKeySet keys, const Tensor& predictions, const Tensor& target_ranks,
-    double regularization_strength, std::string_view method, const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
+std::tuple<Tensor, Tensor> spearman_loss_at_ranks_forward(c10::DispatchKeySet keys,
+                                                          const Tensor& predictions,
+                                                          const Tensor& target_ranks,
+                                                          const Options& options) {
   auto [loss, rank_gradient] = below_autograd([&] {
-    return operators::spearman_loss_at_ranks_forward().redispatch(
-        keys & c10::after_autograd_keyset, predictions, target_ranks, options);
+    return operators::spearman_loss_at_ranks_forward.redispatch(keys & c10::after_autograd_keyset,
+                                                                predictions, target_ranks, options);
   });
   const NodePtr node = node_if_required<SpearmanLossAtRanksBackward>(
       {predictions}, {predictions, target_ranks, rank_gradient}, options);
   if (node) torch::autograd::set_history(loss, node);
   if (has_tangent(predictions)) {
-    const Tensor gradient = operators::spearman_loss_at_ranks_backward()(
+    const Tensor gradient = operators::spearman_loss_at_ranks_backward(
         at::ones_like(loss), primal(predictions), target_ranks, rank_gradient, options);
     set_tangent(loss, tangent_along(gradient, predictions, options));
   }
@@ -210,23 +209,21 @@ std::tuple<Tensor, Tensor> spearman_loss_at_ranks_forward(
 
 Tensor spearman_loss_at_ranks_backward(c10::DispatchKeySet keys, const Tensor& grad_output,
                                        const Tensor& predictions, const Tensor& target_ranks,
-                                       const Tensor& rank_gradient, double regularization_strength,
-                                       std::string_view method, const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
+                                       const Tensor& rank_gradient, const Options& options) {
   if (is_differentiated({grad_output, predictions})) {
-    check_spearman_loss_at_ranks_backward(grad_output, predictions, target_ranks, rank_gradient,
-                                          options);
+    operators::SpearmanLossAtRanksBackward::check(grad_output, predictions, target_ranks,
+                                                  rank_gradient, options);
     if (!has_float64(predictions.device())) {
-      return called_on_the_host(operators::spearman_loss_at_ranks_backward(), options, grad_output,
+      return called_on_the_host(operators::spearman_loss_at_ranks_backward, options, grad_output,
                                 predictions, target_ranks, rank_gradient);
     }
     if (predictions.sym_size(-1) == 0) return grad_output.unsqueeze(-1) * predictions;
     Tensor ranks = target_ranks.to(at::kDouble);
-    if (mask.has_value()) ranks = ranks.masked_fill(mask->logical_not(), 0);
+    if (options.mask.has_value()) ranks = ranks.masked_fill(options.mask->logical_not(), 0);
     return differentiable_backward(grad_output, predictions, ranks, options);
   }
   return below_autograd([&] {
-    return operators::spearman_loss_at_ranks_backward().redispatch(
+    return operators::spearman_loss_at_ranks_backward.redispatch(
         keys & c10::after_autograd_keyset, grad_output, predictions, target_ranks, rank_gradient,
         options);
   });
@@ -235,10 +232,10 @@ Tensor spearman_loss_at_ranks_backward(c10::DispatchKeySet keys, const Tensor& g
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, Autograd, library) {
-  library.impl("_spearman_loss_forward", spearman_loss_forward);
-  library.impl("_spearman_loss_backward", spearman_loss_backward);
-  library.impl("_spearman_loss_at_ranks_forward", spearman_loss_at_ranks_forward);
-  library.impl("_spearman_loss_at_ranks_backward", spearman_loss_at_ranks_backward);
+  autograd_kernel<operators::SpearmanLossForward, spearman_loss_forward>(library);
+  autograd_kernel<operators::SpearmanLossBackward, spearman_loss_backward>(library);
+  autograd_kernel<operators::SpearmanLossAtRanksForward, spearman_loss_at_ranks_forward>(library);
+  autograd_kernel<operators::SpearmanLossAtRanksBackward, spearman_loss_at_ranks_backward>(library);
 }
 
 }  // namespace rank_relax::autograd

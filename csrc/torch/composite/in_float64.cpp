@@ -1,119 +1,81 @@
 #include "torch/composite/in_float64.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/clone.h>
-#include <ATen/ops/cumsum.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/util/Exception.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/library.h>
 
-#include <string>
 #include <tuple>
-#include <utility>
 #include <vector>
 
-#include "torch/checks.h"
-#include "torch/composite/scaled_list.h"
-#include "torch/composite/soft_quantile.h"
-#include "torch/target_checks.h"
-#include "torch/target_operators.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/in_float64.h"
 
 namespace rank_relax {
 namespace {
 
 using at::Tensor;
 
-bool given(const std::optional<Tensor>& tensor) { return tensor.has_value() && tensor->defined(); }
+std::vector<const Float64Function*>& functions() {
+  static std::vector<const Float64Function*> all;
+  return all;
+}
 
 }  // namespace
 
-void InFloat64::check() const {
-  const std::string name(function);
-  if (function == "soft_rank") {
-    check_soft_rank(input, options);
-  } else if (function == "spearman_loss") {
-    TORCH_CHECK_TYPE(given(targets), "spearman_loss: targets must be a tensor, got None");
-    check_spearman_loss_forward(input, *targets, options);
-  } else if (function == "spearman_loss_at_ranks") {
-    TORCH_CHECK_TYPE(given(targets), "spearman_loss: targets must be a tensor, got None");
-    check_spearman_loss_at_ranks_forward(input, *targets, options);
-  } else if (function == "soft_sort") {
-    check_soft_sort(input, options);
-  } else if (function == "soft_quantile") {
-    check_soft_quantile(input, level.value_or(at::Tensor()), options);
-  } else {
-    TORCH_CHECK_VALUE(function == "soft_topk",
-                      "_in_float64: function must be a function of "
-                      "rank_relax, got '",
-                      name, "'");
-    check_soft_topk(input, level.value_or(at::Tensor()), options);
-  }
-  if (!given(strength)) return;
-  TORCH_CHECK_TYPE(at::isFloatingType(strength->scalar_type()), name,
-                   ": regularization_strength must be of a floating dtype");
-  TORCH_CHECK_VALUE(strength->device() == input.device(), name, ": regularization_strength is on ",
-                    strength->device(), " but the scores are on ", input.device(),
-                    "; move them to one device");
-  TORCH_CHECK_VALUE(strength->dim() < input.dim() &&
-                        strength->sym_sizes().equals(input.sym_sizes().slice(0, strength->dim())),
-                    name, ": regularization_strength must have the first dimensions of ",
-                    input.sym_sizes(), ", got ", strength->sym_sizes());
+Float64Function::Float64Function(const char* function, decltype(check) its_check,
+                                 decltype(value) its_value, decltype(shape) its_shape)
+    : name(function), check(its_check), value(its_value), shape(its_shape) {
+  functions().push_back(this);
 }
 
-Tensor InFloat64::value() const {
-  const auto scaled = [&](const Tensor& list) {
-    return ScaledList(list.to(at::kDouble), strength, standardize, options.mask);
-  };
-  const auto rounded = [&](const Tensor& result) {
-    return is_float64() ? result : result.to(at::kFloat);
-  };
-  if (function == "soft_rank") {
-    return rounded(operators::soft_rank()(scaled(input).values(), options));
+const Float64Function& Float64Call::of() const {
+  for (const Float64Function* known : functions()) {
+    if (function == known->name) return *known;
   }
-  if (function == "spearman_loss") {
-    return rounded(std::get<0>(operators::spearman_loss_forward()(
-        scaled(input).values(), scaled(*targets).values(), options)));
-  }
-  if (function == "spearman_loss_at_ranks") {
-    return rounded(std::get<0>(operators::spearman_loss_at_ranks_forward()(
-        scaled(input).values(), targets->to(at::kDouble), options)));
-  }
-  if (function == "soft_quantile") {
-    const ScaledList list = scaled(input);
-    const Tensor q =
-        given(level) ? *level : at::full({1}, number, input.options().dtype(at::kDouble));
-    return rounded(list.restored(quantile(list.values(), q, options)));
-  }
-  if (function == "soft_topk") {
-    const Tensor k =
-        given(level) ? *level : at::full({}, number, input.options().dtype(at::kDouble));
-    return rounded(operators::soft_topk()(scaled(input).values(), k, options));
-  }
-  // By l2 a strength is in units of the value.
-  std::optional<Tensor> factor = strength;
-  if (given(strength) && options.method == "l2") factor = strength->to(at::kDouble).reciprocal();
-  const ScaledList list(input.to(at::kDouble), factor, standardize, options.mask);
-  Tensor ordered = list.restored(operators::soft_sort()(list.values(), options));
-  if (options.mask.has_value()) {  // the zeros at the end are no points
-    // Counted from 1. Not by arange, which would not be sharded as a mask that is a DTensor.
-    const Tensor places =
-        at::ones_like(*options.mask, options.mask->options().dtype(at::kLong)).cumsum(-1);
-    ordered = ordered.masked_fill(places > options.mask->sum(-1, /*keepdim=*/true), 0);
-  }
-  return rounded(ordered);
+  TORCH_CHECK_VALUE(false, "_in_float64: function must be a function of rank_relax, got '",
+                    function, "'");
 }
 
-std::array<Tensor, 3> InFloat64::differentiated() const {
+ScaledList Float64Call::scaled(const Tensor& list, const Options& options) const {
+  return ScaledList(list.to(at::kDouble), strength, standardize, options.mask);
+}
+
+Tensor Float64Call::level_or_number(c10::IntArrayRef shape) const {
+  if (level.has_value() && level->defined()) return *level;
+  return at::full(shape, number, input.options().dtype(at::kDouble));
+}
+
+Tensor Float64Call::value(const Options& options) const {
+  const Tensor result = of().value(*this, options);
+  return is_float64() ? result : result.to(at::kFloat);
+}
+
+std::vector<c10::SymInt> shape_of_items(const Float64Call& call) {
+  return call.input.sym_sizes().vec();
+}
+
+std::vector<c10::SymInt> shape_of_batch(const Float64Call& call) {
+  return call.input.sym_sizes().slice(0, call.input.dim() - 1).vec();
+}
+
+const Tensor& targets_of(const Float64Call& call) {
+  TORCH_CHECK_TYPE(call.targets.has_value() && call.targets->defined(),
+                   "spearman_loss: targets must be a tensor, got None");
+  return *call.targets;
+}
+
+std::array<Tensor, 3> Float64Call::differentiated() const {
   return {input, targets.value_or(Tensor()), strength.value_or(Tensor())};
 }
 
-std::array<Tensor, 3> InFloat64::gradients(const Tensor& grad_output, std::array<bool, 3> needed,
-                                           bool create_graph) const {
+std::array<Tensor, 3> Float64Call::gradients(const Tensor& grad_output, std::array<bool, 3> needed,
+                                             bool create_graph, const Options& options) const {
   const at::AutoGradMode with_graph(true);
   std::array<Tensor, 3> leaves = differentiated();
   torch::autograd::variable_list wanted;
@@ -127,12 +89,12 @@ std::array<Tensor, 3> InFloat64::gradients(const Tensor& grad_output, std::array
     if (!leaf.requires_grad()) leaf.requires_grad_();
     wanted.push_back(leaf);
   }
-  InFloat64 call = *this;
+  Float64Call call = *this;
   call.input = leaves[0];
   if (leaves[1].defined()) call.targets = leaves[1];
   if (leaves[2].defined()) call.strength = leaves[2];
   const torch::autograd::variable_list found = torch::autograd::grad(
-      {call.value()}, wanted, {grad_output}, /*retain_graph=*/create_graph, create_graph,
+      {call.value(options)}, wanted, {grad_output}, /*retain_graph=*/create_graph, create_graph,
       /*allow_unused=*/true);
   std::array<Tensor, 3> gradients;
   size_t next = 0;
@@ -146,47 +108,37 @@ std::array<Tensor, 3> InFloat64::gradients(const Tensor& grad_output, std::array
 
 namespace {
 
-Tensor in_float64(const Tensor& input, const std::optional<Tensor>& targets,
-                  const std::optional<Tensor>& level, const std::optional<Tensor>& strength,
-                  std::string_view function, double number, bool standardize,
-                  double regularization_strength, std::string_view method,
-                  const std::optional<Tensor>& mask) {
-  const InFloat64 call{function, input,    targets,     level,
-                       number,   strength, standardize, {regularization_strength, method, mask}};
-  call.check();
-  const Tensor value = call.value();
-  return value.is_alias_of(input) ? value.clone() : value;
+Tensor in_float64(const Float64Call& call, const Options& options) {
+  const Tensor value = call.value(options);
+  return value.is_alias_of(call.input) ? value.clone() : value;
 }
 
-std::tuple<Tensor, Tensor, Tensor> in_float64_backward(
-    const Tensor& grad_output, const Tensor& input, const std::optional<Tensor>& targets,
-    const std::optional<Tensor>& level, const std::optional<Tensor>& strength,
-    std::string_view function, double number, bool standardize, std::array<bool, 3> needed,
-    double regularization_strength, std::string_view method, const std::optional<Tensor>& mask) {
-  const InFloat64 call{function, input,    targets,     level,
-                       number,   strength, standardize, {regularization_strength, method, mask}};
-  call.check();
+std::tuple<Tensor, Tensor, Tensor> in_float64_backward(const Tensor& grad_output,
+                                                       const Float64Call& call,
+                                                       std::array<bool, 3> needed,
+                                                       const Options& options) {
   // Below autograd, where this runs, no graph is made: that of the value is, for as long as it
   // takes.
   const c10::impl::LocalDispatchKeySet now = c10::impl::tls_local_dispatch_key_set();
   const c10::impl::ForceDispatchKeyGuard with_autograd(
       now.included_, now.excluded_ - c10::autograd_dispatch_keyset_with_ADInplaceOrView);
-  std::array<Tensor, 3> gradients = call.gradients(grad_output, needed, /*create_graph=*/false);
-  std::vector<int64_t> nothing = input.sizes().vec();
+  std::array<Tensor, 3> gradients =
+      call.gradients(grad_output, needed, /*create_graph=*/false, options);
+  std::vector<int64_t> nothing = call.input.sizes().vec();
   nothing.back() = 0;
   const std::array<Tensor, 3> of = call.differentiated();
   for (const size_t place : {0, 1, 2}) {
     Tensor& gradient = gradients[place];
-    gradient =
-        gradient.defined() ? gradient.detach().contiguous() : at::empty(nothing, input.options());
+    gradient = gradient.defined() ? gradient.detach().contiguous()
+                                  : at::empty(nothing, call.input.options());
     if (of[place].defined() && gradient.is_alias_of(grad_output)) gradient = gradient.clone();
   }
   return {gradients[0], gradients[1], gradients[2]};
 }
 
 void register_on(torch::Library& library) {
-  library.impl("_in_float64", in_float64);
-  library.impl("_in_float64_backward", in_float64_backward);
+  kernel<operators::InFloat64, in_float64>(library);
+  kernel<operators::InFloat64Backward, in_float64_backward>(library);
 }
 
 }  // namespace

@@ -1,11 +1,15 @@
+#include "torch/operators/rank_from_one.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/rsub.h>
 #include <ATen/ops/sum.h>
 #include <torch/library.h>
 
-#include "torch/checks.h"
-#include "torch/operators.h"
+#include <optional>
+
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_rank.h"
 
 namespace rank_relax {
 namespace {
@@ -14,12 +18,8 @@ namespace {
 /// would pay more for the steps than for the ranks.
 at::Tensor rank_from_one(const at::Tensor& input, double regularization_strength,
                          std::string_view method) {
-  check_values("soft_rank", "input", input);
-  TORCH_CHECK_TYPE(!at::isReducedFloatingType(input.scalar_type()),
-                   "_rank_from_one: input must be float64 or float32, got ", input.scalar_type(),
-                   "; halves don't hold counts, so convert it with input.float()");
   const std::optional<at::Tensor> no_mask;
-  const at::Tensor rank = operators::soft_rank()(input, {regularization_strength, method, no_mask});
+  const at::Tensor rank = operators::soft_rank(input, {regularization_strength, method, no_mask});
   const at::Tensor nan_items =
       at::sum(at::isnan(input), {-1}, /*keepdim=*/true, rank.scalar_type());
   const at::Tensor others = at::rsub(nan_items, c10::Scalar(input.sym_size(-1) - 1));
@@ -29,7 +29,7 @@ at::Tensor rank_from_one(const at::Tensor& input, double regularization_strength
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeImplicitAutograd, library) {
-  library.impl("_rank_from_one", rank_from_one);
+  kernel<operators::RankFromOne, rank_from_one>(library);
 }
 
 }  // namespace rank_relax

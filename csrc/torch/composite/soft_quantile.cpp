@@ -6,11 +6,14 @@
 #include <torch/library.h>
 
 #include <limits>
+#include <optional>
 #include <vector>
 
-#include "torch/checks.h"
 #include "torch/composite/centered.h"
 #include "torch/composite/in_float64.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/in_float64.h"
+#include "torch/operators/soft_quantile.h"
 
 namespace rank_relax {
 
@@ -28,7 +31,7 @@ at::Tensor quantile(const at::Tensor& input, const at::Tensor& q, const Options&
   const at::Tensor levels = q_valid * (count - 1) + 0.5;
   const Centered list = centered(input, options.mask);
   const at::Tensor points =
-      operators::quantile_at_levels()(list.values, levels, options) + list.center;
+      operators::quantile_at_levels(list.values, levels, options) + list.center;
   const at::Tensor nan_or_one =
       at::ones_like(count).masked_fill(undefined.any(-1, /*keepdim=*/true), kNan);
   return points * nan_or_one;
@@ -36,23 +39,41 @@ at::Tensor quantile(const at::Tensor& input, const at::Tensor& q, const Options&
 
 namespace {
 
-at::Tensor soft_quantile(const at::Tensor& input, const at::Tensor& q,
-                         double regularization_strength, std::string_view method,
-                         const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_quantile(input, q, options);
+at::Tensor soft_quantile(const at::Tensor& input, const at::Tensor& q, const Options& options) {
   std::vector<c10::SymInt> of_lists = input.sym_sizes().vec();
   of_lists.back() = q.sym_size(-1);
-  return operators::in_float64()(input, std::nullopt, q.expand_symint(of_lists), std::nullopt,
-                                 "soft_quantile",
-                                 /*number=*/0, /*standardize=*/false, options)
-      .to(input.scalar_type());
+  const Float64Call call{input,
+                         /*targets=*/std::nullopt,
+                         /*level=*/q.expand_symint(of_lists),
+                         /*strength=*/std::nullopt,
+                         operators::SoftQuantile::name,
+                         /*number=*/0,
+                         /*standardize=*/false};
+  return operators::in_float64(call, options).to(input.scalar_type());
 }
+
+void check_soft_quantile(const Float64Call& call, const Options& options) {
+  operators::SoftQuantile::check(call.input, call.level.value_or(at::Tensor()), options);
+}
+
+at::Tensor soft_quantile_in_float64(const Float64Call& call, const Options& options) {
+  const ScaledList list = call.scaled(call.input, options);
+  return list.restored(quantile(list.values(), call.level_or_number({1}), options));
+}
+
+std::vector<c10::SymInt> shape_of_soft_quantile(const Float64Call& call) {
+  std::vector<c10::SymInt> shape = shape_of_items(call);
+  shape.back() = call.level.has_value() ? call.level->sym_size(-1) : c10::SymInt(1);
+  return shape;
+}
+
+const Float64Function of_quantiles{operators::SoftQuantile::name, check_soft_quantile,
+                                   soft_quantile_in_float64, shape_of_soft_quantile};
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeImplicitAutograd, library) {
-  library.impl("soft_quantile", soft_quantile);
+  kernel<operators::SoftQuantile, soft_quantile>(library);
 }
 
 }  // namespace rank_relax

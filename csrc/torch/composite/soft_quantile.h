@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "torch/operators.h"
+#include "torch/declaration/options.h"
 
 namespace rank_relax {
 

@@ -13,9 +13,12 @@
 #include <vector>
 
 #include "core/inverse/topk_step.h"
+#include "torch/any_device/float64.h"
 #include "torch/cdf/by_method.h"
-#include "torch/checks.h"
-#include "torch/float64.h"
+#include "torch/composite/in_float64.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_quantile.h"
+#include "torch/operators/soft_topk.h"
 
 namespace rank_relax {
 namespace topk {
@@ -42,7 +45,7 @@ Tensor around_threshold(const Tensor& input, const Tensor& level, const Tensor& 
   const Tensor values = input.to(at::kDouble);
   if (input.sym_size(-1) == 0) return values;
   const Tensor fixed = values.detach();
-  const Tensor threshold = operators::quantile_at_levels()(fixed, level, options);
+  const Tensor threshold = operators::quantile_at_levels(fixed, level, options);
   const Tensor point = threshold.masked_fill(at::isfinite(threshold).logical_not(), 0);
   const Tensor next = at::where((fixed >= point).logical_and(ordinary), fixed, kInfinity)
                           .amin(-1, /*keepdim=*/true);
@@ -92,8 +95,9 @@ std::tuple<Tensor, Tensor> forward(const Tensor& input, const Tensor& number,
   const Tensor share = at::minimum(k.masked_fill(k < 0, kNan), count);
   const Tensor ordinary = counted.logical_and(infinite.logical_not());
   const Tensor from_item = around_threshold(input, count - share, ordinary, options);
-  // That of level n - k of the smoothed count, whose exact derivatives make those of the sum 0.
-  const Tensor threshold = operators::quantile_at_levels()(from_item, count - share, options);
+  // The point at level n - k of the smoothed count, whose exact derivatives make those of the sum
+  // 0.
+  const Tensor threshold = operators::quantile_at_levels(from_item, count - share, options);
 
   // All in double, rounded once: in float32 the relative errors of Φ far out, alike in many items,
   // would show in their sum.
@@ -109,7 +113,7 @@ std::tuple<Tensor, Tensor> forward(const Tensor& input, const Tensor& number,
   chosen = at::where(top, of_tops, at::where(bottom, of_bottoms, chosen));
   Tensor densities =
       density(d, options.method).masked_fill(all_or_none.logical_or(ordinary.logical_not()), 0);
-  // A NaN item's own is NaN, with NaN for its gradient, and no other item's.
+  // A NaN item is chosen by NaN, with NaN for its gradient, and no other item is.
   const Tensor nan_or_one = at::ones_like(values).masked_fill(undefined, kNan);
   const Tensor nan_items =
       input.to(at::kDouble).masked_fill(undefined.logical_not(), 0) * nan_or_one;
@@ -137,44 +141,46 @@ namespace {
 using at::Tensor;
 
 std::tuple<Tensor, Tensor> soft_topk_forward(const Tensor& input, const Tensor& k,
-                                             double regularization_strength,
-                                             std::string_view method,
-                                             const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_topk_forward(input, k, options);
+                                             const Options& options) {
   const auto [chosen, densities] = topk::forward(input, k, options);
   return {chosen.to(input.scalar_type()), bits_of(densities)};
 }
 
-Tensor soft_topk_backward(const Tensor& grad_output, const Tensor& input, const Tensor& k,
-                          const Tensor& densities, double regularization_strength,
-                          std::string_view method, const std::optional<Tensor>& mask) {
-  check_soft_topk_backward(grad_output, input, k, densities,
-                           {regularization_strength, method, mask});
-  return topk::backward(grad_output, float64_of(densities), regularization_strength)
+Tensor soft_topk_backward(const Tensor& grad_output, const Tensor& input, const Tensor&,
+                          const Tensor& densities, const Options& options) {
+  return topk::backward(grad_output, float64_of(densities), options.regularization_strength)
       .to(input.scalar_type());
 }
 
-Tensor soft_topk(const Tensor& input, const Tensor& k, double regularization_strength,
-                 std::string_view method, const std::optional<Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_topk(input, k, options);
+Tensor soft_topk(const Tensor& input, const Tensor& k, const Options& options) {
   std::vector<c10::SymInt> one_a_list = input.sym_sizes().vec();
   one_a_list.back() = 1;
   const Tensor of_lists = k.unsqueeze(-1).expand_symint(one_a_list);
-  return std::get<0>(operators::soft_topk_forward()(input, of_lists, options));
+  return std::get<0>(operators::soft_topk_forward(input, of_lists, options));
 }
+
+void check_soft_topk(const Float64Call& call, const Options& options) {
+  operators::SoftTopK::check(call.input, call.level.value_or(Tensor()), options);
+}
+
+Tensor soft_topk_in_float64(const Float64Call& call, const Options& options) {
+  return operators::soft_topk(call.scaled(call.input, options).values(), call.level_or_number({}),
+                              options);
+}
+
+const Float64Function of_masks{operators::SoftTopK::name, check_soft_topk, soft_topk_in_float64,
+                               shape_of_items};
 
 }  // namespace
 
 // Elsewhere by the CPU's kernels.
 TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
-  library.impl("_soft_topk_forward", soft_topk_forward);
-  library.impl("_soft_topk_backward", soft_topk_backward);
+  kernel<operators::SoftTopKForward, soft_topk_forward>(library);
+  kernel<operators::SoftTopKBackward, soft_topk_backward>(library);
 }
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeImplicitAutograd, library) {
-  library.impl("soft_topk", soft_topk);
+  kernel<operators::SoftTopK, soft_topk>(library);
 }
 
 }  // namespace rank_relax

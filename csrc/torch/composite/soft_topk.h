@@ -4,7 +4,7 @@
 
 #include <tuple>
 
-#include "torch/operators.h"
+#include "torch/declaration/options.h"
 
 namespace rank_relax::topk {
 

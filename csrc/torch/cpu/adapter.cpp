@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "cpu/isa/instruction_set.h"
-#include "torch/checks.h"
+#include "torch/declaration/argument_checks.h"
 
 namespace rank_relax {
 

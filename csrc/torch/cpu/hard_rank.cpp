@@ -4,10 +4,10 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include "torch/checks.h"
 #include "torch/cpu/adapter.h"
 #include "torch/cpu/ordered_items.h"
-#include "torch/target_checks.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/hard_rank.h"
 
 namespace rank_relax {
 namespace {
@@ -30,23 +30,21 @@ at::Tensor ranks_of(const at::Tensor& input, bool descending, cpu::RankUnit unit
 at::Tensor hard_rank_cpu(const at::Tensor& input, bool descending, bool normalize,
                          const std::optional<at::Tensor>& mask,
                          std::optional<at::ScalarType> dtype) {
-  const at::ScalarType result = rank_dtype(input, dtype);
-  check_hard_rank("hard_rank", input, mask, result);
+  const at::ScalarType result = operators::HardRank::result_dtype(input, dtype);
   const auto unit = normalize ? cpu::RankUnit::kFraction : cpu::RankUnit::kItems;
   return ranks_of(input, descending, unit, mask, result);
 }
 
 at::Tensor centered_hard_rank_cpu(const at::Tensor& input, const std::optional<at::Tensor>& mask,
                                   at::ScalarType dtype) {
-  check_hard_rank("_centered_hard_rank", input, mask, dtype);
   return ranks_of(input, /*descending=*/false, cpu::RankUnit::kCentered, mask, dtype);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("hard_rank", hard_rank_cpu);
-  library.impl("_centered_hard_rank", centered_hard_rank_cpu);
+  kernel<operators::HardRank, hard_rank_cpu>(library);
+  kernel<operators::CenteredHardRank, centered_hard_rank_cpu>(library);
 }
 
 }  // namespace rank_relax

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "cpu/soft_rank.h"
-#include "torch/checks.h"
 #include "torch/cpu/adapter.h"
 #include "torch/cpu/ordered_items.h"
-#include "torch/target_checks.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/integer_scores.h"
 
 namespace rank_relax {
 namespace {
@@ -47,21 +47,17 @@ at::Tensor centered_ranks(const at::Tensor& scores, const Options& options) {
 
 at::Tensor integer_scores_cpu(const at::Tensor& input, const at::Tensor& strengths,
                               std::string_view method, const std::optional<at::Tensor>& mask) {
-  check_integer_scores(input, strengths, method, mask);
   return scores_of(input, rows_of<double>(strengths), method, mask).values;
 }
 
-at::Tensor centered_integer_rank_cpu(const at::Tensor& input, double regularization_strength,
-                                     std::string_view method, const std::optional<at::Tensor>& mask,
+at::Tensor centered_integer_rank_cpu(const at::Tensor& input, const Options& options,
                                      at::ScalarType dtype) {
-  const Options options{regularization_strength, method, mask};
-  check_centered_integer_rank(input, options, dtype);
   if (input.numel() == 0) return at::empty(input.sizes(), input.options().dtype(dtype));
   // One number for all lists: a tensor of zero strides.
   const std::vector<int64_t> strides(input.dim(), 0);
-  const cpu::Rows<double> strengths{&regularization_strength, input.sizes().data(), strides.data(),
-                                    input.dim()};
-  const Scores scores = scores_of(input, strengths, method, mask);
+  const cpu::Rows<double> strengths{&options.regularization_strength, input.sizes().data(),
+                                    strides.data(), input.dim()};
+  const Scores scores = scores_of(input, strengths, options.method, options.mask);
   if (dtype == at::kDouble) return centered_ranks<double>(scores.values, options);
   // Lists of integers that float32 holds are ranked in it, the others in float64.
   constexpr double kExactFloat32Integers = 0x1p24;
@@ -79,9 +75,9 @@ at::Tensor centered_integer_rank_cpu(const at::Tensor& input, double regularizat
     return lists.reshape({-1, input.size(-1)}).index_select(0, rows);
   };
   std::optional<at::Tensor> mask_of_wide;
-  if (mask.has_value()) mask_of_wide = picked(*mask);
+  if (options.mask.has_value()) mask_of_wide = picked(*options.mask);
   const at::Tensor of_wide = centered_ranks<double>(
-      picked(scores.values), {regularization_strength, method, mask_of_wide});
+      picked(scores.values), {options.regularization_strength, options.method, mask_of_wide});
   ranks.view({-1, input.size(-1)}).index_copy_(0, rows, of_wide.to(at::kFloat));
   return ranks;
 }
@@ -89,8 +85,8 @@ at::Tensor centered_integer_rank_cpu(const at::Tensor& input, double regularizat
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("_integer_scores", integer_scores_cpu);
-  library.impl("_centered_integer_rank", centered_integer_rank_cpu);
+  kernel<operators::IntegerScores, integer_scores_cpu>(library);
+  kernel<operators::CenteredIntegerRank, centered_integer_rank_cpu>(library);
 }
 
 }  // namespace rank_relax

@@ -6,23 +6,21 @@
 
 #include <optional>
 
-#include "torch/checks.h"
 #include "torch/cpu/adapter.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_quantile.h"
 
 namespace rank_relax {
 namespace {
 
 at::Tensor quantile_at_levels_cpu(const at::Tensor& input, const at::Tensor& levels,
-                                  double regularization_strength, std::string_view method,
-                                  const std::optional<at::Tensor>& mask) {
-  check_quantile_at_levels("_quantile_at_levels", input, levels,
-                           {regularization_strength, method, mask});
+                                  const Options& options) {
   const at::Tensor points = at::empty(levels.sizes(), levels.options());
   if (points.numel() == 0) return points;
   const at::Tensor items = at_least_float32(input);
   AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "quantile_at_levels", [&] {
-    cpu::quantile_at_levels(batch_of<scalar_t>(items, mask), rows_of<double>(levels),
-                            levels.size(-1), regularization_strength, method,
+    cpu::quantile_at_levels(batch_of<scalar_t>(items, options.mask), rows_of<double>(levels),
+                            levels.size(-1), options.regularization_strength, options.method,
                             points.mutable_data_ptr<double>(), torch_parallel_for);
   });
   return points;
@@ -31,7 +29,7 @@ at::Tensor quantile_at_levels_cpu(const at::Tensor& input, const at::Tensor& lev
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("_quantile_at_levels", quantile_at_levels_cpu);
+  kernel<operators::QuantileAtLevels, quantile_at_levels_cpu>(library);
 }
 
 }  // namespace rank_relax

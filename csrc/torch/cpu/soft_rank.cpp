@@ -6,21 +6,21 @@
 
 #include <vector>
 
-#include "torch/checks.h"
 #include "torch/cpu/adapter.h"
+#include "torch/declaration/argument_checks.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_rank.h"
 
 namespace rank_relax {
 namespace {
 
-at::Tensor soft_rank_cpu(const at::Tensor& input, double regularization_strength,
-                         std::string_view method, const std::optional<at::Tensor>& mask) {
-  check_soft_rank(input, {regularization_strength, method, mask});
+at::Tensor soft_rank_cpu(const at::Tensor& input, const Options& options) {
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
   const at::Tensor values = at_least_float32(input);
   const at::Tensor ranks = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_rank", [&] {
-    cpu::soft_rank(batch_of<scalar_t>(values, mask), regularization_strength, method,
-                   ranks.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+    cpu::soft_rank(batch_of<scalar_t>(values, options.mask), options.regularization_strength,
+                   options.method, ranks.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return ranks.to(input.scalar_type());
 }
@@ -48,27 +48,21 @@ at::Tensor derivative(at::TensorList directions, const at::Tensor& input, const 
 }
 
 at::Tensor soft_rank_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
-                                  double regularization_strength, std::string_view method,
-                                  const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_rank_backward(grad_output, input, options);
+                                  const Options& options) {
   return derivative(grad_output, input, options);
 }
 
 at::Tensor soft_rank_derivative_cpu(at::TensorList directions, const at::Tensor& input,
-                                    double regularization_strength, std::string_view method,
-                                    const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_rank_derivative(directions, input, options);
+                                    const Options& options) {
   return derivative(directions, input, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("soft_rank", soft_rank_cpu);
-  library.impl("soft_rank_backward", soft_rank_backward_cpu);
-  library.impl("_soft_rank_derivative", soft_rank_derivative_cpu);
+  kernel<operators::SoftRank, soft_rank_cpu>(library);
+  kernel<operators::SoftRankBackward, soft_rank_backward_cpu>(library);
+  kernel<operators::SoftRankDerivative, soft_rank_derivative_cpu>(library);
 }
 
 }  // namespace rank_relax

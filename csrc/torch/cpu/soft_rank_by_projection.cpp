@@ -7,23 +7,24 @@
 #include <vector>
 
 #include "cpu/projection/permutahedron.h"
-#include "torch/checks.h"
 #include "torch/cpu/adapter.h"
+#include "torch/declaration/argument_checks.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_rank.h"
 
 namespace rank_relax {
 namespace {
 
-std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward_cpu(
-    const at::Tensor& input, double regularization_strength, std::string_view method,
-    const std::optional<at::Tensor>& mask) {
-  check_permutahedron_rank_forward(input, {regularization_strength, method, mask});
+std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward_cpu(const at::Tensor& input,
+                                                                  const Options& options) {
   const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
   if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), blocks};
-  check_blocks_fit(input.size(-1), method);
+  check_blocks_fit(input.size(-1), options.method);
   const at::Tensor values = at_least_float32(input);
   const at::Tensor ranks = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_rank", [&] {
-    cpu::permutahedron_rank(batch_of<scalar_t>(values, mask), regularization_strength, method,
+    cpu::permutahedron_rank(batch_of<scalar_t>(values, options.mask),
+                            options.regularization_strength, options.method,
                             /*centered=*/false, ranks.mutable_data_ptr<scalar_t>(),
                             blocks.mutable_data_ptr<int32_t>(), torch_parallel_for);
   });
@@ -34,22 +35,17 @@ std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward_cpu(
 void check_blocks(const at::Tensor& blocks) {
   const int32_t* data = blocks.const_data_ptr<int32_t>();
   const int64_t size = blocks.size(-1);
-  TORCH_CHECK_VALUE(std::all_of(data, data + blocks.numel(),
-                                [=](int32_t block) {
-                                  return block_number(Kind::kAbove) <= block && block < size;
-                                }),
-                    "_permutahedron_rank_derivative: blocks must be what the forward returned");
+  TORCH_CHECK_VALUE(
+      std::all_of(
+          data, data + blocks.numel(),
+          [=](int32_t block) { return block_number(Kind::kAbove) <= block && block < size; }),
+      operators::PermutahedronRankDerivative::name, ": blocks must be what the forward returned");
 }
 
 at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at::Tensor& input,
-                                             const at::Tensor& blocks,
-                                             double regularization_strength,
-                                             std::string_view method,
-                                             const std::optional<at::Tensor>& mask) {
-  check_permutahedron_rank_derivative(directions, input, blocks,
-                                      {regularization_strength, method, mask});
+                                             const at::Tensor& blocks, const Options& options) {
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
-  check_blocks_fit(input.size(-1), method);
+  check_blocks_fit(input.size(-1), options.method);
   const at::Tensor dense_blocks = blocks.contiguous();
   check_blocks(dense_blocks);
   const at::Tensor values = at_least_float32(input);
@@ -64,8 +60,8 @@ at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at
       rows.push_back(rows_of<scalar_t>(direction));
     }
     cpu::permutahedron_rank_derivative(
-        batch_of<scalar_t>(values, mask), rows_of<int32_t>(dense_blocks), rows.data(),
-        static_cast<int>(rows.size()), regularization_strength, method,
+        batch_of<scalar_t>(values, options.mask), rows_of<int32_t>(dense_blocks), rows.data(),
+        static_cast<int>(rows.size()), options.regularization_strength, options.method,
         output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return output.to(input.scalar_type());
@@ -74,8 +70,8 @@ at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("_permutahedron_rank_forward", permutahedron_rank_forward_cpu);
-  library.impl("_permutahedron_rank_derivative", permutahedron_rank_derivative_cpu);
+  kernel<operators::PermutahedronRankForward, permutahedron_rank_forward_cpu>(library);
+  kernel<operators::PermutahedronRankDerivative, permutahedron_rank_derivative_cpu>(library);
 }
 
 }  // namespace rank_relax

@@ -7,9 +7,10 @@
 #include <tuple>
 
 #include "core/projection/permutahedron.h"
-#include "torch/checks.h"
+#include "torch/any_device/float64.h"
 #include "torch/cpu/adapter.h"
-#include "torch/float64.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_sort.h"
 
 namespace rank_relax {
 namespace {
@@ -31,21 +32,15 @@ at::Tensor sorted_values(const at::Tensor& input, const at::Tensor& points,
   return values.to(input.scalar_type());
 }
 
-at::Tensor soft_sort_cpu(const at::Tensor& input, double regularization_strength,
-                         std::string_view method, const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_sort(input, options);
-  if (Projections::contains(method)) {
-    return std::get<0>(operators::permutahedron_sort_forward()(input, options));
+at::Tensor soft_sort_cpu(const at::Tensor& input, const Options& options) {
+  if (Projections::contains(options.method)) {
+    return std::get<0>(operators::permutahedron_sort_forward(input, options));
   }
   return sorted_values(input, {}, {}, options);
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> quantile_sort_forward_cpu(
-    const at::Tensor& input, double regularization_strength, std::string_view method,
-    const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_quantile_sort_forward(input, options);
+std::tuple<at::Tensor, at::Tensor, at::Tensor> quantile_sort_forward_cpu(const at::Tensor& input,
+                                                                         const Options& options) {
   const at::TensorOptions doubles = input.options().dtype(at::kDouble);
   const at::Tensor points = at::empty(input.sizes(), doubles);
   const at::Tensor densities = at::empty(input.sizes(), doubles);
@@ -71,31 +66,23 @@ at::Tensor product(const at::Tensor& vector, const at::Tensor& input, const at::
 
 at::Tensor quantile_sort_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
                                       const at::Tensor& points, const at::Tensor& densities,
-                                      double regularization_strength, std::string_view method,
-                                      const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_quantile_sort_product("_quantile_sort_backward", "grad_output", grad_output, input, points,
-                              densities, options);
+                                      const Options& options) {
   return product(grad_output, input, points, densities, /*transposed=*/true, options);
 }
 
 at::Tensor quantile_sort_tangent_cpu(const at::Tensor& direction, const at::Tensor& input,
                                      const at::Tensor& points, const at::Tensor& densities,
-                                     double regularization_strength, std::string_view method,
-                                     const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_quantile_sort_product("_quantile_sort_tangent", "direction", direction, input, points,
-                              densities, options);
+                                     const Options& options) {
   return product(direction, input, points, densities, /*transposed=*/false, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("soft_sort", soft_sort_cpu);
-  library.impl("_quantile_sort_forward", quantile_sort_forward_cpu);
-  library.impl("_quantile_sort_backward", quantile_sort_backward_cpu);
-  library.impl("_quantile_sort_tangent", quantile_sort_tangent_cpu);
+  kernel<operators::SoftSort, soft_sort_cpu>(library);
+  kernel<operators::QuantileSortForward, quantile_sort_forward_cpu>(library);
+  kernel<operators::QuantileSortBackward, quantile_sort_backward_cpu>(library);
+  kernel<operators::QuantileSortTangent, quantile_sort_tangent_cpu>(library);
 }
 
 }  // namespace rank_relax

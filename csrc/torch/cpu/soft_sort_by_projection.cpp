@@ -7,27 +7,27 @@
 #include <vector>
 
 #include "cpu/projection/permutahedron.h"
-#include "torch/checks.h"
 #include "torch/cpu/adapter.h"
+#include "torch/declaration/argument_checks.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_sort.h"
 
 namespace rank_relax {
 namespace {
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> permutahedron_sort_forward_cpu(
-    const at::Tensor& input, double regularization_strength, std::string_view method,
-    const std::optional<at::Tensor>& mask) {
-  check_permutahedron_sort_forward(input, {regularization_strength, method, mask});
+    const at::Tensor& input, const Options& options) {
   const at::Tensor permutation = at::empty(input.sizes(), input.options().dtype(at::kLong));
   const at::Tensor blocks = at::empty(input.sizes(), input.options().dtype(at::kInt));
   if (input.numel() == 0) return {at::empty(input.sizes(), input.options()), permutation, blocks};
-  check_blocks_fit(input.size(-1), method);
+  check_blocks_fit(input.size(-1), options.method);
   const at::Tensor values = at_least_float32(input);
   const at::Tensor sorted = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_sort", [&] {
-    cpu::permutahedron_sort(batch_of<scalar_t>(values, mask), regularization_strength, method,
-                            sorted.mutable_data_ptr<scalar_t>(),
-                            permutation.mutable_data_ptr<int64_t>(),
-                            blocks.mutable_data_ptr<int32_t>(), torch_parallel_for);
+    cpu::permutahedron_sort(
+        batch_of<scalar_t>(values, options.mask), options.regularization_strength, options.method,
+        sorted.mutable_data_ptr<scalar_t>(), permutation.mutable_data_ptr<int64_t>(),
+        blocks.mutable_data_ptr<int32_t>(), torch_parallel_for);
   });
   return {sorted.to(input.scalar_type()), permutation, blocks};
 }
@@ -65,31 +65,24 @@ at::Tensor product(const char* op, const at::Tensor& vector, const at::Tensor& i
 
 at::Tensor permutahedron_sort_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
                                            const at::Tensor& permutation, const at::Tensor& blocks,
-                                           double regularization_strength, std::string_view method,
-                                           const std::optional<at::Tensor>& mask) {
-  constexpr const char* op = "_permutahedron_sort_backward";
-  const Options options{regularization_strength, method, mask};
-  check_permutahedron_sort_product(op, "grad_output", grad_output, input, permutation, blocks,
-                                   options);
-  return product(op, grad_output, input, permutation, blocks, /*transposed=*/true, options);
+                                           const Options& options) {
+  return product(operators::PermutahedronSortBackward::name, grad_output, input, permutation,
+                 blocks, /*transposed=*/true, options);
 }
 
 at::Tensor permutahedron_sort_tangent_cpu(const at::Tensor& direction, const at::Tensor& input,
                                           const at::Tensor& permutation, const at::Tensor& blocks,
-                                          double regularization_strength, std::string_view method,
-                                          const std::optional<at::Tensor>& mask) {
-  constexpr const char* op = "_permutahedron_sort_tangent";
-  const Options options{regularization_strength, method, mask};
-  check_permutahedron_sort_product(op, "direction", direction, input, permutation, blocks, options);
-  return product(op, direction, input, permutation, blocks, /*transposed=*/false, options);
+                                          const Options& options) {
+  return product(operators::PermutahedronSortTangent::name, direction, input, permutation, blocks,
+                 /*transposed=*/false, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("_permutahedron_sort_forward", permutahedron_sort_forward_cpu);
-  library.impl("_permutahedron_sort_backward", permutahedron_sort_backward_cpu);
-  library.impl("_permutahedron_sort_tangent", permutahedron_sort_tangent_cpu);
+  kernel<operators::PermutahedronSortForward, permutahedron_sort_forward_cpu>(library);
+  kernel<operators::PermutahedronSortBackward, permutahedron_sort_backward_cpu>(library);
+  kernel<operators::PermutahedronSortTangent, permutahedron_sort_tangent_cpu>(library);
 }
 
 }  // namespace rank_relax

@@ -6,48 +6,47 @@
 
 #include <tuple>
 
-#include "torch/checks.h"
 #include "torch/cpu/adapter.h"
-#include "torch/target_checks.h"
+#include "torch/declaration/argument_checks.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/spearman_loss.h"
 
 namespace rank_relax {
 namespace {
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cpu(
-    const at::Tensor& predictions, const at::Tensor& targets, double regularization_strength,
-    std::string_view method, const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_forward(predictions, targets, {regularization_strength, method, mask});
+    const at::Tensor& predictions, const at::Tensor& targets, const Options& options) {
   const at::Tensor prediction_values = at_least_float32(predictions);
   const at::Tensor target_values = at_least_float32(targets);
-  const at::TensorOptions options = prediction_values.options();
-  const at::Tensor loss = at::empty(predictions.sizes().slice(0, predictions.dim() - 1), options);
-  const at::Tensor rank_gradient_predictions = at::empty(predictions.sizes(), options);
-  const at::Tensor rank_gradient_targets = at::empty(predictions.sizes(), options);
+  const at::TensorOptions statistics = prediction_values.options();
+  const at::Tensor loss =
+      at::empty(predictions.sizes().slice(0, predictions.dim() - 1), statistics);
+  const at::Tensor rank_gradient_predictions = at::empty(predictions.sizes(), statistics);
+  const at::Tensor rank_gradient_targets = at::empty(predictions.sizes(), statistics);
   AT_DISPATCH_FLOATING_TYPES(prediction_values.scalar_type(), "spearman_loss_forward", [&] {
     cpu::spearman_loss_forward(
-        batch_of<scalar_t>(prediction_values, mask),
-        cpu::Targets<scalar_t>{rows_of<scalar_t>(target_values)}, regularization_strength, method,
-        loss.mutable_data_ptr<scalar_t>(), rank_gradient_predictions.mutable_data_ptr<scalar_t>(),
+        batch_of<scalar_t>(prediction_values, options.mask),
+        cpu::Targets<scalar_t>{rows_of<scalar_t>(target_values)}, options.regularization_strength,
+        options.method, loss.mutable_data_ptr<scalar_t>(),
+        rank_gradient_predictions.mutable_data_ptr<scalar_t>(),
         rank_gradient_targets.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return {loss.to(predictions.scalar_type()), rank_gradient_predictions, rank_gradient_targets};
 }
 
 std::tuple<at::Tensor, at::Tensor> spearman_loss_at_ranks_forward_cpu(
-    const at::Tensor& predictions, const at::Tensor& target_ranks, double regularization_strength,
-    std::string_view method, const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_at_ranks_forward(predictions, target_ranks,
-                                       {regularization_strength, method, mask});
+    const at::Tensor& predictions, const at::Tensor& target_ranks, const Options& options) {
   const at::Tensor prediction_values = at_least_float32(predictions);
-  const at::TensorOptions options = prediction_values.options();
-  const at::Tensor loss = at::empty(predictions.sizes().slice(0, predictions.dim() - 1), options);
-  const at::Tensor rank_gradient = at::empty(predictions.sizes(), options);
-  const at::Tensor of_targets = at::empty(predictions.sizes(), options);
+  const at::TensorOptions statistics = prediction_values.options();
+  const at::Tensor loss =
+      at::empty(predictions.sizes().slice(0, predictions.dim() - 1), statistics);
+  const at::Tensor rank_gradient = at::empty(predictions.sizes(), statistics);
+  const at::Tensor of_targets = at::empty(predictions.sizes(), statistics);
   AT_DISPATCH_FLOATING_TYPES(prediction_values.scalar_type(), "spearman_loss_at_ranks", [&] {
     cpu::spearman_loss_forward(
-        batch_of<scalar_t>(prediction_values, mask),
+        batch_of<scalar_t>(prediction_values, options.mask),
         cpu::Targets<scalar_t>{rows_of<scalar_t>(target_ranks), /*are_ranks=*/true},
-        regularization_strength, method, loss.mutable_data_ptr<scalar_t>(),
+        options.regularization_strength, options.method, loss.mutable_data_ptr<scalar_t>(),
         rank_gradient.mutable_data_ptr<scalar_t>(), of_targets.mutable_data_ptr<scalar_t>(),
         torch_parallel_for);
   });
@@ -56,49 +55,42 @@ std::tuple<at::Tensor, at::Tensor> spearman_loss_at_ranks_forward_cpu(
 
 /// grad_output times the gradient of each list's loss, from that with respect to its ranks.
 at::Tensor gradient_of(const at::Tensor& grad_output, const at::Tensor& predictions,
-                       const at::Tensor& rank_gradient, double regularization_strength,
-                       std::string_view method, const std::optional<at::Tensor>& mask) {
+                       const at::Tensor& rank_gradient, const Options& options) {
   if (predictions.numel() == 0) return at::empty(predictions.sizes(), predictions.options());
-  check_blocks_fit(predictions.size(-1), method);
+  check_blocks_fit(predictions.size(-1), options.method);
   const at::Tensor values = at_least_float32(predictions);
   // A row of one item for each row of values, so that both count rows alike.
   const at::Tensor grad_rows = at_least_float32(grad_output).unsqueeze(-1);
   const at::Tensor gradient = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "spearman_loss_backward", [&] {
-    cpu::spearman_loss_backward(batch_of<scalar_t>(values, mask), rows_of<scalar_t>(grad_rows),
-                                rows_of<scalar_t>(rank_gradient), regularization_strength, method,
+    cpu::spearman_loss_backward(batch_of<scalar_t>(values, options.mask),
+                                rows_of<scalar_t>(grad_rows), rows_of<scalar_t>(rank_gradient),
+                                options.regularization_strength, options.method,
                                 gradient.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return gradient.to(predictions.scalar_type());
 }
 
 at::Tensor spearman_loss_backward_cpu(const at::Tensor& grad_output, const at::Tensor& predictions,
-                                      const at::Tensor& targets, const at::Tensor& rank_gradient,
-                                      double regularization_strength, std::string_view method,
-                                      const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient,
-                               {regularization_strength, method, mask});
-  return gradient_of(grad_output, predictions, rank_gradient, regularization_strength, method,
-                     mask);
+                                      const at::Tensor&, const at::Tensor& rank_gradient,
+                                      const Options& options) {
+  return gradient_of(grad_output, predictions, rank_gradient, options);
 }
 
-at::Tensor spearman_loss_at_ranks_backward_cpu(
-    const at::Tensor& grad_output, const at::Tensor& predictions, const at::Tensor& target_ranks,
-    const at::Tensor& rank_gradient, double regularization_strength, std::string_view method,
-    const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_at_ranks_backward(grad_output, predictions, target_ranks, rank_gradient,
-                                        {regularization_strength, method, mask});
-  return gradient_of(grad_output, predictions, rank_gradient, regularization_strength, method,
-                     mask);
+at::Tensor spearman_loss_at_ranks_backward_cpu(const at::Tensor& grad_output,
+                                               const at::Tensor& predictions, const at::Tensor&,
+                                               const at::Tensor& rank_gradient,
+                                               const Options& options) {
+  return gradient_of(grad_output, predictions, rank_gradient, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("_spearman_loss_forward", spearman_loss_forward_cpu);
-  library.impl("_spearman_loss_backward", spearman_loss_backward_cpu);
-  library.impl("_spearman_loss_at_ranks_forward", spearman_loss_at_ranks_forward_cpu);
-  library.impl("_spearman_loss_at_ranks_backward", spearman_loss_at_ranks_backward_cpu);
+  kernel<operators::SpearmanLossForward, spearman_loss_forward_cpu>(library);
+  kernel<operators::SpearmanLossBackward, spearman_loss_backward_cpu>(library);
+  kernel<operators::SpearmanLossAtRanksForward, spearman_loss_at_ranks_forward_cpu>(library);
+  kernel<operators::SpearmanLossAtRanksBackward, spearman_loss_at_ranks_backward_cpu>(library);
 }
 
 }  // namespace rank_relax

@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "torch/cpu/adapter.h"
-#include "torch/split_rank_checks.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/split_rank.h"
 
 // Stages of rank_relax.distributed, which adds up over processes between them.
 
@@ -45,7 +46,6 @@ Precision precision(at::ScalarType dtype) { return dtype == at::kFloat ? kSingle
 std::tuple<at::Tensor, at::Tensor> split_rank_summary_cpu(at::TensorList directions,
                                                           const at::Tensor& input,
                                                           const std::optional<at::Tensor>& mask) {
-  check_split_rank_summary(directions, input, mask);
   const int order = static_cast<int>(directions.size());
   const at::Tensor extents = empty_rows(input, 2);
   const at::Tensor sums = empty_rows(input, cpu::kSplitSums + order);
@@ -60,7 +60,6 @@ std::tuple<at::Tensor, at::Tensor> split_rank_summary_cpu(at::TensorList directi
 
 at::Tensor split_rank_sizes_cpu(const at::Tensor& extents, const at::Tensor& strengths,
                                 int64_t order, at::ScalarType dtype, std::string_view method) {
-  check_split_rank_sizes(extents, strengths, order, dtype, method);
   const at::Tensor sizes = at::empty(strengths.sizes(), strengths.options().dtype(at::kLong));
   int64_t* size = sizes.mutable_data_ptr<int64_t>();
   for (const cpu::WholeRow& row : whole_rows(extents, strengths)) {
@@ -71,63 +70,58 @@ at::Tensor split_rank_sizes_cpu(const at::Tensor& extents, const at::Tensor& str
 
 /// Calls stage(batch) after a check that the moments have room for every row.
 template <class Stage>
-void run_stage(const char* op, const SplitRankArguments& arguments, int64_t size,
-               const Stage& stage) {
-  const std::vector<cpu::WholeRow> rows = whole_rows(arguments.extents, arguments.strengths);
-  const int order = static_cast<int>(arguments.directions.size());
+void run_stage(const char* op, const SplitLists& lists, int64_t size, std::string_view method,
+               const std::optional<at::Tensor>& mask, const Stage& stage) {
+  const std::vector<cpu::WholeRow> rows = whole_rows(lists.extents, lists.strengths);
+  const int order = static_cast<int>(lists.directions.size());
   for (const cpu::WholeRow& row : rows) {
-    const int64_t numbers = cpu::split_row_numbers(precision(arguments.input.scalar_type()), order,
-                                                   row, arguments.method);
+    const int64_t numbers =
+        cpu::split_row_numbers(precision(lists.input.scalar_type()), order, row, method);
     TORCH_CHECK_VALUE(numbers <= size, op, ": the moments of a list take ", numbers,
                       " numbers, got room for ", size, "; ask _split_rank_sizes");
   }
-  const std::vector<cpu::Rows<double>> directions = rows_of_each(arguments.directions);
-  const at::Tensor centers = arguments.centers.contiguous();
-  AT_DISPATCH_FLOATING_TYPES(arguments.input.scalar_type(), "split_rank", [&] {
-    stage(cpu::SplitBatch<scalar_t>{batch_of<scalar_t>(arguments.input, arguments.mask),
-                                    directions.data(), order, rows.data(),
-                                    centers.const_data_ptr<double>(), arguments.method});
+  const std::vector<cpu::Rows<double>> directions = rows_of_each(lists.directions);
+  const at::Tensor centers = lists.centers.contiguous();
+  AT_DISPATCH_FLOATING_TYPES(lists.input.scalar_type(), "split_rank", [&] {
+    stage(cpu::SplitBatch<scalar_t>{batch_of<scalar_t>(lists.input, mask), directions.data(), order,
+                                    rows.data(), centers.const_data_ptr<double>(), method});
   });
 }
 
-at::Tensor split_rank_moments_cpu(at::TensorList directions, const at::Tensor& input,
-                                  const at::Tensor& extents, const at::Tensor& strengths,
-                                  const at::Tensor& centers, int64_t size, std::string_view method,
-                                  const std::optional<at::Tensor>& mask) {
-  const SplitRankArguments arguments{directions, input, extents, strengths, centers, method, mask};
-  check_split_rank_moments(arguments, size);
-  const at::Tensor moments = empty_rows(input, size);
-  run_stage("_split_rank_moments", arguments, size, [&](const auto& batch) {
+at::Tensor split_rank_moments_cpu(const SplitLists& lists, c10::SymInt symbolic_size,
+                                  std::string_view method, const std::optional<at::Tensor>& mask) {
+  const int64_t size = symbolic_size.expect_int();
+  const at::Tensor moments = empty_rows(lists.input, size);
+  const auto stage = [&](const auto& batch) {
     cpu::split_row_moments(batch, size, moments.mutable_data_ptr<double>(), torch_parallel_for);
-  });
+  };
+  run_stage(operators::SplitRankMoments::name, lists, size, method, mask, stage);
   return moments;
 }
 
-at::Tensor split_rank_derivative_cpu(at::TensorList directions, const at::Tensor& input,
-                                     const at::Tensor& extents, const at::Tensor& strengths,
-                                     const at::Tensor& centers, const at::Tensor& counts,
+at::Tensor split_rank_derivative_cpu(const SplitLists& lists, const at::Tensor& counts,
                                      const at::Tensor& moments, std::string_view method,
                                      const std::optional<at::Tensor>& mask) {
-  const SplitRankArguments arguments{directions, input, extents, strengths, centers, method, mask};
-  check_split_rank_derivative(arguments, counts, moments);
-  const at::Tensor output = at::empty(input.sizes(), input.options().dtype(at::kDouble));
+  const at::Tensor output =
+      at::empty(lists.input.sizes(), lists.input.options().dtype(at::kDouble));
   const at::Tensor flat_counts = counts.contiguous(), flat_moments = moments.contiguous();
   const int64_t size = moments.size(-1);
-  run_stage("_split_rank_derivative", arguments, size, [&](const auto& batch) {
+  const auto stage = [&](const auto& batch) {
     cpu::split_row_derivative(batch, flat_counts.const_data_ptr<double>(), size,
                               flat_moments.const_data_ptr<double>(),
                               output.mutable_data_ptr<double>(), torch_parallel_for);
-  });
+  };
+  run_stage(operators::SplitRankDerivative::name, lists, size, method, mask, stage);
   return output;
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
-  library.impl("_split_rank_summary", split_rank_summary_cpu);
-  library.impl("_split_rank_sizes", split_rank_sizes_cpu);
-  library.impl("_split_rank_moments", split_rank_moments_cpu);
-  library.impl("_split_rank_derivative", split_rank_derivative_cpu);
+  kernel<operators::SplitRankSummary, split_rank_summary_cpu>(library);
+  kernel<operators::SplitRankSizes, split_rank_sizes_cpu>(library);
+  kernel<operators::SplitRankMoments, split_rank_moments_cpu>(library);
+  kernel<operators::SplitRankDerivative, split_rank_derivative_cpu>(library);
 }
 
 }  // namespace rank_relax

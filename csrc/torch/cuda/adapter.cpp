@@ -7,7 +7,7 @@
 #include <c10/util/Exception.h>
 
 #include "core/projection/permutahedron.h"
-#include "torch/cuda/permutahedron.h"
+#include "torch/cuda/soft_rank_by_projection.h"
 
 namespace rank_relax {
 namespace {
@@ -44,6 +44,10 @@ cuda::Storage storage_of(at::ScalarType dtype) {
 
 at::Tensor at_one_row_stride(const at::Tensor& tensor) {
   return row_stride(tensor).has_value() ? tensor : tensor.contiguous();
+}
+
+std::optional<at::Tensor> at_one_row_stride(const std::optional<at::Tensor>& tensor) {
+  return tensor.has_value() ? std::make_optional(at_one_row_stride(*tensor)) : std::nullopt;
 }
 
 cuda::Items items_of(const at::Tensor& tensor) {

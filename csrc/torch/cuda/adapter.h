@@ -6,15 +6,16 @@
 #include <cuda_runtime_api.h>
 
 #include <optional>
+#include <string_view>
 
 #include "cuda/launch/items.h"
 #include "cuda/soft_rank.h"
-#include "torch/operators.h"
 
 namespace rank_relax {
 
 /// The tensor itself if its rows lie at one stride, as the kernels want them; else a copy.
 at::Tensor at_one_row_stride(const at::Tensor& tensor);
+std::optional<at::Tensor> at_one_row_stride(const std::optional<at::Tensor>& tensor);
 
 /// The memory of a tensor whose rows lie at one stride.
 cuda::Items items_of(const at::Tensor& tensor);

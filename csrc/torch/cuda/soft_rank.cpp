@@ -1,11 +1,13 @@
+#include "torch/operators/soft_rank.h"
+
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
 
 #include <vector>
 
-#include "torch/checks.h"
 #include "torch/cuda/adapter.h"
+#include "torch/declaration/kernel.h"
 
 namespace rank_relax {
 namespace {
@@ -36,35 +38,26 @@ at::Tensor kernel_sum(at::TensorList directions, const at::Tensor& input, double
   return output;
 }
 
-at::Tensor soft_rank_cuda(const at::Tensor& input, double regularization_strength,
-                          std::string_view method, const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_rank(input, options);
+at::Tensor soft_rank_cuda(const at::Tensor& input, const Options& options) {
   return kernel_sum({}, input, 0.5, options);
 }
 
 at::Tensor soft_rank_backward_cuda(const at::Tensor& grad_output, const at::Tensor& input,
-                                   double regularization_strength, std::string_view method,
-                                   const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_rank_backward(grad_output, input, options);
+                                   const Options& options) {
   return kernel_sum(grad_output, input, 0, options);
 }
 
 at::Tensor soft_rank_derivative_cuda(at::TensorList directions, const at::Tensor& input,
-                                     double regularization_strength, std::string_view method,
-                                     const std::optional<at::Tensor>& mask) {
-  const Options options{regularization_strength, method, mask};
-  check_soft_rank_derivative(directions, input, options);
+                                     const Options& options) {
   return kernel_sum(directions, input, 0, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
-  library.impl("soft_rank", soft_rank_cuda);
-  library.impl("soft_rank_backward", soft_rank_backward_cuda);
-  library.impl("_soft_rank_derivative", soft_rank_derivative_cuda);
+  kernel<operators::SoftRank, soft_rank_cuda>(library);
+  kernel<operators::SoftRankBackward, soft_rank_backward_cuda>(library);
+  kernel<operators::SoftRankDerivative, soft_rank_derivative_cuda>(library);
 }
 
 }  // namespace rank_relax

@@ -6,9 +6,10 @@
 
 #include <tuple>
 
-#include "torch/checks.h"
 #include "torch/cuda/adapter.h"
-#include "torch/target_checks.h"
+#include "torch/declaration/argument_checks.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/spearman_loss.h"
 
 namespace rank_relax {
 namespace {
@@ -27,11 +28,6 @@ cuda::KernelSum side_of(const at::Tensor& input, const std::optional<at::Tensor>
   return problem;
 }
 
-std::optional<at::Tensor> mask_at_one_row_stride(const std::optional<at::Tensor>& mask) {
-  if (!mask.has_value()) return std::nullopt;
-  return at_one_row_stride(*mask);
-}
-
 /// The loss of two sides from their centred ranks, whose place its gradients take.
 void correlate(const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& kept_mask,
                const at::Tensor& loss) {
@@ -48,9 +44,7 @@ void correlate(const at::Tensor& a, const at::Tensor& b, const std::optional<at:
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cuda(
-    const at::Tensor& predictions, const at::Tensor& targets, double regularization_strength,
-    std::string_view method, const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_forward(predictions, targets, {regularization_strength, method, mask});
+    const at::Tensor& predictions, const at::Tensor& targets, const Options& options) {
   const c10::cuda::CUDAGuard guard(predictions.device());
   const at::TensorOptions statistics = predictions.options().dtype(statistics_dtype(predictions));
   const at::Tensor loss =
@@ -58,30 +52,27 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cuda(
   const at::Tensor ranks[] = {at::empty(predictions.sizes(), statistics),
                               at::empty(predictions.sizes(), statistics)};
   const at::Tensor sides[] = {at_one_row_stride(predictions), at_one_row_stride(targets)};
-  const std::optional<at::Tensor> kept_mask = mask_at_one_row_stride(mask);
+  const std::optional<at::Tensor> kept_mask = at_one_row_stride(options.mask);
   for (const int side : {0, 1}) {
-    cuda::KernelSum problem = side_of(sides[side], kept_mask, regularization_strength);
+    cuda::KernelSum problem = side_of(sides[side], kept_mask, options.regularization_strength);
     problem.output = results_of(ranks[side]);
-    run_rank(problem, method);
+    run_rank(problem, options.method);
   }
   correlate(ranks[0], ranks[1], kept_mask, loss);
   return {loss, ranks[0], ranks[1]};
 }
 
 std::tuple<at::Tensor, at::Tensor> spearman_loss_at_ranks_forward_cuda(
-    const at::Tensor& predictions, const at::Tensor& target_ranks, double regularization_strength,
-    std::string_view method, const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_at_ranks_forward(predictions, target_ranks,
-                                       {regularization_strength, method, mask});
+    const at::Tensor& predictions, const at::Tensor& target_ranks, const Options& options) {
   const c10::cuda::CUDAGuard guard(predictions.device());
   const at::Tensor loss =
       at::empty(predictions.sizes().slice(0, predictions.dim() - 1), predictions.options());
   const at::Tensor ranks = at::empty(predictions.sizes(), target_ranks.options());
   const at::Tensor values = at_one_row_stride(predictions);
-  const std::optional<at::Tensor> kept_mask = mask_at_one_row_stride(mask);
-  cuda::KernelSum problem = side_of(values, kept_mask, regularization_strength);
+  const std::optional<at::Tensor> kept_mask = at_one_row_stride(options.mask);
+  cuda::KernelSum problem = side_of(values, kept_mask, options.regularization_strength);
   problem.output = results_of(ranks);
-  run_rank(problem, method);
+  run_rank(problem, options.method);
   const at::Tensor given = at::empty(predictions.sizes(), target_ranks.options());
   given.copy_(target_ranks);
   correlate(ranks, given, kept_mask, loss);
@@ -89,8 +80,7 @@ std::tuple<at::Tensor, at::Tensor> spearman_loss_at_ranks_forward_cuda(
 }
 
 at::Tensor gradient_of(const at::Tensor& grad_output, const at::Tensor& predictions,
-                       const at::Tensor& rank_gradient, double regularization_strength,
-                       std::string_view method, const std::optional<at::Tensor>& mask) {
+                       const at::Tensor& rank_gradient, const Options& options) {
   const c10::cuda::CUDAGuard guard(predictions.device());
   const at::Tensor gradient = at::empty(predictions.sizes(), predictions.options());
   if (predictions.numel() == 0) return gradient;
@@ -98,44 +88,37 @@ at::Tensor gradient_of(const at::Tensor& grad_output, const at::Tensor& predicti
   const at::Tensor direction = at_one_row_stride(rank_gradient);
   // A row of one item for each row of values.
   const at::Tensor factor = at_one_row_stride(grad_output.unsqueeze(-1));
-  const std::optional<at::Tensor> kept_mask = mask_at_one_row_stride(mask);
-  cuda::KernelSum problem = side_of(values, kept_mask, regularization_strength);
+  const std::optional<at::Tensor> kept_mask = at_one_row_stride(options.mask);
+  cuda::KernelSum problem = side_of(values, kept_mask, options.regularization_strength);
   problem.order = 1;
   problem.directions[0] = items_of(direction);
   problem.factor = items_of(factor);
   problem.spread_nan = true;
   problem.output = results_of(gradient);
-  run_rank(problem, method);
+  run_rank(problem, options.method);
   return gradient;
 }
 
 at::Tensor spearman_loss_backward_cuda(const at::Tensor& grad_output, const at::Tensor& predictions,
-                                       const at::Tensor& targets, const at::Tensor& rank_gradient,
-                                       double regularization_strength, std::string_view method,
-                                       const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_backward(grad_output, predictions, targets, rank_gradient,
-                               {regularization_strength, method, mask});
-  return gradient_of(grad_output, predictions, rank_gradient, regularization_strength, method,
-                     mask);
+                                       const at::Tensor&, const at::Tensor& rank_gradient,
+                                       const Options& options) {
+  return gradient_of(grad_output, predictions, rank_gradient, options);
 }
 
-at::Tensor spearman_loss_at_ranks_backward_cuda(
-    const at::Tensor& grad_output, const at::Tensor& predictions, const at::Tensor& target_ranks,
-    const at::Tensor& rank_gradient, double regularization_strength, std::string_view method,
-    const std::optional<at::Tensor>& mask) {
-  check_spearman_loss_at_ranks_backward(grad_output, predictions, target_ranks, rank_gradient,
-                                        {regularization_strength, method, mask});
-  return gradient_of(grad_output, predictions, rank_gradient, regularization_strength, method,
-                     mask);
+at::Tensor spearman_loss_at_ranks_backward_cuda(const at::Tensor& grad_output,
+                                                const at::Tensor& predictions, const at::Tensor&,
+                                                const at::Tensor& rank_gradient,
+                                                const Options& options) {
+  return gradient_of(grad_output, predictions, rank_gradient, options);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
-  library.impl("_spearman_loss_forward", spearman_loss_forward_cuda);
-  library.impl("_spearman_loss_backward", spearman_loss_backward_cuda);
-  library.impl("_spearman_loss_at_ranks_forward", spearman_loss_at_ranks_forward_cuda);
-  library.impl("_spearman_loss_at_ranks_backward", spearman_loss_at_ranks_backward_cuda);
+  kernel<operators::SpearmanLossForward, spearman_loss_forward_cuda>(library);
+  kernel<operators::SpearmanLossBackward, spearman_loss_backward_cuda>(library);
+  kernel<operators::SpearmanLossAtRanksForward, spearman_loss_at_ranks_forward_cuda>(library);
+  kernel<operators::SpearmanLossAtRanksBackward, spearman_loss_at_ranks_backward_cuda>(library);
 }
 
 }  // namespace rank_relax

@@ -1,0 +1,75 @@
+#include "torch/operators/soft_quantile.h"
+
+#include <c10/util/Exception.h>
+#include <torch/library.h>
+
+#include "torch/declaration/argument_checks.h"
+#include "torch/declaration/declare.h"
+#include "torch/declaration/outputs.h"
+
+namespace rank_relax::operators {
+namespace {
+
+void check_lists_and_levels(const char* op, const Tensor& input, const Tensor& levels,
+                            const Options& options) {
+  check_values(op, "input", input);
+  check_smooth_cdf(op, options.method);
+  check_options(op, "input", input, options);
+  check_rows(op, "levels", levels, at::kDouble, "input", input);
+}
+
+}  // namespace
+
+void SoftQuantile::check(const Tensor& input, const Tensor& q, const Options& options) {
+  check_values(name, "input", input);
+  check_smooth_cdf(name, options.method);
+  check_options(name, "input", input, options);
+  TORCH_CHECK_VALUE(input.sym_size(-1) != 0, name,
+                    ": input must have at least one item in its last dimension, got shape ",
+                    input.sym_sizes());
+  if (!q.defined()) return;  // a number
+  TORCH_CHECK_TYPE(is_floating(q.scalar_type()), name,
+                   ": q must be float64, float32, bfloat16 or float16, got ",
+                   name_of(q.scalar_type()));
+  if (q.dim() == 1 && input.dim() > 1) {
+    check_device(name, "q", q, "input", input);
+  } else {
+    check_rows(name, "q", q, q.scalar_type(), "input", input);
+  }
+}
+
+void QuantileAtLevels::check(const Tensor& input, const Tensor& levels, const Options& options) {
+  check_lists_and_levels(name, input, levels, options);
+}
+
+Tensor QuantileAtLevels::outputs(const Tensor&, const Tensor& levels, const Options&) {
+  return like(levels);
+}
+
+void QuantileAtLevelsBackward::check(const Tensor& grad_points, const Tensor& input,
+                                     const Tensor& levels, const Tensor& points,
+                                     const Options& options) {
+  check_lists_and_levels(name, input, levels, options);
+  check_matches(name, "points", points, "levels", levels);
+  check_matches(name, "grad_points", grad_points, "levels", levels);
+}
+
+void QuantileAtLevelsTangent::check(const Tensor& direction, const Tensor& input,
+                                    const Tensor& levels, const Tensor& points,
+                                    const Options& options) {
+  check_lists_and_levels(name, input, levels, options);
+  check_matches(name, "points", points, "levels", levels);
+  check_matches(name, "direction", direction, "input", input);
+}
+
+Tensor QuantileAtLevelsTangent::outputs(const Tensor&, const Tensor&, const Tensor&,
+                                        const Tensor& points, const Options&) {
+  return like(points);
+}
+
+TORCH_LIBRARY_FRAGMENT(rank_relax, library) {
+  declare<SoftQuantile, QuantileAtLevels, QuantileAtLevelsBackward, QuantileAtLevelsTangent>(
+      library);
+}
+
+}  // namespace rank_relax::operators

@@ -5,7 +5,7 @@ the centred rank, and <w, D(v_1..v_k; x)> is symmetric in w and the v_l together
 runs over all processes, and so does the scalar product. So the derivatives of the sum of all
 processes' losses are D again, with each process's own cotangent as one more direction.
 
-Moments add: between the stages of csrc/cpu/split_row.h they are summed over the processes, as many
+Moments add: between the stages of csrc/cpu/split_rank.h they are summed over the processes, as many
 bytes as the lists' extent asks for. Lists that are so wide that this would be more than all of
 their items, and orders without a series, are gathered.
 """

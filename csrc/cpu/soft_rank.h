@@ -9,7 +9,7 @@ namespace rank_relax::cpu {
 
 // `output` is contiguous, [count, size]. `method` is one of core/methods.h; Scalar is float or
 // double. For a smooth CDF F, at a cost of O(size) a row, or O(size²) for derivatives of order 3
-// and more; cpu/permutahedron.h says what the projections return in their place.
+// and more; cpu/projection/permutahedron.h says what the projections return in their place.
 
 /// R_i = 1/(n-1) Σ_{j≠i} F(α (x_i - x_j)); 0 where masked or n = 1.
 template <class Scalar>

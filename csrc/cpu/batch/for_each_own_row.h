@@ -13,12 +13,11 @@ namespace rank_relax::cpu {
 template <class OwnRow, class Scalar, class Visit>
 void for_each_own_row(const Batch<Scalar>& batch, const ParallelFor& parallel_for,
                       const Visit& visit) {
-  RowsOverThreads{1 << 11}.visit_ranges(batch.count, batch.size, parallel_for,
-                                        [&](int64_t begin, int64_t end, const ParallelFor& in_row) {
-                                          OwnRow row;
-                                          for (int64_t i = begin; i < end; ++i)
-                                            visit(i, row, in_row);
-                                        });
+  const auto visit_range = [&](int64_t begin, int64_t end, const ParallelFor& in_row) {
+    OwnRow row;
+    for (int64_t i = begin; i < end; ++i) visit(i, row, in_row);
+  };
+  RowsOverThreads{1 << 11}.visit_ranges(batch.count, batch.size, parallel_for, visit_range);
 }
 
 }  // namespace rank_relax::cpu

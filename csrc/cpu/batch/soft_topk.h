@@ -4,7 +4,7 @@
 
 #include "core/cdf/smooth_cdfs.h"
 #include "cpu/batch/for_each_own_row.h"
-#include "cpu/inverse/topk_row.h"
+#include "cpu/inverse/soft_topk_row.h"
 #include "cpu/soft_topk.h"
 
 namespace rank_relax::cpu {

@@ -14,7 +14,7 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// Products with the Jacobian of soft sorted values, of one row after another, as cpu/quantile.h
+/// Products with the Jacobian of soft sorted values, of one row after another, as cpu/soft_sort.h
 /// says: places are those of the sorted values, items those of the row.
 template <class Cdf, class Scalar>
 class QuantileSortProductRow {

@@ -10,9 +10,10 @@
 #include "torch/declaration/kernel.h"
 #include "torch/operators/soft_sort.h"
 
-// With J the Jacobian of the sorted values at x (cpu/permutahedron.h), `tangent` is J v and
-// `backward` Jᵀg. J is constant between the kinks for l2; for kl, with ⊙ item by item and Pᵀ from
-// places to items, the weights r = softmax(-x) of a block move by dr = -r ⊙ (dx - <r, dx>), so that
+// With J the Jacobian of the sorted values at x (cpu/projection/permutahedron.h), `tangent` is J v
+// and `backward` Jᵀg. J is constant between the kinks for l2; for kl, with ⊙ item by item and Pᵀ
+// from places to items, the weights r = softmax(-x) of a block move by dr = -r ⊙ (dx - <r, dx>), so
+// that
 //
 //     d(Jᵀg) = -Jᵀg ⊙ (dx - PᵀJ dx)
 //     d(Jv)  = Jv ⊙ J dx - J(v ⊙ dx)

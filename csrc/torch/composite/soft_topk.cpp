@@ -12,7 +12,7 @@
 #include <limits>
 #include <vector>
 
-#include "core/inverse/topk_step.h"
+#include "core/inverse/soft_topk_step.h"
 #include "torch/any_device/float64.h"
 #include "torch/cdf/by_method.h"
 #include "torch/composite/in_float64.h"

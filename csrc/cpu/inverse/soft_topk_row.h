@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "core/inverse/topk_step.h"
+#include "core/inverse/soft_topk_step.h"
 #include "cpu/inverse/quantile_row.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"

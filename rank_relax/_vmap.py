@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rank_relax._operators import OPERATORS, SHARED
+from rank_relax._operators import OPERATORS, SHARED, overload
 
 
 @cache
 def register() -> None:
     """Registers the rule for every operator; once, should the package be reloaded."""
     for name, ranked in OPERATORS.items():
-        rule = _rule(getattr(torch.ops.rank_relax, name), ranked, SHARED.get(name))
+        rule = _rule(overload(name), ranked, SHARED.get(name))
         torch.library.register_vmap(f"rank_relax::{name}", rule)
 
 

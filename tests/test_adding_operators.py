@@ -13,10 +13,6 @@ PAGES = CHECKOUT / "docs" / "adding"
 IN_BACKTICKS = re.compile(r"`((?:csrc|rank_relax|tests|docs)/[\w/.]+)`")
 MOST_FILES = 12
 
-pytestmark = pytest.mark.skipif(
-    not (CHECKOUT / "csrc").exists(), reason="the sources are not beside the tests"
-)
-
 
 def counted_files() -> list[str]:
     """Those in the first column of the page's table."""

@@ -3,9 +3,7 @@
 Every file that it names must exist. Needs matplotlib.
 """
 
-import functools
 import itertools
-import operator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +37,7 @@ CPU = [
     ("csrc/cpu/batch/soft_rank.h", "rows over threads"),
     ("csrc/cpu/sum/row_sum.h", "finite items, infinities counted"),
     ("csrc/cpu/sum/kernel_sum.h", "the form"),
-    ("csrc/cpu/sum/one_box.h", "one of five forms"),
+    ("csrc/cpu/sum/one_box.h", "one of four forms"),
     ("csrc/cpu/isa/vector.h", "registers"),
 ]
 CUDA = [
@@ -47,7 +45,7 @@ CUDA = [
     ("csrc/cuda/soft_rank.cu", "the launches"),
     ("csrc/cuda/sum/kernel_sum.cuh", "rows over blocks"),
     ("csrc/cuda/row/row_plan.cuh", "finite items, the form"),
-    ("csrc/cuda/sum/one_box.cuh", "one of five forms"),
+    ("csrc/cuda/sum/one_box.cuh", "one of four forms"),
     ("csrc/cuda/launch/block.cuh", "what threads do together"),
 ]
 ELSEWHERE = [
@@ -95,9 +93,9 @@ def main() -> None:
     core = [
         Stage("csrc/core/row", "kinds, counts, where boxes lie, which form", LEFT, 0),
         Stage("csrc/core/series", "the series between boxes", MIDDLE, 0),
-        Stage("csrc/core/cdf", "F, and what it can do", RIGHT, 0),
+        Stage("csrc/core/cdf", "F, its derivatives and tails", RIGHT, 0),
     ]
-    for stage in [python, autograd, *functools.reduce(operator.iadd, columns, []), *core]:
+    for stage in [python, autograd, *itertools.chain(*columns), *core]:
         draw(axes, stage)
     arrow(axes, (whole / 2, python.y), (whole / 2, autograd.y + HEIGHT))
     for name, stages in zip(("CPU", "CUDA", "any other device"), columns, strict=True):

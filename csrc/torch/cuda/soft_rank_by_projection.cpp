@@ -55,13 +55,7 @@ at::Tensor permutahedron_rank_derivative_cuda(at::TensorList directions, const a
 
 void run_rank_by_projection(const cuda::KernelSum& problem, std::string_view method) {
   check_blocks_fit(problem.size, method);
-  cuda::RowBatch batch;
-  batch.rows = problem.rows;
-  batch.size = problem.size;
-  batch.input = problem.input;
-  batch.mask = problem.mask;
-  batch.regularization_strength = problem.regularization_strength;
-  batch.for_correlation = problem.for_correlation;
+  const cuda::RowBatch& batch = problem;
   if (problem.order == 0) {
     const cuda::PermutahedronRank rank = {batch, problem.shift, problem.output};
     return run_projection(rank, cuda::permutahedron_rank_workspace(rank), method,

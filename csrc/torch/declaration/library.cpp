@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -56,9 +57,10 @@ Declarations declarations() {
 }  // namespace
 
 const Facts& facts_of(const c10::OperatorHandle& op) {
-  const std::string prefix = "rank_relax::";
+  std::string_view name = op.schema().name();
+  name.remove_prefix(std::string_view("rank_relax::").size());
   for (const Facts& facts : declared()) {
-    if (op.schema().name() == prefix + facts.name) return facts;
+    if (name == facts.name) return facts;
   }
   TORCH_INTERNAL_ASSERT(false, op.schema().name(), " has not been declared");
 }

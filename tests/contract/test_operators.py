@@ -8,6 +8,8 @@ from contextlib import ExitStack
 import oracle
 import pytest
 import torch
+from comparison import assert_within
+from layouts import LAYOUTS
 from operators import (
     ALL_METHODS,
     DERIVATIVE_ERROR,
@@ -32,18 +34,6 @@ from torch.autograd.graph import saved_tensors_hooks
 
 FLOATS = (torch.float64, torch.float32)
 HALVES = (torch.float16, torch.bfloat16)
-
-
-def assert_within(actual: Tensor, expected: Tensor, bound: Tensor | float) -> None:
-    """|actual - expected| <= bound in float64, and NaN at the same places."""
-    assert actual.shape == expected.shape
-    actual, expected = actual.detach().double(), expected.detach().double()
-    assert torch.equal(actual.isnan(), expected.isnan())
-    if actual.numel() == 0 or actual.isnan().all():
-        return
-    error = (actual - expected).abs().nan_to_num(0.0, posinf=math.inf)
-    excess = error - torch.as_tensor(bound, dtype=torch.float64, device=error.device).detach()
-    assert (excess <= 0).all(), f"largest error {error.max():.3g}, bound {bound}"
 
 
 def gradients(
@@ -404,18 +394,6 @@ def described(outputs: object) -> list[tuple[object, ...]]:
     """Shape, stride, dtype and offset of each output."""
     tensors = outputs if isinstance(outputs, tuple) else (outputs,)
     return [(t.shape, t.stride(), t.dtype, t.storage_offset()) for t in tensors]
-
-
-LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "transposed": lambda t: t.transpose(0, -1).contiguous().transpose(0, -1),
-    "step slice": lambda t: t.repeat_interleave(3, -1)[..., 1::3],
-    "row slice": lambda t: t.repeat_interleave(2, 0)[::2],
-    "storage offset": lambda t: torch.cat([t[:1], t])[1:],
-    "padded rows": lambda t: torch.nn.functional.pad(t.double(), (1, 2)).to(t.dtype)[..., 1:-2],
-    "expanded rows": lambda t: t[:1].expand_as(t),
-    "expanded items": lambda t: t[..., :1].expand_as(t),
-    "negated view": lambda t: torch._neg_view(-t) if t.dtype != torch.bool else t,
-}
 
 
 def laid_out(tensors: Tensors, layout: str) -> Tensors:

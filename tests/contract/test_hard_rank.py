@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 import torch
 import torch._lazy.ts_backend
-from test_operators import LAYOUTS
+from layouts import LAYOUTS
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 

@@ -6,9 +6,9 @@ from typing import Any
 import oracle
 import pytest
 import torch
+from comparison import assert_within
+from instruction_sets import IN_USE, USABLE, start_with_instruction_set
 from operators import METHODS, Setting, derivative_bound
-from test_kernel_sum import IN_USE, USABLE, start_with_instruction_set
-from test_operators import assert_within
 from torch import Tensor
 
 import rank_relax  # noqa: F401  (loads the operators)

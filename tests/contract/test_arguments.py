@@ -374,5 +374,5 @@ def test_the_loss_along_a_dimension_is_that_of_the_moved_one(
 
 
 def test_the_version_is_that_of_the_project() -> None:
-    project = Path(__file__).parent.parent / "pyproject.toml"
+    project = Path(__file__).parents[2] / "pyproject.toml"
     assert rank_relax.__version__ == tomllib.loads(project.read_text())["project"]["version"]

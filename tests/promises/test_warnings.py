@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-SETTINGS = Path(__file__).parents[1] / "pyproject.toml"
+SETTINGS = Path(__file__).parents[2] / "pyproject.toml"
 
 # A module that is called so warns, of itself (stacklevel 1) or of its caller, the test (2).
 TESTS = """

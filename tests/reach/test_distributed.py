@@ -16,6 +16,7 @@ import oracle
 import pytest
 import torch
 import torch.distributed as dist
+from comparison import assert_within
 from operators import (
     METHODS,
     SOFT_RANK,
@@ -25,7 +26,6 @@ from operators import (
     spearman_backward_vjp_bound,
 )
 from process_group import BytesSent, ProcessGroup
-from test_operators import assert_within
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -33,7 +33,7 @@ import rank_relax
 from rank_relax import distributed
 
 SIZES = (1, 2, 4)
-EXAMPLE = Path(__file__).resolve().parent.parent / "docs/examples/train_distributed.py"
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs/examples/train_distributed.py"
 
 HAS_GLOO = dist.is_available() and dist.is_gloo_available()
 

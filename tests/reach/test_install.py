@@ -24,7 +24,7 @@ import torch
 
 from rank_relax import _library
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 REINSTALL = "pip install --no-cache-dir --force-reinstall --no-deps"
 TRY_OPERATOR = "import rank_relax, torch; print(torch.ops.rank_relax.soft_rank(torch.arange(3.0)))"
 PORTABLE = "-DRANK_RELAX_PORTABLE"

@@ -7,7 +7,6 @@ is the float64 sum over all pairs, of every item of a short row and of a sample 
 
 import functools
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ import long_rows
 import oracle
 import pytest
 import torch
+from instruction_sets import HAS, IN_USE, INSTRUCTION_SET, USABLE, start_with_instruction_set
 from long_rows import BEYOND_FLOAT64, DISTRIBUTIONS, SPREADS, Exact, Row
 from operators import METHODS, RANK_ERROR, SPEARMAN_LOSS, SPEARMAN_LOSS_BACKWARD, Setting
 from torch import Tensor
@@ -48,7 +48,6 @@ SHARED_BY_THREADS = {
     "longest, thin": (300_007, 2e5),
     "longest, wide": (300_007, 1e12),
 }
-INSTRUCTION_SET = "RANK_RELAX_INSTRUCTION_SET"
 TELLS_ITS_PEAK = os.access("/proc/self/clear_refs", os.W_OK)
 
 soft_rank = torch.ops.rank_relax.soft_rank
@@ -638,35 +637,6 @@ class TestNarrowRows:
 
 
 # Instruction sets
-
-
-def instruction_sets() -> dict[str, bool]:
-    """The names of all of them, the widest last, and whether this machine has each."""
-    description = Path("/proc/cpuinfo")
-    text = description.read_text() if description.exists() else ""
-    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
-    of_x86 = platform.machine() in ("x86_64", "AMD64")
-    avx2 = of_x86 and {"avx2", "fma"} <= set(flags)
-    avx512 = avx2 and {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= set(flags)
-    return {"baseline": True, "avx2": avx2, "avx512": avx512}
-
-
-def start_with_instruction_set(
-    name: str, arguments: list[str], directory: Path
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=directory,  # not where an uncompiled package may lie
-        env={**os.environ, INSTRUCTION_SET: name},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
-HAS = instruction_sets()
-USABLE = [name for name in HAS if HAS[name]]
-IN_USE = os.environ.get(INSTRUCTION_SET) or USABLE[-1]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,208 @@
+"""What ``soft_sort`` promises, case by case: values in order, each a mean of its neighbours.
+
+The same questions as of every operator are in test_operators.py; the formulas in oracle.py.
+"""
+
+import math
+
+import oracle
+import pytest
+import torch
+from operators import METHODS, SOFT_SORT, Setting, point_bound, sort_bound
+from order_statistics import FLOATS, SMOOTH, TINY, doubles, gradient_of
+
+from rank_relax import soft_sort
+
+INF, NAN = math.inf, math.nan
+OPS = torch.ops.rank_relax
+
+
+@SMOOTH
+def test_a_sorted_value_is_where_the_smoothed_count_is_in_the_middle_of_its_place(
+    method: str,
+) -> None:
+    x, alpha = torch.randn(3, 40, dtype=torch.float64), 1.7
+    values = soft_sort(x, alpha, method=method)
+    count = oracle.tail(alpha * (values[..., :, None] - x[..., None, :]), method).sum(-1)
+    # Rounding of sums of 40, times a density of 40 at most.
+    assert (count - (torch.arange(40) + 0.5)).abs().max() <= TINY * 40
+    assert (values.diff() > 0).all()
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1.0, 50.0])
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_the_outermost_values_lie_outside_of_the_data_by_no_more_than_stated(
+    n: int, alpha: float
+) -> None:
+    x = torch.randn(5, n, dtype=torch.float64)
+    values = soft_sort(x, alpha)
+    most = math.log(2 * n - 1) / alpha * (1 + TINY) + TINY
+    assert (values[:, 0] >= x.amin(-1) - most).all()
+    assert (values[:, -1] <= x.amax(-1) + most).all()
+    equal = soft_sort(torch.full((n,), 0.3, dtype=torch.float64), alpha)
+    assert abs(float(0.3 - equal[0]) - math.log(2 * n - 1) / alpha) <= TINY / alpha
+
+
+@SMOOTH
+def test_the_oracles_derivative_is_that_of_the_implicit_function_theorem(method: str) -> None:
+    x, alpha = torch.randn(12, dtype=torch.float64), 1.3
+    jacobian = torch.func.jacrev(lambda x: oracle.soft_sort(x, alpha, method))(x)
+    y = oracle.soft_sort(x, alpha, method)
+    density = oracle.cdf_derivative(alpha * (y[:, None] - x), method, 1)
+    assert (jacobian - density / density.sum(-1, keepdim=True)).abs().max() <= TINY
+
+
+@SMOOTH
+@FLOATS
+@pytest.mark.parametrize("distribution", ["clusters", "outlier", "geometric", "ties", "constant"])
+@pytest.mark.parametrize("alpha", [1.0, 1e3])
+def test_lists_of_any_kind_are_sorted_as_exactly(
+    alpha: float, distribution: str, dtype: torch.dtype, method: str
+) -> None:
+    n = 100
+    x = torch.randn(n, dtype=torch.float64)
+    x = {
+        "clusters": x * 1e-3 + torch.randint(0, 5, (n,)) * 100,
+        "outlier": torch.where(torch.arange(n) == 17, 1e6, x),
+        "geometric": 10 ** torch.linspace(-6, 6, n).double()[torch.randperm(n)],
+        "ties": (x * 3).round(),
+        "constant": torch.full((n,), 0.7, dtype=torch.float64),
+    }[distribution].to(dtype)
+    setting = Setting(alpha, method)
+    exact = oracle.soft_sort(x, *setting)
+    error = (soft_sort(x, alpha, method=method) - exact).abs()
+    assert (error <= sort_bound((x,), setting, dtype)).all()
+    levels = doubles(0.25, 1, 2.5, n / 2, n - 0.3)
+    points = OPS._quantile_at_levels(x, levels, *setting)
+    expected = oracle.points_at_levels(x, levels, *setting)
+    assert ((points - expected).abs() <= point_bound(x, setting, 0.25 / n)).all()
+
+
+def test_a_long_list_is_as_exact() -> None:
+    x = torch.randn(20_000)
+    for alpha in (1.0, 100.0, 1e5):
+        values, bits, _ = OPS._quantile_sort_forward(x, alpha, "sigmoid", None)
+        points = bits.view(torch.float64)
+        some = torch.cat(
+            [torch.arange(5), torch.randint(20_000, (20,)), torch.arange(19_995, 20_000)]
+        )
+        d = alpha * (points[some, None] - x.double())
+        tails = torch.where(d > 0, -torch.sigmoid(-d), torch.sigmoid(d))
+        excess = (d > 0).sum(-1) - (some + 0.5) + tails.sum(-1)
+        density = (torch.sigmoid(d) * torch.sigmoid(-d)).sum(-1)
+        bound = sort_bound((x,), Setting(alpha), torch.float32)
+        assert ((excess / density).abs() / alpha <= bound).all()
+        assert (values.diff() >= 0).all()
+
+
+@pytest.mark.parametrize("method", [*METHODS, "l2", "kl"])
+def test_a_sort_keeps_infinities_at_the_ends_and_nan_behind_them(method: str) -> None:
+    x = torch.tensor([0.5, INF, 3.0, -INF, INF, NAN, 0.0])
+    leaf = x.clone().requires_grad_()
+    values = soft_sort(leaf, 2.0, method=method)
+    alone = soft_sort(torch.tensor([0.5, 3.0, 0.0]), 2.0, method=method)
+    assert torch.equal(values[1:4], alone)
+    assert values[[0, 4, 5]].tolist() == [-INF, INF, INF]
+    assert values[6].isnan()
+    (gradient,) = torch.autograd.grad(values.sum(), leaf)
+    assert gradient[x.isinf()].tolist() == [0, 0, 0]
+    assert torch.equal(gradient.isnan(), x.isnan())
+
+
+@pytest.mark.parametrize("method", [*METHODS, "l2", "kl"])
+def test_masked_items_sort_to_the_end_and_count_for_nothing(method: str) -> None:
+    for n in (1, 5, 80):
+        x, mask = torch.randn(3, n), torch.rand(3, n) > 0.4
+        x[~mask] = torch.tensor([NAN, INF, 7.0])[torch.randint(0, 3, ((~mask).sum(),))]
+        for descending in (False, True):
+            values = soft_sort(x, 0.7, method=method, mask=mask, descending=descending)
+            for row in range(3):
+                kept = x[row][mask[row]]
+                alone = soft_sort(kept, 0.7, method=method, descending=descending)
+                assert torch.equal(values[row][: len(kept)], alone)
+                assert (values[row][len(kept) :] == 0).all()
+                assert not values[row][len(kept) :].signbit().any()
+
+
+@pytest.mark.parametrize("method", [*METHODS, "l2", "kl"])
+def test_a_descending_sort_is_the_negated_sort_of_the_negated_values(method: str) -> None:
+    x = torch.randn(4, 9)
+    x[0, 3], x[0, 5], x[1, 2] = INF, -INF, NAN
+    values = soft_sort(x, 2.0, method=method, descending=True)
+    expected = -soft_sort(-x, 2.0, method=method)
+    assert torch.equal(values.nan_to_num(7.0), expected.nan_to_num(7.0))
+    assert values[1, -1].isnan()
+    if method != "kl":  # which is not symmetric
+        ascending = soft_sort(x[2:], 2.0, method=method).flip(-1)
+        assert (values[2:] - ascending).abs().max() <= 2e-6
+
+
+@pytest.mark.parametrize("method", [*METHODS, "l2", "kl"])
+def test_one_value_alone_is_itself(method: str) -> None:
+    x = torch.tensor([[2.5], [-INF], [1e30]], requires_grad=True)
+    values = soft_sort(x, 3.0, method=method)
+    assert values.tolist() == x.tolist()
+    (gradient,) = torch.autograd.grad(values, x, torch.ones_like(values))
+    assert gradient[:, 0].tolist() == pytest.approx([1, 0, 1], abs=1e-6)
+    assert soft_sort(torch.empty(2, 0), method=method).shape == (2, 0)
+
+
+def test_a_tensor_strength_is_refused_for_kl() -> None:
+    with pytest.raises(ValueError, match=r"soft_sort: regularization_strength.*'kl'.*\.item\(\)"):
+        soft_sort(torch.randn(3), torch.tensor(1.0), method="kl")
+
+
+def test_extreme_strengths_that_are_tensors_overflow_nothing() -> None:
+    x = torch.tensor([3e38, -3e38, 1e-38, 0.0])
+    for strength in (1e-38, 1e-20, 1.0, 1e20, 1e38):
+        leaf = x.clone().requires_grad_()
+        alpha = torch.tensor(strength, requires_grad=True)
+        values = soft_sort(leaf, alpha)
+        assert not values.isnan().any()
+        assert (values.diff() >= 0).all()
+        (gradient,) = torch.autograd.grad(values[1], leaf)
+        assert not gradient.isnan().any()
+
+
+def test_the_two_kinds_of_soft_sort_are_the_operators_forwards() -> None:
+    x = torch.randn(3, 8)
+    for method in ("sigmoid", "gaussian"):
+        assert torch.equal(
+            soft_sort(x, method=method), OPS._quantile_sort_forward(x, 1.0, method, None)[0]
+        )
+        with pytest.raises(ValueError, match="method must be one of 'l2', 'kl'"):
+            OPS._permutahedron_sort_forward(x, 1.0, method, None)
+    for method in ("l2", "kl"):
+        assert torch.equal(
+            soft_sort(x, method=method), OPS._permutahedron_sort_forward(x, 1.0, method, None)[0]
+        )
+        with pytest.raises(ValueError, match="method must be one of 'sigmoid', 'gaussian'"):
+            OPS._quantile_sort_forward(x, 1.0, method, None)
+
+
+@SMOOTH
+def test_a_gradient_of_the_sum_is_one_for_each_item(method: str) -> None:
+    """Each sorted value's weights add up to 1: a shift of all items shifts all of them."""
+    x = torch.randn(5, 60, dtype=torch.float64)
+    for alpha in (0.01, 1.0, 100.0):
+        leaf = x.clone().requires_grad_()
+        soft_sort(leaf, alpha, method=method).sum().backward()
+        assert leaf.grad is not None
+        assert (leaf.grad.sum(-1) - 60).abs().max() <= 1e-10
+        values, tangent = torch.func.jvp(
+            lambda x, a=alpha: SOFT_SORT((x,), Setting(a, method)), (x,), (torch.ones_like(x),)
+        )
+        assert (tangent - 1).abs().max() <= 1e-12
+        assert torch.equal(values, soft_sort(x, alpha, method=method))
+
+
+@SMOOTH
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_gradients_of_lists_far_from_zero_add_up_too(dtype: torch.dtype, method: str) -> None:
+    """Where a double shows beside 1/alpha, weights are those of the points as they are rounded."""
+    spread = torch.randn(70, dtype=dtype)
+    ties = torch.ones(4, dtype=dtype)
+    for x, alpha in ((spread + 1e6, 1e3), (1e8 * ties, 1e9), (1e4 * ties, 1e8), (1e3 * ties, 1e12)):
+        gradient = gradient_of(lambda x, a=alpha: soft_sort(x, a, method=method).sum(), x)
+        rounding = 1e-10 if dtype == torch.float64 else 1e-6
+        assert abs(gradient.double().sum().item() - len(x)) <= rounding * len(x)

@@ -1,114 +1,156 @@
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <limits>
+#include <functional>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/cdf/smooth_cdfs.h"
 #include "kernel_sum_reference.h"
 #include "nasty_rows.h"
 
+/// One way to sum a row, and how exact it is to be.
+struct Way {
+  std::string name;
+  /// Of float32 and float64 where few items are near, relative to what is there.
+  double at_ends[2];
+  /// At most so many rows may have a sum that `run` has no way to take.
+  int most_left_out;
+  /// The soft ranks, or their derivative along the directions; nothing if it has no way to sum the
+  /// row.
+  std::function<std::vector<double>(const std::string& cdf, bool in_double,
+                                    const std::vector<double>& values, double strength,
+                                    const std::vector<std::vector<double>>& directions)>
+      run;
+};
+
 /// Compares what a device makes of nasty_rows() with the sums over all pairs: in both dtypes, of
 /// every smooth CDF, with derivatives to second order.
 class NastyRowCheck {
  public:
-  /// How exact float32 and float64 are to be where few items are near, relative to what is there.
-  /// At most so many rows may have a sum that `run` has no way to take.
-  NastyRowCheck(double single_at_ends, double double_at_ends, int most_left_out = 0)
-      : at_ends_{single_at_ends, double_at_ends}, most_left_out_(most_left_out) {}
+  explicit NastyRowCheck(std::vector<Way> ways) : ways_(std::move(ways)), tallies_(ways_.size()) {}
 
-  /// run(cdf, in_double, values, strength, directions) returns the soft ranks, or their derivative
-  /// along the directions; nothing if it has no way to sum the row. A row is the first argument of
-  /// the program to look at it alone.
-  template <class Run>
-  int operator()(const char* only, const Run& run) {
-    int number = 0;
-    for (const NastyRow& row : nasty_rows()) {
-      ++number;
-      if (only != nullptr && number != std::atoi(only)) continue;
-      left_out_ = false;
-      for (const bool in_double : {false, true}) {
-        for_each_cdf(rank_relax::SmoothCdfs(),
-                     [&](auto cdf) { check(cdf, number, row, in_double, run); });
+  /// So many rows at once. A row is the first argument of the program to look at it alone.
+  int operator()(const char* only, unsigned threads = 1) {
+    const std::vector<NastyRow> rows = nasty_rows();
+    std::atomic<size_t> next{0};
+    const auto check_rows = [&] {
+      for (size_t i = next++; i < rows.size(); i = next++) {
+        if (only == nullptr || static_cast<int>(i + 1) == std::atoi(only)) {
+          check(static_cast<int>(i + 1), rows[i]);
+        }
       }
-      rows_left_out_ += left_out_;
+    };
+    std::vector<std::thread> others;
+    for (unsigned i = 1; i < threads; ++i) others.emplace_back(check_rows);
+    check_rows();
+    for (std::thread& thread : others) thread.join();
+    bool passed = true;
+    for (size_t w = 0; w < ways_.size(); ++w) {
+      passed = report(ways_[w], tallies_[w], only != nullptr) && passed;
     }
-    for (const bool in_double : {false, true}) {
-      std::printf("%s: largest errors beside their bounds, orders 0 to 2:",
-                  in_double ? "float64" : "float32");
-      for (int order = 0; order <= 2; ++order) std::printf(" %.3g", worst_[in_double][order]);
-      std::printf("\n");
-    }
-    std::printf("%d checks of nasty rows, %d failures, %d rows left out\n", checks_, failures_,
-                rows_left_out_);
-    const bool enough = only != nullptr || rows_left_out_ <= most_left_out_;
-    if (!enough) std::printf("FAILED: at most %d rows may be left out\n", most_left_out_);
-    return checks_ > 0 && failures_ == 0 && enough ? EXIT_SUCCESS : EXIT_FAILURE;
+    return passed ? EXIT_SUCCESS : EXIT_FAILURE;
   }
 
  private:
-  template <class... Cdfs, class Visit>
-  static void for_each_cdf(rank_relax::SmoothCdfList<Cdfs...>, const Visit& visit) {
-    (visit(Cdfs()), ...);
+  struct Tally {
+    int checks = 0, failures = 0, rows_left_out = 0;
+    double worst[2][3] = {};  // [in_double][order], in units of the bound
+  };
+
+  static bool report(const Way& way, const Tally& tally, bool is_one_row) {
+    for (const bool in_double : {false, true}) {
+      std::printf("%s, %s: largest errors beside their bounds, orders 0 to 2:", way.name.c_str(),
+                  in_double ? "float64" : "float32");
+      for (int order = 0; order <= 2; ++order) std::printf(" %.3g", tally.worst[in_double][order]);
+      std::printf("\n");
+    }
+    std::printf("%s: %d checks of nasty rows, %d failures, %d rows left out\n", way.name.c_str(),
+                tally.checks, tally.failures, tally.rows_left_out);
+    const bool enough = is_one_row || tally.rows_left_out <= way.most_left_out;
+    if (!enough) std::printf("FAILED: at most %d rows may be left out\n", way.most_left_out);
+    return tally.checks > 0 && tally.failures == 0 && enough;
   }
 
   static void round_to_float(std::vector<double>& values) {
     for (double& value : values) value = static_cast<float>(value);
   }
 
-  template <class Cdf, class Run>
-  void check(Cdf cdf, int number, const NastyRow& row, bool in_double, const Run& run) {
-    std::vector<double> values = row.values;
-    std::vector<std::vector<double>> directions = nasty_directions(row, in_double);
-    if (!in_double) {
-      round_to_float(values);
-      for (std::vector<double>& direction : directions) round_to_float(direction);
+  void check(int number, const NastyRow& row) {
+    std::vector<char> left_out(ways_.size(), false);
+    for (const bool in_double : {false, true}) {
+      NastyRow given = row;
+      std::vector<std::vector<double>> directions = nasty_directions(row, in_double);
+      if (!in_double) {
+        round_to_float(given.values);
+        for (std::vector<double>& direction : directions) round_to_float(direction);
+      }
+      for_each_cdf(rank_relax::SmoothCdfs(), [&](const std::string& cdf) {
+        const auto reference =
+            KernelSumReference::of(cdf, given.values, given.strength, directions[0], directions[1]);
+        for (size_t w = 0; w < ways_.size(); ++w) {
+          left_out[w] |=
+              !check(ways_[w], tallies_[w], cdf, number, given, directions, in_double, reference);
+        }
+      });
     }
-    const auto reference =
-        KernelSumReference::of(cdf, values, row.strength, directions[0], directions[1]);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (size_t w = 0; w < ways_.size(); ++w) tallies_[w].rows_left_out += left_out[w];
+  }
+
+  template <class... Cdfs, class Visit>
+  static void for_each_cdf(rank_relax::SmoothCdfList<Cdfs...>, const Visit& visit) {
+    (visit(std::string(Cdfs::name)), ...);
+  }
+
+  /// False if there is no way to take one of the sums.
+  bool check(const Way& way, Tally& tally, const std::string& cdf, int number, const NastyRow& row,
+             const std::vector<std::vector<double>>& directions, bool in_double,
+             const KernelSumReference& reference) {
     // Where α² is no double, its product with the sums may be none.
     const double square = row.strength * row.strength;
     const bool has_square = std::isnormal(square) && std::isnormal(1 / square);
+    bool is_summed = true;
     for (int order = 0; order <= (has_square ? 2 : 1); ++order) {
       const std::vector<double> got =
-          run(cdf, in_double, values, row.strength,
-              std::vector<std::vector<double>>(directions.begin(), directions.begin() + order));
-      if (got.empty()) {
-        left_out_ = true;
-        continue;
-      }
+          way.run(cdf, in_double, row.values, row.strength,
+                  std::vector<std::vector<double>>(directions.begin(), directions.begin() + order));
+      is_summed = is_summed && !got.empty();
+      if (got.empty()) continue;
+      const std::lock_guard<std::mutex> lock(mutex_);
       for (const KernelSumReference::At& at : reference.items()) {
-        const double bound = reference.bound(at, order, in_double, at_ends_[in_double]);
+        const double bound = reference.bound(at, order, in_double, way.at_ends[in_double]);
         // What a float cannot hold is infinite or 0.
         const double here = in_double ? got[at.item] : static_cast<float>(got[at.item]);
         const double expected =
             in_double ? at.expected[order] : static_cast<float>(at.expected[order]);
         const double error = here == expected ? 0 : std::abs(here - expected);
-        ++checks_;
+        ++tally.checks;
+        double& worst = tally.worst[in_double][order];
         if (error <= bound) {
-          worst_[in_double][order] = std::max(worst_[in_double][order], error / bound);
-          continue;
+          worst = std::max(worst, error / bound);
+        } else if (++tally.failures <= kMostPrinted) {
+          std::printf(
+              "FAILED %s, row %d, \"%s\", n = %zu, α = %g, %s, %s, order %d, item %lld: got %.17g, "
+              "expected %.17g ± %.3g, %.3g times the bound\n",
+              way.name.c_str(), number, row.name.c_str(), row.values.size(), row.strength,
+              cdf.c_str(), in_double ? "float64" : "float32", order,
+              static_cast<long long>(at.item), got[at.item], expected, bound, error / bound);
         }
-        if (++failures_ > kMostPrinted) continue;
-        std::printf(
-            "FAILED row %d, \"%s\", n = %zu, α = %g, %s, %s, order %d, item %lld: got %.17g, "
-            "expected %.17g ± %.3g, %.3g times the bound\n",
-            number, row.name.c_str(), values.size(), row.strength, Cdf::name,
-            in_double ? "float64" : "float32", order, static_cast<long long>(at.item), got[at.item],
-            expected, bound, error / bound);
       }
     }
+    return is_summed;
   }
 
   static constexpr int kMostPrinted = 40;
 
-  double at_ends_[2];
-  int most_left_out_;
-
-  int checks_ = 0, failures_ = 0, rows_left_out_ = 0;
-  bool left_out_ = false;    // something of the row at hand
-  double worst_[2][3] = {};  // [in_double][order], in units of the bound
+  std::vector<Way> ways_;
+  std::mutex mutex_;  // of what follows
+  std::vector<Tally> tallies_;
 };

@@ -5,9 +5,27 @@
 #include <cstdint>
 #include <limits>
 #include <numeric>
+#include <string>
 #include <vector>
 
-#include "plain_cdf.h"
+/// A row of which some items are finite, and two directions of derivatives.
+struct FiniteItems {
+  const double* values;
+  const double* v;
+  const double* w;
+  const int64_t* items;  // the finite ones
+  int64_t count;
+  double strength;
+};
+
+/// Σ_j over them of F, (v_i - v_j) F', (v_i - v_j)(w_i - w_j) F'', F' and |F''|.
+struct PairSums {
+  long double count = 0, first = 0, second = 0, mass = 0, curvature = 0;
+};
+
+/// In kernel_sum_reference.cpp, so that what takes most of the time is compiled for speed, and
+/// without the sanitizers of the kernels beside it: hence pointers, which are the same for both.
+PairSums sums_of_pairs(const char* cdf, const FiniteItems& row, int64_t item);
 
 /// What the soft ranks of a row and their derivatives along v, and along v and w, are at some of
 /// its items, from sums over all pairs in long double; and how far off a kernel may be, as
@@ -21,11 +39,11 @@ class KernelSumReference {
     bool at_an_end;
   };
 
-  template <class Cdf>
-  static KernelSumReference of(Cdf, const std::vector<double>& values, double strength,
-                               const std::vector<double>& v, const std::vector<double>& w) {
+  static KernelSumReference of(const std::string& cdf, const std::vector<double>& values,
+                               double strength, const std::vector<double>& v,
+                               const std::vector<double>& w) {
     KernelSumReference reference(values, strength, v, w);
-    for (const int64_t item : reference.sample()) reference.template sum<Cdf>(item);
+    for (const int64_t item : reference.sample()) reference.sum(cdf, item);
     return reference;
   }
 
@@ -97,38 +115,29 @@ class KernelSumReference {
     return items;
   }
 
-  template <class Cdf>
-  void sum(int64_t item) {
+  void sum(const std::string& cdf, int64_t item) {
     const double x = values_[item];
     At at = {};
     at.item = item;
-    long double sums[3] = {}, mass = 0, curvature = 0;
+    PairSums sums;
     if (std::isfinite(x)) {
-      for (const int64_t j : order_) {
-        // Beyond, F is 0 or 1 and its derivatives 0, to the last bit of a double.
-        const long double d = std::clamp(scaled(x, values_[j]), -50.0L, 50.0L);
-        const PlainKernels plain = PlainCdf<Cdf>::at(d);
-        const long double v = static_cast<long double>(directions_[0][item]) - directions_[0][j];
-        const long double w = static_cast<long double>(directions_[1][item]) - directions_[1][j];
-        sums[0] += 0.5L + plain.centered;  // few of a count round nothing, half of all would
-        sums[1] += v * plain.first;
-        sums[2] += v * w * plain.second;
-        mass += plain.first;
-        curvature += std::abs(plain.second);
-      }
+      sums = sums_of_pairs(cdf.c_str(),
+                           {values_.data(), directions_[0].data(), directions_[1].data(),
+                            order_.data(), static_cast<int64_t>(order_.size()), strength_},
+                           item);
     }
     for (const double y : values_) {
       if (std::isfinite(x) && std::isfinite(y)) continue;
-      sums[0] += x == y ? 0.5L : (x > y ? 1 : 0);
+      sums.count += x == y ? 0.5L : (x > y ? 1 : 0);
     }
-    mass_ = std::max(mass_, static_cast<double>(mass));
-    curvature_ = std::max(curvature_, static_cast<double>(curvature));
-    at.mass = static_cast<double>(mass);
+    mass_ = std::max(mass_, static_cast<double>(sums.mass));
+    curvature_ = std::max(curvature_, static_cast<double>(sums.curvature));
+    at.mass = static_cast<double>(sums.mass);
     at.at_an_end =
         std::isfinite(x) && (x == values_[order_.front()] || x == values_[order_.back()]);
-    at.expected[0] = static_cast<double>((sums[0] - 0.5L) / others());  // less the item itself
-    at.expected[1] = static_cast<double>(sums[1] * strength_ / others());
-    at.expected[2] = static_cast<double>(sums[2] * strength_ * strength_ / others());
+    at.expected[0] = static_cast<double>((sums.count - 0.5L) / others());  // less the item itself
+    at.expected[1] = static_cast<double>(sums.first * strength_ / others());
+    at.expected[2] = static_cast<double>(sums.second * strength_ * strength_ / others());
     items_.push_back(at);
   }
 

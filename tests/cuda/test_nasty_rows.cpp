@@ -2,6 +2,7 @@
 // for too.
 
 #include <cstdio>
+#include <string>
 #include <vector>
 
 #include "../check_nasty_rows.h"
@@ -10,7 +11,7 @@
 
 int main(int count, char** arguments) {
   using namespace rank_relax;
-  const auto run = [](auto cdf, bool in_double, const Row& values, double strength,
+  const auto run = [](const std::string& cdf, bool in_double, const Row& values, double strength,
                       const std::vector<Row>& directions) {
     const Storage storage = in_double ? Storage::kFloat64 : Storage::kFloat32;
     const auto size = static_cast<int64_t>(values.size());
@@ -27,10 +28,10 @@ int main(int count, char** arguments) {
     for (const Row& direction : directions) tensors.emplace_back(storage, direction);
     for (size_t l = 0; l < tensors.size(); ++l) problem.directions[l] = tensors[l].items(size);
     std::vector<char> workspace(cuda::kernel_sum_workspace(problem) + 1, '\x5a');
-    if (cuda::kernel_sum(problem, cdf.name, workspace.data(), nullptr) != cudaSuccess) {
+    if (cuda::kernel_sum(problem, cdf, workspace.data(), nullptr) != cudaSuccess) {
       return Row(size, kNan);
     }
     return output.values();
   };
-  return NastyRowCheck(5e-5, 1e-12)(count > 1 ? arguments[1] : nullptr, run);
+  return NastyRowCheck({{"CUDA", {5e-5, 1e-12}, 0, run}})(count > 1 ? arguments[1] : nullptr);
 }

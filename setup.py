@@ -5,7 +5,8 @@ distributions are made without it.
 
 The CUDA kernels are part of the library where torch has CUDA and its toolkit is found. Of the
 environment, CUDA_HOME names the toolkit, USE_CUDA=0 leaves them out, FORCE_CUDA=1 fails where they
-can't be compiled, and TORCH_CUDA_ARCH_LIST says for which devices they are.
+can't be compiled, and TORCH_CUDA_ARCH_LIST says for which devices they are. An -O in CFLAGS or CXXFLAGS
+takes the place of the -O3 of the C++.
 """
 
 import os
@@ -31,7 +32,6 @@ CUDA_ARCHITECTURES = ("8.0", "9.0", "10.0", "12.0")
 
 # No -std: torch's build adds the one that its headers need. No -march: wheels must run elsewhere.
 COMPILE_FLAGS = [
-    "-O3",
     "-g0",  # Python's own flags often ask for -g, which makes the library many times larger
     "-Wall",
     "-Wextra",
@@ -87,7 +87,7 @@ def library() -> Extension:
     system = [
         f"-isystem{path}" for path in cpp_extension.include_paths("cuda" if toolkit else "cpu")
     ]
-    flags = {"cxx": [*COMPILE_FLAGS, *system], "nvcc": CUDA_COMPILE_FLAGS}
+    flags = {"cxx": [optimization(), *COMPILE_FLAGS, *system], "nvcc": CUDA_COMPILE_FLAGS}
     extension_for: Callable[..., Extension] = (
         cpp_extension.CUDAExtension if toolkit else cpp_extension.CppExtension
     )
@@ -101,6 +101,12 @@ def library() -> Extension:
     if toolkit is not None:
         toolkit.complete(extension)
     return extension
+
+
+def optimization() -> str:
+    """What the user's flags say last, which stands before the extension's own in a command."""
+    flags = [flag for name in ("CFLAGS", "CXXFLAGS") for flag in os.environ.get(name, "").split()]
+    return next((flag for flag in reversed(flags) if flag.startswith("-O")), "-O3")
 
 
 def sources(cuda: bool) -> list[str]:

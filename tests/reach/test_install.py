@@ -1,8 +1,8 @@
 """Real installs into fresh virtual environments, and what ends up in the packages.
 
-The library is compiled once, without the kernels for wider instruction sets, which take half of
-the time; later builds from the same sources reuse its objects. pip fetches setuptools and ninja
-from its index for every isolated build.
+The library is compiled once, without optimization and without the kernels for wider instruction
+sets, which take most of the time; later builds from the same sources reuse its objects. pip fetches
+setuptools and ninja from its index for every isolated build.
 """
 
 import json
@@ -24,10 +24,12 @@ import torch
 
 from rank_relax import _library
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("install")]  # compiled once
+
 CHECKOUT = Path(__file__).parents[2]
 REINSTALL = "pip install --no-cache-dir --force-reinstall --no-deps"
 TRY_OPERATOR = "import rank_relax, torch; print(torch.ops.rank_relax.soft_rank(torch.arange(3.0)))"
-PORTABLE = "-DRANK_RELAX_PORTABLE"
+QUICKLY_COMPILED = "-O0 -DRANK_RELAX_PORTABLE"
 ISOLATION_ADVICE = ("--no-build-isolation", "extra-build-dependencies", "match-runtime = true")
 
 
@@ -67,7 +69,7 @@ class Environment:
         completed = subprocess.run(
             [self.bin / "python", *arguments],
             cwd=cwd,
-            env={**inherited, "PATH": path, "CFLAGS": PORTABLE, **(variables or {})},
+            env={**inherited, "PATH": path, "CFLAGS": QUICKLY_COMPILED, **(variables or {})},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -255,6 +257,44 @@ def test_a_missing_compiler_is_named_in_one_sentence(
     assert "Traceback" not in failed.stdout
     assert "'no-such-compiler'" in failed.stdout.splitlines()[-1]
     assert "CXX" in failed.stdout.splitlines()[-1]
+
+
+# How it is compiled
+
+REPORT_OPTIMIZATION = """
+from torch.utils import cpp_extension
+
+
+class Report(cpp_extension.BuildExtension):
+    def run(self):
+        flags = self.distribution.ext_modules[0].extra_compile_args
+        raise SystemExit("\\n" + " ".join(flag for flag in flags if flag.startswith("-O")))
+
+
+cpp_extension.BuildExtension = Report
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"CFLAGS": ""}, "-O3"),
+        ({"CFLAGS": "-O2 -O1 -g"}, "-O1"),
+        ({"CFLAGS": "-O1", "CXXFLAGS": "-Os"}, "-Os"),
+    ],
+    ids=str,
+)
+def test_an_optimization_of_the_users_takes_the_place_of_ours(
+    variables: dict[str, str], expected: str, environment: Environment, source: Path, tmp_path: Path
+) -> None:
+    stopped = environment.run(
+        "-c",
+        REPORT_OPTIMIZATION + call_hook("build_wheel", tmp_path),
+        cwd=source,
+        succeeds=False,
+        variables={"USE_CUDA": "0", **variables},
+    )
+    assert stopped.stdout.splitlines()[-1] == expected
 
 
 # Where the CUDA toolkit is, on a torch that says it has CUDA. Nothing is compiled.

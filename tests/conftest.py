@@ -1,4 +1,7 @@
-"""What every test starts from: a seed, a clean Dynamo, a device, and the threads it found."""
+"""What every test starts from: a seed, a clean Dynamo, a device, and the threads it found.
+
+Also which tests are asked, in which order: the slow ones first, none of them with --fast.
+"""
 
 import os
 import shutil
@@ -12,6 +15,36 @@ import torch
 from operators import METHODS, OPERATORS, Operator, devices
 
 import rank_relax
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fast",
+        action="store_true",
+        help="the first case of every question, of every operator, but for those marked slow",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leaves each process that runs tests its share of the processors, which spin as they wait."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if not config.getoption("fast"):
+        return
+    asked, chosen, left_out = set(), [], []
+    for item in items:
+        cases = item.callspec.params if hasattr(item, "callspec") else {}
+        operator = cases.get("operator")
+        question = (item.nodeid.partition("[")[0], getattr(operator, "name", operator))
+        is_chosen = item.get_closest_marker("slow") is None and question not in asked
+        asked.add(question)
+        (chosen if is_chosen else left_out).append(item)
+    items[:] = chosen
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(params=devices())

@@ -62,6 +62,7 @@ class Operator:
     oracle: Callable[..., Tensor]
     error_bound: Callable[[Tensors, Setting, torch.dtype], Bound]
     vjp_error_bound: Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]
+    methods: tuple[str, ...] = METHODS  # that it is asked for: whatever another says is the same
     flat_in: tuple[str, ...] = ()  # the tensors whose gradient is zero but for jumps
     kernels: int = 1  # that a call makes, those that find its arguments included
     fewest_items: int = 0  # of a list; one with fewer is an error
@@ -117,10 +118,9 @@ class Operator:
     def settings(self, shape: Sequence[int], device: str = "cpu") -> list["Setting"]:
         """Those of the function, with such masks."""
         return [
-            setting
-            if setting.mask is None
-            else setting._replace(mask=self.random_mask(shape, device))
-            for setting in settings(shape, device)
+            Setting(1.5, method, mask)
+            for method in self.methods
+            for mask in (None, self.random_mask(shape, device))
         ]
 
     def result_dtype(self, dtype: torch.dtype) -> torch.dtype:
@@ -296,6 +296,7 @@ def by_projection(operator: Operator, method: str) -> Operator:
     return replace(
         operator,
         name=f"{operator.name}[{method}]",
+        methods=(method,),
         arguments=lambda tensors, setting: operator.arguments(
             tensors, setting._replace(method=method)
         ),

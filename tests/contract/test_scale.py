@@ -101,6 +101,7 @@ def test_it_goes_together_with_a_strength_that_is_learnt(name: str) -> None:
         assert abs(gradient - exact_gradient) <= error * exact_gradient.abs().clamp(min=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_first_and_second_derivatives_pass_through_the_standard_deviation(name: str) -> None:
     x, mask = example()
@@ -160,6 +161,7 @@ def test_a_constant_list_is_sorted_into_itself(name: str, dtype: torch.dtype) ->
     assert (gradient - share).abs().max() <= 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_TENSOR)
 def test_infinities_nan_and_masked_items_stay_out_of_the_standard_deviation(name: str) -> None:
     function, _ = FUNCTIONS[name]

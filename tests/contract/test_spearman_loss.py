@@ -24,7 +24,7 @@ INTEGERS = (
     *(torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
 )
-# Of a loss: ranks are off by 5e-7 and 1e-13 (tests/answers/operators.py), relative to their deviation.
+# Of a loss: ranks are off by 5e-7 and 1e-13 (answers/operators.py), relative to their deviation.
 ERROR = {torch.float64: 1e-12, torch.float32: 5e-6, torch.bfloat16: 8e-3}
 
 

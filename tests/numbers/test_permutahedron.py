@@ -118,6 +118,7 @@ def test_items_outside_of_all_blocks_say_why(method: str) -> None:
     assert blocks.tolist() == [-4, 0, -2, -3, 1, -1]
 
 
+@pytest.mark.slow
 @METHODS
 @pytest.mark.parametrize("kind", ROWS)
 def test_a_million_items_of_any_kind_share_their_ranks_out_in_order(kind: str, method: str) -> None:

@@ -91,6 +91,7 @@ def test_places_near_the_ends_are_exact_relative_to_themselves(distribution: str
                 assert_ends_are_precise(row.values, alpha, method, ITEMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 17, 100, 257, 5000])
 @pytest.mark.parametrize("distribution", ["normal", "cauchy", "geometric", "uniform"])
 def test_they_are_at_every_strength(distribution: str, n: int) -> None:
@@ -101,6 +102,7 @@ def test_they_are_at_every_strength(distribution: str, n: int) -> None:
                 assert_ends_are_precise(x, alpha, method, ITEMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distribution", ["normal", "cauchy", "one at the other end"])
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_they_are_in_a_list_of_a_million(distribution: str, dtype: torch.dtype) -> None:

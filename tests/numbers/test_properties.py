@@ -24,7 +24,7 @@ import rank_relax
 
 soft_spearman_loss = partial(rank_relax.spearman_loss, target_ranks="soft")
 
-pytestmark = pytest.mark.usefixtures("on_device")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("on_device")]
 
 # Fourteen laws, so that one run tries 14 000 cases, always the same ones.
 cases = settings(

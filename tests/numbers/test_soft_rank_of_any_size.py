@@ -202,6 +202,7 @@ def test_ranks_and_their_derivatives_are_the_sums_of_their_pairs(
         assert_close(result, sums.second, second_bound(row, sums), sample)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "items"),
     [
@@ -671,6 +672,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subproc
             run.kill()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("instruction_sets")  # which run beside each other
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux tells what the machine has")
 class TestInstructionSets:
     @pytest.mark.parametrize("name", HAS)
@@ -705,6 +708,7 @@ except ValueError as error:
 # Memory
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TELLS_ITS_PEAK, reason="only Linux tells a process the peak of its memory")
 class TestMemory:
     program = """

@@ -72,6 +72,7 @@ def test_the_sums_of_parts_are_those_of_the_list(
         assert_within(actual, expected, bound)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in USABLE if name != IN_USE])
 def test_every_instruction_set_gives_the_same(name: str, tmp_path: Path) -> None:
     chosen = [

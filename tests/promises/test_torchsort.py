@@ -205,6 +205,7 @@ def test_half_precision_is_float32_under_autocast() -> None:
             assert torch.equal(function(x), function(x.float()))
 
 
+@pytest.mark.slow
 @FUNCTIONS
 def test_they_compile_and_vmap(function: Any) -> None:
     x = torch.randn(3, 2, 7, dtype=torch.float64)

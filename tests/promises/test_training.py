@@ -273,6 +273,7 @@ def test_many_python_threads_at_once_give_what_one_gives() -> None:
             assert_equal(one, reference)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux tells what a thread ran")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_rows_run_on_as_many_threads_as_torch_was_told(threads: int, tmp_path: Path) -> None:

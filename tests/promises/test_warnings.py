@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 SETTINGS = Path(__file__).parents[2] / "pyproject.toml"
 
 # A module that is called so warns, of itself (stacklevel 1) or of its caller, the test (2).
@@ -55,6 +57,7 @@ def test_fails_of_a_backward():
 """
 
 
+@pytest.mark.slow
 def test_a_warning_is_an_error_unless_torch_gives_it_to_itself(tmp_path: Path) -> None:
     file = tmp_path / "test_given.py"
     file.write_text(TESTS)

@@ -40,14 +40,15 @@ def assert_equal(actual: list[Tensor], expected: list[Tensor]) -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("masked", "dynamic"),
-    [(False, False), (False, None), (True, True), (True, None)],
-    ids=["static", "auto", "masked, dynamic", "masked, auto"],
+    ("masked", "dynamic"), [(False, None), (True, True)], ids=["auto", "masked, dynamic"]
 )
 def test_every_operator_compiles_forward_and_backward(
     operator: Operator, masked: bool, dynamic: bool | None, device: str
 ) -> None:
+    """A static graph of the first shape, which turns into a dynamic one; or that from the start."""
+
     def call(mask: Tensor | None, *tensors: Tensor) -> Tensor:
         return operator(tensors, Setting(1.5, "gaussian", mask))
 
@@ -149,6 +150,7 @@ class Holder(nn.Module):
         return self.loss(p, t) + self.rank(p).square().mean()
 
 
+@pytest.mark.slow
 @DYNAMIC
 @pytest.mark.parametrize("kind", ["argument", "attribute", "tensor", "tensor attribute"])
 def test_an_annealed_strength_never_goes_stale(kind: str, dynamic: bool | None) -> None:
@@ -229,6 +231,7 @@ def train(step_compiler: Callable[[Callable], Callable]) -> list[float]:
     return losses + [value for p in model.parameters() for value in p.flatten().tolist()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_a_model_with_its_optimizer_trains_as_in_eager(backend: str) -> None:
     eager = train(lambda forward: forward)
@@ -238,6 +241,7 @@ def test_a_model_with_its_optimizer_trains_as_in_eager(backend: str) -> None:
     assert graph == pytest.approx(eager, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_inductor_gives_what_eager_gives() -> None:
     def loss(p: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         rank = rank_relax.soft_rank(p * 2, 1.5, method="gaussian", mask=mask, dim=0)
@@ -254,6 +258,7 @@ def test_inductor_gives_what_eager_gives() -> None:
             assert (one - other).abs().max() <= 1e-12
 
 
+@pytest.mark.slow
 def test_a_compiled_transform_is_the_transform() -> None:
     def loss(p: Tensor, t: Tensor) -> Tensor:
         return rank_relax.spearman_loss(p, t, 1.5)
@@ -280,20 +285,23 @@ def test_second_derivatives_in_one_graph_are_those_of_eager() -> None:
     torch.testing.assert_close(compiled(gradient)(p, t), gradient(p, t))
 
 
+@pytest.mark.slow
 def test_compiled_autograd_gives_the_gradients_of_eager(operator: Operator, device: str) -> None:
-    """With new values, strength, mask, shape and method: nothing may be baked in."""
+    """With new values, strength, mask, shape and method: nothing may be baked in.
+
+    The graph runs as it was traced: of backends, other tests ask.
+    """
 
     def run(tensors: tuple[Tensor, ...], setting: Setting) -> list[Tensor]:
         leaves = [tensor.clone().requires_grad_() for tensor in tensors]
         operator(tuple(leaves), setting).square().sum().backward()
         return [leaf.grad for leaf in leaves if leaf.grad is not None]
 
-    compiler = torch.compile(backend="aot_eager", fullgraph=True, dynamic=True)
+    compiler = torch.compile(backend="eager", fullgraph=True, dynamic=True)
     for shape, strength, method, masked in (
-        ((2, 5), 1.5, "sigmoid", False),
-        ((2, 5), 0.5, "sigmoid", False),
+        ((2, 5), 1.5, "sigmoid", True),
         ((2, 5), 0.5, "sigmoid", True),
-        ((3, 7), 0.5, "gaussian", True),
+        ((3, 7), 0.5, "gaussian", False),
     ):
         tensors = operator.example(shape, device=device)
         mask = operator.random_mask(shape, device) if masked else None
@@ -306,6 +314,7 @@ def test_compiled_autograd_gives_the_gradients_of_eager(operator: Operator, devi
             torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_compiled_autograd_trains_a_compiled_model() -> None:
     model = nn.Linear(6, 1)
     twin = copy.deepcopy(model)

@@ -37,7 +37,11 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs/examples/train_distributed
 
 HAS_GLOO = dist.is_available() and dist.is_gloo_available()
 
-pytestmark = pytest.mark.skipif(not HAS_GLOO, reason="this torch was built without gloo")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("distributed"),  # whose processes stay
+    pytest.mark.skipif(not HAS_GLOO, reason="this torch was built without gloo"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,11 @@ from rank_relax import _operators
 
 HAS_GLOO = dist.is_available() and dist.is_gloo_available()
 
-pytestmark = pytest.mark.skipif(not HAS_GLOO, reason="this torch was built without gloo")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("dtensor"),  # whose processes stay
+    pytest.mark.skipif(not HAS_GLOO, reason="this torch was built without gloo"),
+]
 
 if HAS_GLOO:
     from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
@@ -179,7 +183,8 @@ PUBLIC = ("soft_rank", "soft_sort", "soft_quantile", "soft_topk", "spearman_loss
 def check_operator(rank: int, group: dist.ProcessGroup, index: int) -> None:
     operator, mesh = OPERATORS[index], mesh_of(group)
     torch.manual_seed(0)
-    for setting in operator.settings(SHAPE)[::3]:  # one without a mask, and one with
+    settings = operator.settings(SHAPE)
+    for setting in (settings[0], settings[-1]):  # one without a mask, and one with
         tensors = operator.example(SHAPE)
         cotangent = torch.randn_like(operator(tensors, setting))
 

@@ -17,6 +17,8 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 
 # torch's exporter calls what torch deprecates.
 pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("onnx"),  # exported once
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
@@ -217,20 +219,19 @@ def test_losses_with_targets_of_every_kind_are_those_of_torch(dtype: torch.dtype
             assert_results(actual, expected, x)
 
 
-@pytest.mark.parametrize(
-    "dtype",
-    [torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32, torch.uint64],
-    ids=str,
-)
-def test_hard_ranks_of_every_integer_dtype_are_exact(dtype: torch.dtype) -> None:
+def test_hard_ranks_of_every_integer_dtype_are_exact() -> None:
     class Model(nn.Module):
-        def forward(self, items: Tensor) -> Tensor:
-            return rank_relax.hard_rank(items, normalize=False)
+        def forward(self, *lists: Tensor) -> tuple[Tensor, ...]:
+            return tuple(rank_relax.hard_rank(items, normalize=False) for items in lists)
 
-    largest, smallest = torch.iinfo(dtype).max, torch.iinfo(dtype).min
-    items = torch.tensor([largest, smallest, 3, largest - 1, largest, 3], dtype=dtype)
-    (ranks,) = run(exported(Model(), (items,), None), items)
-    assert torch.equal(ranks, torch.tensor([4.5, 0.0, 1.5, 3.0, 4.5, 1.5]))
+    lists = []
+    for bits in (8, 16, 32, 64):
+        for dtype in (getattr(torch, f"int{bits}"), getattr(torch, f"uint{bits}")):
+            largest, smallest = torch.iinfo(dtype).max, torch.iinfo(dtype).min
+            items = [largest, smallest, 3, largest - 1, largest, 3]
+            lists.append(torch.tensor(items, dtype=dtype))
+    for items, ranks in zip(lists, run(exported(Model(), (*lists,), None), *lists), strict=True):
+        assert ranks.tolist() == [4.5, 0.0, 1.5, 3.0, 4.5, 1.5], items.dtype
 
 
 def test_the_ranks_are_those_of_the_definition(

@@ -72,6 +72,7 @@ def gradients_of(output: Tensor, inputs: Tensors, cotangent: Tensor) -> Tensors:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_results_and_gradients_are_those_of_the_oracle(
     operator: Operator, dtype: torch.dtype, elsewhere: str
@@ -211,6 +212,7 @@ assert (ranks - rank_relax.soft_rank(x)).abs().max() <= 1e-6
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 def test_memory_does_not_grow_with_the_square_of_a_list() -> None:
     """One table of all pairs would be 100 MB, and several are alive at a time."""
@@ -234,6 +236,7 @@ def test_a_kernel_of_the_device_comes_first(name: str) -> None:
     assert kernels["PrivateUse1"] == kernels["XLA"] == kernels["Lazy"] == elsewhere
 
 
+@pytest.mark.slow
 def test_every_function_works_where_there_is_no_float64() -> None:
     """In a process of its own, which declares that the lazy backend has none and refuses it."""
     run = subprocess.run(

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import rank_relax
 
+pytestmark = pytest.mark.slow
+
 STRENGTH = 2.0
 
 

@@ -16,6 +16,7 @@ WIDE = re.compile(r"\s*[0-9a-f]+:\s+(v[a-z0-9]+)")
 NOT_WIDE = {"verr", "verw", "vmcall"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="objdump (binutils) is not installed")
 def test_only_functions_named_for_an_instruction_set_use_it() -> None:
     """Another one might be the copy that the linker kept for every machine."""

@@ -8,7 +8,7 @@ import torch
 
 from rank_relax import _operators
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = CHECKOUT / "docs" / "adding"
 IN_BACKTICKS = re.compile(r"`((?:csrc|rank_relax|tests|docs)/[\w/.]+)`")
 MOST_FILES = 12

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rank_relax import _operators
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 CSRC = CHECKOUT / "csrc"
 PAGE = (CHECKOUT / "docs" / "architecture.md").read_text()
 MOST_FILES = 11

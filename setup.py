@@ -5,8 +5,8 @@ distributions are made without it.
 
 The CUDA kernels are part of the library where torch has CUDA and its toolkit is found. Of the
 environment, CUDA_HOME names the toolkit, USE_CUDA=0 leaves them out, FORCE_CUDA=1 fails where they
-can't be compiled, and TORCH_CUDA_ARCH_LIST says for which devices they are. An -O in CFLAGS or CXXFLAGS
-takes the place of the -O3 of the C++.
+can't be compiled, and TORCH_CUDA_ARCH_LIST says for which devices they are. An -O in CFLAGS or
+CXXFLAGS takes the place of the -O3 of the C++.
 """
 
 import os

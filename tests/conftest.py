@@ -1,6 +1,6 @@
 """What every test starts from: a seed, a clean Dynamo, a device, and the threads it found.
 
-Also which tests are asked, in which order: the slow ones first, none of them with --fast.
+Also which tests are asked, in which order and where: the slow ones first, none of them with --fast.
 """
 
 import os
@@ -9,12 +9,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from operators import METHODS, OPERATORS, Operator, devices
 
 import rank_relax
+
+# Files whose tests share something dear, or processes that stay, and so run in one process. (Marks
+# would say it there, but with pytest 9.2 pytest-xdist 3.8 no longer sees them.)
+TOGETHER = {
+    "test_cpp.py": "C++ programs",
+    "test_distributed.py": "processes",
+    "test_dtensor.py": "processes of DTensors",
+    "test_export.py": "C++ programs",
+    "test_install.py": "wheels",
+    "test_onnx.py": "exported models",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +57,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (chosen if is_chosen else left_out).append(item)
     items[:] = chosen
     config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One test at a time to whichever process is free, and to one process what goes together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return TOGETHER.get(Path(nodeid.partition("::")[0]).name, nodeid)
+
+    return Scheduling(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture(params=devices())

@@ -673,7 +673,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subproc
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("instruction_sets")  # which run beside each other
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux tells what the machine has")
 class TestInstructionSets:
     @pytest.mark.parametrize("name", HAS)

@@ -12,7 +12,7 @@ from torch import Tensor
 import rank_relax
 from rank_relax import _build_info
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cpp_programs")]
+pytestmark = pytest.mark.slow
 
 LIBRARY = Path(rank_relax.__file__).parent / _build_info.library
 

@@ -39,7 +39,6 @@ HAS_GLOO = dist.is_available() and dist.is_gloo_available()
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("distributed"),  # whose processes stay
     pytest.mark.skipif(not HAS_GLOO, reason="this torch was built without gloo"),
 ]
 

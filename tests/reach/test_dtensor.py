@@ -21,7 +21,6 @@ HAS_GLOO = dist.is_available() and dist.is_gloo_available()
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("dtensor"),  # whose processes stay
     pytest.mark.skipif(not HAS_GLOO, reason="this torch was built without gloo"),
 ]
 

@@ -17,7 +17,6 @@ import rank_relax
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("cpp_programs"),
     # torch's tracers look at the .grad of everything, and what saves and compiles uses what torch
     # deprecates.
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),

@@ -24,7 +24,7 @@ import torch
 
 from rank_relax import _library
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("install")]  # compiled once
+pytestmark = pytest.mark.slow
 
 CHECKOUT = Path(__file__).parents[2]
 REINSTALL = "pip install --no-cache-dir --force-reinstall --no-deps"

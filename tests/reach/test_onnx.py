@@ -18,7 +18,6 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 # torch's exporter calls what torch deprecates.
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("onnx"),  # exported once
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -485,28 +485,6 @@ def _standardized(
     return deviation / variance.masked_fill(variance == 0, 1).sqrt()
 
 
-class Products(torch.autograd.Function):
-    """<p, p>, <t, t> and <p, t> of vectors along the last dimension, with two passes a gradient."""
-
-    @staticmethod
-    def forward(p: Tensor, t: Tensor) -> Tensor:
-        dot = torch.linalg.vecdot
-        return torch.stack([dot(p, p), dot(t, t), dot(p, t)])
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        p, t = ctx.saved_tensors
-        of_pp, of_tt, of_pt = grad_outputs[0][..., None].unbind()
-        return (
-            torch.addcmul(of_pt * t, p, 2 * of_pp) if ctx.needs_input_grad[0] else None,
-            torch.addcmul(of_pt * p, t, 2 * of_tt) if ctx.needs_input_grad[1] else None,
-        )
-
-
 @dataclass(frozen=True)
 class _Side:
     """One side of the loss."""
@@ -537,7 +515,11 @@ def _hard_side(
 
 
 def _loss(predictions: _Side, targets: _Side, lists: WholeLists) -> Tensor:
-    """1 - ρ of each list, from three sums over all processes. `lists` is of the predictions."""
+    """1 - ρ of each list. `lists` is of the predictions.
+
+    Of unit vectors p and t that is |t - p|² / 2 (csrc/core/correlation.h), in which nothing cancels
+    as they become equal. Sums over all processes give the norms, and then the loss.
+    """
     device = predictions.values.device
     p, t = predictions.ranks, targets.ranks
     nan_items = predictions.nan_items + targets.nan_items
@@ -548,11 +530,16 @@ def _loss(predictions: _Side, targets: _Side, lists: WholeLists) -> Tensor:
         p = p + torch.where(undefined, predictions.values.double() * 0, 0)
         if targets.values.is_floating_point():
             t = t + torch.where(undefined, targets.values.double() * 0, 0)
-    products = Products.apply(p, t)  # type: ignore[no-untyped-call]
-    pp, tt, pt = SumOverGroup.apply(products, lists.group)  # type: ignore[no-untyped-call]
-    constant = ((pp == 0) | (tt == 0)) & (nan_items == 0).to(device)
-    norms = torch.where(constant, 1, pp * tt).sqrt()
-    loss = torch.where(constant, 1, 1 - pt / norms)
-    loss = loss - (loss - loss.clamp(0, 2)).detach()  # rounding aside, at the ends
+
+    def over_group(sums: Tensor) -> Tensor:
+        total: Tensor = SumOverGroup.apply(sums, lists.group)  # type: ignore[no-untyped-call]
+        return total
+
+    squares = over_group(torch.stack([p.square().sum(-1), t.square().sum(-1)]))
+    constant = (squares == 0).any(0) & (nan_items == 0).to(device)
+    norm_p, norm_t = torch.where(constant, 1, squares).sqrt()[..., None]
+    delta = t / norm_t - p / norm_p
+    loss = over_group(delta.square().sum(-1)) / 2
+    loss = torch.where(constant, 1, loss - (loss - loss.clamp(max=2)).detach())
     has_pairs = (lists.counts.sum(-1) > 1) | (nan_items > 0)
     return torch.where(has_pairs.to(device), loss, 0)

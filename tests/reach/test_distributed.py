@@ -460,6 +460,25 @@ def test_a_correlation_of_narrow_lists_keeps_its_relative_precision(
         assert_within(loss, 1 - torch.stack(correlations), 1e-12 + spread**2)
 
 
+def test_a_correlation_near_one_keeps_the_relative_precision_of_the_loss(
+    processes: ProcessGroup,
+) -> None:
+    p, noise = torch.randn(2, 3, 30, dtype=torch.float64).unbind()
+    for scale in (0.0, 1e-3, 1e-6):
+        sides = (p, p + scale * noise)
+        loss, *gradients = ask_losses(processes, *sides, Setting(), 4, "unequal")
+        leaves = [side.clone().requires_grad_() for side in sides]
+        expected = torch.ops.rank_relax.spearman_loss(*leaves, 1.0, "sigmoid", None, "soft")
+        # Unit vectors that are apart by the scale are rounded by 1e-16.
+        relative = 0 if scale == 0 else 1e-14 / scale
+        assert_within(loss, expected.detach(), 2 * relative * expected.detach().max())
+        for actual, gradient in zip(
+            gradients, torch.autograd.grad(expected.sum(), leaves), strict=True
+        ):
+            # Of the sum of the equal losses of all processes.
+            assert_within(actual / 4, gradient, relative * gradient.abs().max())
+
+
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_is_computed_in_float32(processes: ProcessGroup, half: torch.dtype) -> None:
     x = torch.randn(3, 60).to(half)

@@ -3,6 +3,7 @@
 Also which tests are asked, in which order and where: the slow ones first, none of them with --fast.
 """
 
+import functools
 import os
 import shutil
 import subprocess
@@ -44,6 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for runner in {item.runner for item in items if isinstance(item, pytest.DoctestItem)}:
+        # Dynamo deletes what it has put among the globals of a function once that is gone: a
+        # KeyError, at some later time, if doctest has emptied them before.
+        runner.run = functools.partial(runner.run, clear_globs=False)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if not config.getoption("fast"):
         return

@@ -29,7 +29,7 @@ import rank_relax.ranks
 import rank_relax.spearman
 from rank_relax._calls import public
 from rank_relax._checks import SMOOTH_CDFS, SmoothCdf, check_choice, warn_of_single_items
-from rank_relax._group import SumOverGroup, check_group, exchange, gather_bits
+from rank_relax._group import SumOverGroup, check_group, exchange, gather_bits, total
 from rank_relax._integers import split_integers
 from rank_relax._scores import Scale, result_dtype
 from rank_relax._split_rank import (
@@ -477,12 +477,57 @@ def _standardized(
 
     def mean(x: Tensor) -> Tensor:
         sums = torch.where(counts, x, 0).sum(-1, keepdim=True)
-        total: Tensor = SumOverGroup.apply(sums, group)  # type: ignore[no-untyped-call]
-        return total / number
+        whole: Tensor = SumOverGroup.apply(sums, group)  # type: ignore[no-untyped-call]
+        return whole / number
 
     deviation = centered - mean(centered)
     variance = mean(deviation * deviation)
     return deviation / variance.masked_fill(variance == 0, 1).sqrt()
+
+
+class Products(torch.autograd.Function):
+    """<p, p>, <t, t> and <p, t> of vectors along the last dimension, with two passes a gradient."""
+
+    @staticmethod
+    def forward(p: Tensor, t: Tensor) -> Tensor:
+        dot = torch.linalg.vecdot
+        return torch.stack([dot(p, p), dot(t, t), dot(p, t)])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        p, t = ctx.saved_tensors
+        of_pp, of_tt, of_pt = grad_outputs[0][..., None].unbind()
+        return (
+            torch.addcmul(of_pt * t, p, 2 * of_pp) if ctx.needs_input_grad[0] else None,
+            torch.addcmul(of_pt * p, t, 2 * of_tt) if ctx.needs_input_grad[1] else None,
+        )
+
+
+class OneMinusCorrelation(torch.autograd.Function):
+    """1 - ρ, ρ = <p, t> / (|p| |t|), from the products of p and t and what p leaves of t.
+
+    With d = t - p <p, t>/<p, p>, which is perpendicular to p, |d|² = <t, t> (1 - ρ²): as ρ → 1
+    nothing cancels in that, and its derivatives are those of ρ.
+    """
+
+    @staticmethod
+    def forward(pp: Tensor, tt: Tensor, pt: Tensor, square_d: Tensor) -> Tensor:
+        rho = pt / (pp * tt).sqrt()
+        return torch.where(rho > 0.5, square_d / (tt * (1 + rho)), 1 - rho).clamp(0, 2)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:3])
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        pp, tt, pt = ctx.saved_tensors
+        of_pt = -grad_outputs[0] / (pp * tt).sqrt()
+        return -of_pt * (pt / pp) / 2, -of_pt * (pt / tt) / 2, of_pt, None
 
 
 @dataclass(frozen=True)
@@ -514,12 +559,19 @@ def _hard_side(
     )
 
 
-def _loss(predictions: _Side, targets: _Side, lists: WholeLists) -> Tensor:
-    """1 - ρ of each list. `lists` is of the predictions.
+def _square_of_difference(t: Tensor, p: Tensor, share: Tensor) -> Tensor:
+    """|t - share p|² of each list, by parts whose difference the processor's cache holds."""
+    square = torch.zeros_like(share)
+    for t_part, p_part in zip(
+        torch.split(t, 1 << 15, -1), torch.split(p, 1 << 15, -1), strict=True
+    ):
+        d = torch.addcmul(t_part, p_part, -share[..., None])
+        square += torch.linalg.vecdot(d, d)
+    return square
 
-    Of unit vectors p and t that is |t - p|² / 2 (csrc/core/correlation.h), in which nothing cancels
-    as they become equal. Sums over all processes give the norms, and then the loss.
-    """
+
+def _loss(predictions: _Side, targets: _Side, lists: WholeLists) -> Tensor:
+    """1 - ρ of each list, from sums over all processes. `lists` is of the predictions."""
     device = predictions.values.device
     p, t = predictions.ranks, targets.ranks
     nan_items = predictions.nan_items + targets.nan_items
@@ -530,16 +582,12 @@ def _loss(predictions: _Side, targets: _Side, lists: WholeLists) -> Tensor:
         p = p + torch.where(undefined, predictions.values.double() * 0, 0)
         if targets.values.is_floating_point():
             t = t + torch.where(undefined, targets.values.double() * 0, 0)
-
-    def over_group(sums: Tensor) -> Tensor:
-        total: Tensor = SumOverGroup.apply(sums, lists.group)  # type: ignore[no-untyped-call]
-        return total
-
-    squares = over_group(torch.stack([p.square().sum(-1), t.square().sum(-1)]))
-    constant = (squares == 0).any(0) & (nan_items == 0).to(device)
-    norm_p, norm_t = torch.where(constant, 1, squares).sqrt()[..., None]
-    delta = t / norm_t - p / norm_p
-    loss = over_group(delta.square().sum(-1)) / 2
-    loss = torch.where(constant, 1, loss - (loss - loss.clamp(max=2)).detach())
+    products = Products.apply(p, t)  # type: ignore[no-untyped-call]
+    pp, tt, pt = SumOverGroup.apply(products, lists.group)  # type: ignore[no-untyped-call]
+    constant = ((pp == 0) | (tt == 0)) & (nan_items == 0).to(device)
+    pp, tt = torch.where(constant, 1, pp), torch.where(constant, 1, tt)
+    square_d = total(_square_of_difference(t.detach(), p.detach(), (pt / pp).detach()), lists.group)
+    loss = OneMinusCorrelation.apply(pp, tt, pt, square_d)  # type: ignore[no-untyped-call]
+    loss = torch.where(constant, 1, loss)
     has_pairs = (lists.counts.sum(-1) > 1) | (nan_items > 0)
     return torch.where(has_pairs.to(device), loss, 0)

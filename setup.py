@@ -5,8 +5,8 @@ distributions are made without it.
 
 The CUDA kernels are part of the library where torch has CUDA and its toolkit is found. Of the
 environment, CUDA_HOME names the toolkit, USE_CUDA=0 leaves them out, FORCE_CUDA=1 fails where they
-can't be compiled, and TORCH_CUDA_ARCH_LIST says for which devices they are. An -O in CFLAGS or
-CXXFLAGS takes the place of the -O3 of the C++.
+can't be compiled, and TORCH_CUDA_ARCH_LIST says for which devices they are. -O0 or -Og in CFLAGS or
+CXXFLAGS, to debug, take the place of the -O3 of the C++.
 """
 
 import os
@@ -104,9 +104,13 @@ def library() -> Extension:
 
 
 def optimization() -> str:
-    """What the user's flags say last, which stands before the extension's own in a command."""
+    """-O3, unless the last word of the environment's flags is one for debuggers.
+
+    Nobody chose the -O2 that conda and distributions have there, at which the kernels are slower.
+    """
     flags = [flag for name in ("CFLAGS", "CXXFLAGS") for flag in os.environ.get(name, "").split()]
-    return next((flag for flag in reversed(flags) if flag.startswith("-O")), "-O3")
+    last = next((flag for flag in reversed(flags) if flag.startswith("-O")), "-O3")
+    return last if last in ("-O0", "-Og") else "-O3"
 
 
 def sources(cuda: bool) -> list[str]:

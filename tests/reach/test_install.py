@@ -279,12 +279,14 @@ cpp_extension.BuildExtension = Report
     ("variables", "expected"),
     [
         ({"CFLAGS": ""}, "-O3"),
-        ({"CFLAGS": "-O2 -O1 -g"}, "-O1"),
-        ({"CFLAGS": "-O1", "CXXFLAGS": "-Os"}, "-Os"),
+        ({"CFLAGS": "-O2 -O0 -g"}, "-O0"),
+        ({"CFLAGS": "-O2", "CXXFLAGS": "-Og"}, "-Og"),
+        ({"CFLAGS": "-O0", "CXXFLAGS": "-O2"}, "-O3"),
+        ({"CFLAGS": "-march=nocona -O2 -ftree-vectorize"}, "-O3"),  # as conda sets it
     ],
     ids=str,
 )
-def test_an_optimization_of_the_users_takes_the_place_of_ours(
+def test_flags_to_debug_take_the_place_of_our_optimization(
     variables: dict[str, str], expected: str, environment: Environment, source: Path, tmp_path: Path
 ) -> None:
     stopped = environment.run(

@@ -117,11 +117,7 @@ class Operator:
 
     def settings(self, shape: Sequence[int], device: str = "cpu") -> list["Setting"]:
         """Those of the function, with such masks."""
-        return [
-            Setting(1.5, method, mask)
-            for method in self.methods
-            for mask in (None, self.random_mask(shape, device))
-        ]
+        return settings(shape, device, self.methods, self.random_mask)
 
     def result_dtype(self, dtype: torch.dtype) -> torch.dtype:
         return torch.float64 if self.gives_double else dtype
@@ -140,12 +136,15 @@ def random_mask(shape: Sequence[int], device: str = "cpu") -> Tensor:
     return mask
 
 
-def settings(shape: Sequence[int], device: str = "cpu") -> list[Setting]:
-    """Both methods, with and without a mask, at one moderate strength."""
+def settings(
+    shape: Sequence[int],
+    device: str = "cpu",
+    methods: Sequence[str] = METHODS,
+    mask_of: Callable[[Sequence[int], str], Tensor] = random_mask,
+) -> list[Setting]:
+    """All methods, with and without a mask, at one moderate strength."""
     return [
-        Setting(1.5, method, mask)
-        for method in METHODS
-        for mask in (None, random_mask(shape, device))
+        Setting(1.5, method, mask) for method in methods for mask in (None, mask_of(shape, device))
     ]
 
 

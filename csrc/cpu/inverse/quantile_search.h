@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "core/inverse/root_search.h"
+#include "core/inverse/tail_balance.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/sum/tails.h"
@@ -21,8 +23,7 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 ///     lower = Σ_{x_j < y} F(-α (y - x_j)),    upper = Σ_{x_j > y} F(-α (x_j - y)),
 ///
 /// so that nothing is lost beside the count. In a gap that is wide beside 1/α, G is flat at a whole
-/// number to rounding; that level is where the two tails are equal, and there their logarithms are
-/// compared, which fall steadily however wide the gap is.
+/// number to rounding, and the tails' logarithms are compared (core/inverse/tail_balance.h).
 template <class Cdf>
 class QuantileSearch {
  public:
@@ -58,10 +59,7 @@ class QuantileSearch {
   }
 
  private:
-  struct Step {
-    double value;
-    double slope;  // in units of 1/α
-  };
+  using Step = RootSearch::Step;
 
   /// α |a - b| where the difference may overflow.
   static double distance(double a, double b, double strength) {
@@ -110,57 +108,28 @@ class QuantileSearch {
     return {(whole - level) + tails, density};
   }
 
-  /// log upper(y) - log lower(y), for y between neighbours `lower` and `upper` of the row. Of each
-  /// tail, the sum of exp(log F(-d) - log F(-d_nearest)) is at least 1.
+  /// log upper(y) - log lower(y), for y between neighbours `lower` and `upper` of the row.
   Step balance(double y, double lower, double upper) const {
-    const double to_nearest[] = {distance(y, lower, balance_strength_),
-                                 distance(y, upper, balance_strength_)};
-    const double nearest[] = {Cdf::log_upper_tail(to_nearest[0]),
-                              Cdf::log_upper_tail(to_nearest[1])};
-    double sum[2] = {0, 0}, slope[2] = {0, 0};
+    TailBalance<Cdf> tails(distance(y, lower, balance_strength_),
+                           distance(y, upper, balance_strength_));
     for (int64_t i = 0; i < count_; ++i) {
-      const int side = values_[i] >= upper ? 1 : 0;
-      const double d = distance(y, values_[i], balance_strength_);
-      if (d > to_nearest[side] + kFarthest) continue;  // the tails fall by e^-d at least
-      const double weight = std::exp(Cdf::log_upper_tail(d) - nearest[side]);
-      sum[side] += weight;
-      slope[side] += weight * Cdf::hazard(d);
+      tails.add(values_[i] >= upper ? 1 : 0, distance(y, values_[i], balance_strength_));
     }
-    const double per_strength = balance_strength_ / strength_;
-    return {nearest[1] - nearest[0] + std::log(sum[1] / sum[0]),
-            (slope[1] / sum[1] + slope[0] / sum[0]) * per_strength};
+    const Step ratio = tails.log_ratio();
+    return {ratio.value, ratio.slope * (balance_strength_ / strength_)};
   }
 
-  /// Newton's method from y on, while its steps halve and stay between the bounds, else bisection.
+  /// Where f is 0 between bounds, from y on.
   template <class Function>
   double root(const Function& f, double lower, double upper, double y) const {
-    constexpr int kMostSteps = 2200;  // halvings of all the range of a double
-    double last = kInfinity;
-    for (int i = 0; i < kMostSteps; ++i) {
-      const Step step = f(y);
-      if (step.value == 0) return y;
-      (step.value > 0 ? upper : lower) = y;
-      double next = y - step.value / step.slope / strength_;
-      if (next == y) return y;
-      const bool newton = lower < next && next < upper && std::abs(next - y) <= last / 2;
-      if (!newton) next = lower / 2 + upper / 2;
-      last = std::abs(next - y);
-      // A step of Newton's method leaves about its square.
-      const bool close =
-          last <= kEpsilon * std::abs(next) || (newton && last * strength_ <= kClose);
-      if (close || next == lower || next == upper) return next;
-      y = next;
-    }
-    return y;
+    RootSearch search(y, lower, upper, strength_, kTolerance);
+    while (!search.has_ended()) search.take(f(search.point()));
+    return search.point();
   }
 
   static constexpr int64_t kChunk = 512;
-  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kHuge = std::numeric_limits<double>::max();
-  static constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-  // A level has 53 bits, so that what lies further than this adds nothing to its place among 2^32.
-  static constexpr double kFarthest = 60;
-  static constexpr double kClose = 4e-9;
+  static constexpr RootTolerance kTolerance = {4e-9, 0, true};
   // In a narrower gap the tails' sum is steep enough for Newton's method from the middle on.
   static constexpr double kWideGap = 16;
 

@@ -22,6 +22,8 @@
 #include "core/cdf/smooth_cdfs.h"
 #include "core/cdf/upper_tail.h"
 #include "core/correlation.h"
+#include "core/inverse/root_search.h"
+#include "core/inverse/tail_balance.h"
 #include "core/row/grid_placement.h"
 #include "core/row/kind.h"
 #include "core/row/one_box_placement.h"

@@ -2,9 +2,10 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include "core/cdf/smooth_cdfs.h"
+#include "core/inverse/root_search.h"
+#include "core/inverse/tail_balance.h"
 #include "cuda/launch/block.cuh"
 
 namespace rank_relax::cuda {
@@ -12,7 +13,7 @@ namespace rank_relax::cuda {
 // The inverse of the smoothed count G(y) = Σ_j F(α (y - x_j)) of ascending values, one level at a
 // time, as cpu/inverse/quantile_search.h does it: G is taken apart at y, into the whole items below
 // and two tails, so that nothing is lost beside the count, and in a gap that is too wide for that
-// the logarithms of the two tails are compared.
+// their logarithms are compared (core/inverse/tail_balance.h).
 //
 // y = anchor + u/α, with an item near the level for the anchor, and u is what is searched for.
 
@@ -20,33 +21,16 @@ namespace rank_relax::cuda {
 template <class Cdf>
 constexpr double kTailReach = Cdf::box_grid[kDouble].reach_of_tails;
 
-struct Step {
-  double value;
-  double slope;  // by u
-};
+using Step = RootSearch::Step;
 
-/// Where f is 0 between `lower` and `upper`, from a first guess on: Newton's method while its steps
-/// halve and stay between the bounds, else bisection. f rises; all threads that call it together
-/// get the same of it.
+/// Where f is 0 between `lower` and `upper`, from a first guess on. All threads that call it
+/// together get the same of f.
 template <class Function>
 __device__ double find_root(const Function& f, double u, double lower, double upper) {
-  constexpr int kMostSteps = 300;
-  constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-  constexpr double kLastStep = 1e-8;  // of Newton's: what is left is its square
-  double last = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < kMostSteps; ++i) {
-    const Step step = f(u);
-    if (step.value == 0) return u;
-    (step.value > 0 ? upper : lower) = u;
-    double next = u - step.value / step.slope;
-    const bool newton = lower < next && next < upper && fabs(next - u) <= last / 2;
-    if (!newton) next = lower / 2 + upper / 2;
-    last = fabs(next - u);
-    const bool close = last <= (newton ? kLastStep : kEpsilon * Larger()(0.5, fabs(next)));
-    if (close || next == lower || next == upper) return next;
-    u = next;
-  }
-  return u;
+  constexpr RootTolerance kTolerance = {1e-8, 0.5, false};  // y has the rounding of the anchor
+  RootSearch search(u, lower, upper, 1, kTolerance);
+  while (!search.has_ended()) search.take(f(search.point()));
+  return search.point();
 }
 
 /// What one level is searched from.
@@ -103,33 +87,24 @@ struct CountAt {
   }
 };
 
-/// log Σ_{x >= next} F(-α (x - y)) - log Σ_{x < next} F(-α (y - x)), for y = anchor + u/α in the
-/// wide gap between the two. Of each tail, the sum of exp(log F(-d) - log F(-d_nearest)) is at
-/// least 1. for_each(add) calls add(x) for the items of a thread, reduce(sum) adds over the
-/// threads.
+/// The balance of the two tails at y = anchor + u/α in the wide gap behind the anchor.
+/// for_each(add) calls add(x) for the items of a thread, reduce(sum) adds over the threads.
 template <class Cdf, class ForEach, class Reduce>
 __device__ Step balance(const LevelBracket& bracket, double strength, double u,
                         const ForEach& for_each, const Reduce& reduce) {
   const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
-  const double nearest[] = {u, gap - u};
-  const double nearest_tail[] = {Cdf::log_upper_tail(nearest[0]), Cdf::log_upper_tail(nearest[1])};
-  double sum[2] = {0, 0}, slope[2] = {0, 0};
+  TailBalance<Cdf> tails(u, gap - u);
   for_each([&](double x) {
     const int side = x >= bracket.next ? 1 : 0;
     const double farther = side == 1 ? scaled_difference(strength, x, bracket.next)
                                      : scaled_difference(strength, bracket.anchor, x);
-    const double d = nearest[side] + farther;
-    const double weight = exp(Cdf::log_upper_tail(d) - nearest_tail[side]);
-    if (!(weight > 0)) return;
-    sum[side] += weight;
-    slope[side] += weight * Cdf::hazard(d);
+    tails.add(side, tails.distance[side] + farther);
   });
   for (int side = 0; side < 2; ++side) {
-    sum[side] = reduce(sum[side]);
-    slope[side] = reduce(slope[side]);
+    tails.weights[side] = reduce(tails.weights[side]);
+    tails.slopes[side] = reduce(tails.slopes[side]);
   }
-  return {nearest_tail[1] - nearest_tail[0] + log(sum[1] / sum[0]),
-          slope[1] / sum[1] + slope[0] / sum[0]};
+  return tails.log_ratio();
 }
 
 /// The point of a whole level in a wide gap.

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/inverse/root_search.h"
 #include "core/series/box_series.h"
 #include "core/series/quantile_series.h"
 #include "cpu/aligned_array.h"
@@ -300,7 +301,9 @@ class QuantileMarch {
   }
 
   /// Newton's method from where two straight lines through P at -1, 0 and 1 have the value; false
-  /// if it has not converged everywhere.
+  /// if it has not converged everywhere. The box is all that holds its steps: bounds for each lane,
+  /// as core/inverse/root_search.h has them, are comparisons and selections at every step that
+  /// hardly a level needs.
   template <int together>
   static bool newton(const LocalSum& sum, const double* wanted, double* points) {
     const W one = W::broadcast(1), none = W::broadcast(0);
@@ -332,22 +335,18 @@ class QuantileMarch {
 
   static W within_box(W t) { return smaller(larger(t, W::broadcast(-1)), W::broadcast(1)); }
 
-  /// Newton's method for one level, certain to end: where a step leaves the bounds, it halves them.
+  /// The same for one level, certain to end.
   static double bisect(const LocalSum& sum, double wanted, double t) {
-    double lower = -1, upper = 1;
-    for (int step = 0; step < 100; ++step) {
+    RootSearch search(t, -1, 1, 1, {1e-15, 0, true});
+    while (!search.has_ended()) {
       double value = sum.powers[kTerms - 1], slope = 0;
       for (int k = kTerms - 2; k >= 0; --k) {
-        slope = slope * t + value;
-        value = value * t + sum.powers[k];
+        slope = slope * search.point() + value;
+        value = value * search.point() + sum.powers[k];
       }
-      (value > wanted ? upper : lower) = t;
-      double next = t + (wanted - value) / slope;
-      if (!(lower < next && next < upper)) next = (lower + upper) / 2;
-      if (std::abs(next - t) < 1e-15) break;
-      t = next;
+      search.take({value - wanted, slope});
     }
-    return t;
+    return search.point();
   }
 
   const QuantileSeries& series_;

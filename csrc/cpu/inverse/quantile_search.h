@@ -8,6 +8,7 @@
 
 #include "core/inverse/root_search.h"
 #include "core/inverse/tail_balance.h"
+#include "core/row/scaled_difference.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/sum/tails.h"
@@ -61,9 +62,9 @@ class QuantileSearch {
  private:
   using Step = RootSearch::Step;
 
-  /// α |a - b| where the difference may overflow.
+  /// α |a - b|
   static double distance(double a, double b, double strength) {
-    return 2 * (strength * std::abs(a / 2 - b / 2));
+    return std::abs(scaled_difference(strength, a, b));
   }
 
   /// G is half the count at most below all values, and at least above them: so one bound is theirs,

@@ -29,6 +29,7 @@
 #include "core/row/one_box_placement.h"
 #include "core/row/row_counts.h"
 #include "core/row/row_form.h"
+#include "core/row/scaled_difference.h"
 #include "core/row/scaled_spread.h"
 #include "core/series/box_series.h"
 #include "core/series/quantile_series.h"

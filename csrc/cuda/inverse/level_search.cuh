@@ -6,6 +6,7 @@
 #include "core/cdf/smooth_cdfs.h"
 #include "core/inverse/root_search.h"
 #include "core/inverse/tail_balance.h"
+#include "core/row/scaled_difference.h"
 #include "cuda/launch/block.cuh"
 
 namespace rank_relax::cuda {
@@ -41,11 +42,6 @@ struct LevelBracket {
   double reach;         // beyond which the tails of all items are nothing beside the level
   bool in_wide_gap;     // between anchor and next: only the tails' logarithms show where y is
 };
-
-/// α (a - b) where the difference may overflow.
-__device__ inline double scaled_difference(double strength, double a, double b) {
-  return 2 * (strength * (a / 2 - b / 2));
-}
 
 /// Of a level of ascending values at(0) .. at(count - 1), 0 < level < count. For m > level items at
 /// or below x_m the count there reaches the level a T beyond x_m at which m F(T) does, and likewise

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/host_device.h"
+#include "core/number.h"
 
 namespace rank_relax {
 
@@ -25,21 +26,58 @@ RANK_RELAX_HOST_DEVICE inline double correlation_strength(double regularization_
   return regularization_strength < wanted ? wanted : regularization_strength;
 }
 
-/// The difference of two unit vectors, b/|b| - a/|a|, item by item, given 1/|a| and 1/|b|. Where a
-/// and b have about the same length nothing cancels as they become equal; where they have not, b
-/// is not lost beside a.
-struct UnitDifference {
-  double per_b, shared, turn;
+/// 1 - ρ for two vectors a and b that sum to zero, ρ = <a, b> / (|a| |b|), and its gradients. With
+/// â = a/|a|, b̂ = b/|b| and δ = b̂ - â,
+///
+///     loss = |δ|²/2,   ∂loss/∂a = -(δ + loss · â)/|a|,   ∂loss/∂b = (δ - loss · b̂)/|b|,
+///
+/// in which nothing cancels as ρ → 1. Nor in δ = (b - a)/|b| + a (1/|b| - 1/|a|), which is 0 for
+/// b = a however products are rounded, and stands where a and b have about the same length. Where
+/// they have not, b would be lost beside a, and δ is taken as it reads. If a or b is zero: loss 1,
+/// gradients 0, which the callers see to.
+///
+/// A number is a double, a register of them or a tensor.
+template <class Number>
+struct UnitVectors {
+  Number per_a, per_b;  // 1/|a| and 1/|b|
+  Number shared, turn;  // δ = (b - shared · a)/|b| + turn · a
 
-  RANK_RELAX_HOST_DEVICE UnitDifference(double per_a, double per_b) : per_b(per_b) {
-    const bool alike = per_a <= 2 * per_b && per_b <= 2 * per_a;
-    shared = alike ? 1 : 0;
-    turn = alike ? per_b - per_a : -per_a;
+  RANK_RELAX_HOST_DEVICE static UnitVectors of(const Number& per_a, const Number& per_b) {
+    const Number alike((per_a <= 2 * per_b) & (per_b <= 2 * per_a));  // 1 or 0
+    return {per_a, per_b, alike, alike * per_b - per_a};
   }
 
-  RANK_RELAX_HOST_DEVICE double operator()(double a, double b) const {
-    return (b - shared * a) * per_b + turn * a;
+  /// δ at an item. Always inlined: the registers of an instruction set are no arguments of a
+  /// function that is compiled for another (cpu/isa/shared_headers.h).
+  [[gnu::always_inline]] RANK_RELAX_HOST_DEVICE Number difference(const Number& a,
+                                                                  const Number& b) const {
+    return sum_of_products(b - shared * a, per_b, turn, a);
+  }
+
+  /// ∂loss/∂a and ∂loss/∂b at an item.
+  RANK_RELAX_HOST_DEVICE Number gradient_a(const Number& a, const Number& delta,
+                                           const Number& loss) const {
+    return scaled_gradient_a(a * per_a, delta, loss) * per_a;
+  }
+  RANK_RELAX_HOST_DEVICE Number gradient_b(const Number& b, const Number& delta,
+                                           const Number& loss) const {
+    return scaled_gradient_b(b * per_b, delta, loss) * per_b;
+  }
+
+  /// |a| ∂loss/∂a and |b| ∂loss/∂b, from â and b̂.
+  RANK_RELAX_HOST_DEVICE static Number scaled_gradient_a(const Number& unit_a, const Number& delta,
+                                                         const Number& loss) {
+    return -(delta + loss * unit_a);
+  }
+  RANK_RELAX_HOST_DEVICE static Number scaled_gradient_b(const Number& unit_b, const Number& delta,
+                                                         const Number& loss) {
+    return delta - loss * unit_b;
   }
 };
+
+/// The loss from |δ|², not above its largest value by rounding.
+RANK_RELAX_HOST_DEVICE inline double correlation_loss(double square_of_difference) {
+  return square_of_difference / 2 > 2 ? 2 : square_of_difference / 2;
+}
 
 }  // namespace rank_relax

@@ -168,6 +168,11 @@ Vector<Scalar> multiply_subtract(Vector<Scalar> a, Vector<Scalar> b, Vector<Scal
   return Vector<Scalar>::multiply_subtract(a, b, c);
 }
 template <class Scalar>
+Vector<Scalar> sum_of_products(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar> c,
+                               Vector<Scalar> d) {
+  return multiply_add(a, b, c * d);
+}
+template <class Scalar>
 Vector<Scalar> exact_remainder(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar> c) {
   return Vector<Scalar>::exact_remainder(a, b, c);
 }

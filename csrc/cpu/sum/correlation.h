@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/correlation.h"
 #include "cpu/isa/vector.h"
 #include "cpu/isa/widened.h"
 #include "cpu/parallel.h"
@@ -11,13 +12,8 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// 1 - ρ for two vectors a and b that sum to zero, ρ = <a, b> / (|a| |b|), and in their place its
-/// gradients. With â = a/|a|, b̂ = b/|b| and δ = b̂ - â,
-///
-///     loss = |δ|²/2,   ∂loss/∂a = -(δ + loss · â)/|a|,   ∂loss/∂b = (δ - loss · b̂)/|b|,
-///
-/// in which nothing cancels as ρ → 1; with δ = (b - a)/|b| + a (1/|b| - 1/|a|), which is 0 for
-/// b = a however products are rounded. If a or b is zero: loss 1, gradients 0. In double.
+/// 1 - ρ of centred vectors a and b, and in their place its gradients (core/correlation.h). In
+/// double.
 template <class Scalar>
 class Correlation {
   using V = Vector<Scalar>;
@@ -36,20 +32,20 @@ class Correlation {
       std::fill_n(b, count, Scalar(0));
       return 1;
     }
-    const double per_a = 1 / std::sqrt(norms.first), per_b = 1 / std::sqrt(norms.second);
-    const UnitDifference unit_difference(per_a, per_b);
+    const auto units =
+        UnitVectors<double>::of(1 / std::sqrt(norms.first), 1 / std::sqrt(norms.second));
+    const UnitVectors<W> wide = {W::broadcast(units.per_a), W::broadcast(units.per_b),
+                                 W::broadcast(units.shared), W::broadcast(units.turn)};
     const Squares difference =
         sum_over_parts(a, b, count, parallel_for, [=](W at_a, W at_b, W& first, W&) {
-          const W rest = at_b - W::broadcast(unit_difference.shared) * at_a;
-          const W turned = at_a * W::broadcast(unit_difference.turn);
-          const W delta = multiply_add(rest, W::broadcast(per_b), turned);
+          const W delta = wide.difference(at_a, at_b);
           first = multiply_add(delta, delta, first);
         });
-    const double loss = std::min(difference.first / 2, 2.0);
+    const double loss = correlation_loss(difference.first);
     const int64_t parts = (count + kStatisticsPart - 1) / kStatisticsPart;
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-      write_gradients(a, b, begin * kStatisticsPart, std::min(end * kStatisticsPart, count), per_a,
-                      per_b, loss);
+      write_gradients(a, b, begin * kStatisticsPart, std::min(end * kStatisticsPart, count), units,
+                      loss);
     });
     return loss;
   }
@@ -101,14 +97,13 @@ class Correlation {
     return sums;
   }
 
-  static void write_gradients(Scalar* a, Scalar* b, int64_t begin, int64_t end, double per_a,
-                              double per_b, double loss) {
-    const UnitDifference unit_difference(per_a, per_b);
+  static void write_gradients(Scalar* a, Scalar* b, int64_t begin, int64_t end,
+                              UnitVectors<double> units, double loss) {
     for (int64_t i = begin; i < end; ++i) {
       const double at_a = a[i], at_b = b[i];
-      const double delta = unit_difference(at_a, at_b);
-      a[i] = static_cast<Scalar>(-(delta + loss * (at_a * per_a)) * per_a);
-      b[i] = static_cast<Scalar>((delta - loss * (at_b * per_b)) * per_b);
+      const double delta = units.difference(at_a, at_b);
+      a[i] = static_cast<Scalar>(units.gradient_a(at_a, delta, loss));
+      b[i] = static_cast<Scalar>(units.gradient_b(at_b, delta, loss));
     }
   }
 };

@@ -10,15 +10,9 @@
 
 namespace rank_relax::cuda {
 
-// 1 - ρ for two vectors a and b that sum to zero, ρ = <a, b> / (|a| |b|), and in their place its
-// gradients. With â = a/|a|, b̂ = b/|b| and δ = b̂ - â,
-//
-//     loss = |δ|²/2,   ∂loss/∂a = -(δ + loss · â)/|a|,   ∂loss/∂b = (δ - loss · b̂)/|b|,
-//
-// in which nothing cancels as ρ → 1; with δ = (b - a)/|b| + a (1/|b| - 1/|a|), which is 0 for
-// b = a however products are rounded. If a or b is zero: loss 1, gradients 0. In double. Three
-// steps over a row, by a block; or by several, in a kernel each, which begins by adding what the
-// parts have found in the one before.
+// 1 - ρ of centred vectors a and b, and in their place its gradients (core/correlation.h). In
+// double. Three steps over a row, by a block; or by several, in a kernel each, which begins by
+// adding what the parts have found in the one before.
 
 /// What a block does at a time: some items of a row.
 template <class Scalar>
@@ -49,6 +43,10 @@ struct Norms {
   }
 
   __device__ bool vanish() const { return square_a == 0 || square_b == 0; }
+
+  __device__ UnitVectors<double> units() const {
+    return UnitVectors<double>::of(1 / sqrt(square_a), 1 / sqrt(square_b));
+  }
 };
 
 __device__ inline Norms sum_in_block(const Norms& found) {
@@ -72,12 +70,11 @@ __device__ Norms norms_of_part(const Correlation& problem, const RowPart<Scalar>
 template <class Scalar>
 __device__ double square_of_part(const Correlation& problem, const RowPart<Scalar>& at,
                                  const Norms& norms) {
-  const double per_a = 1 / sqrt(norms.square_a), per_b = 1 / sqrt(norms.square_b);
-  const UnitDifference unit_difference(per_a, per_b);
+  const UnitVectors<double> units = norms.units();
   double square = 0;
   for (int64_t i = at.begin + threadIdx.x; i < at.end; i += blockDim.x) {
     if (is_masked(problem.mask, at.row, i)) continue;
-    const double delta = unit_difference(at.a[i], at.b[i]);
+    const double delta = units.difference(at.a[i], at.b[i]);
     square += delta * delta;
   }
   return reduce_in_block(square, Sum());
@@ -89,14 +86,12 @@ __device__ void write_part(const Correlation& problem, const RowPart<Scalar>& at
                            const Norms& norms, double square) {
   const double kNan = std::numeric_limits<double>::quiet_NaN();
   const bool undefined = norms.undefined > 0;
-  const double loss = norms.vanish() ? 1 : (square / 2 < 2 ? square / 2 : 2);
-  const double per_a = 1 / sqrt(norms.square_a), per_b = 1 / sqrt(norms.square_b);
-  const UnitDifference unit_difference(per_a, per_b);
+  const double loss = norms.vanish() ? 1 : correlation_loss(square);
+  const UnitVectors<double> units = norms.units();
   for (int64_t i = at.begin + threadIdx.x; i < at.end; i += blockDim.x) {
     const double a = at.a[i], b = at.b[i];
-    const double delta = unit_difference(a, b);
-    double of_a = -(delta + loss * (a * per_a)) * per_a;
-    double of_b = (delta - loss * (b * per_b)) * per_b;
+    const double delta = units.difference(a, b);
+    double of_a = units.gradient_a(a, delta, loss), of_b = units.gradient_b(b, delta, loss);
     if (undefined) of_a = of_b = kNan;
     if ((norms.vanish() && !undefined) || is_masked(problem.mask, at.row, i)) of_a = of_b = 0;
     at.a[i] = static_cast<Scalar>(of_a);

@@ -14,6 +14,7 @@
 
 #include "torch/any_device/by_method.h"
 #include "torch/any_device/pairwise_sum.h"
+#include "torch/correlation.h"
 #include "torch/declaration/argument_checks.h"
 
 namespace rank_relax::any_device {
@@ -34,24 +35,15 @@ struct Correlation {
   Tensor gradient_a, gradient_b;
 };
 
-/// 1 - ρ of rows that sum to zero, and its gradients:
-///
-///     loss = |δ|²/2,   ∂loss/∂a = -(δ + loss · â)/|a|,   ∂loss/∂b = (δ - loss · b̂)/|b|
-///
-/// with δ = b̂ - â (core/correlation.h); loss 1 and gradients 0 where a or b is zero.
+/// 1 - ρ of rows that sum to zero, and its gradients (core/correlation.h).
 Correlation correlation(const Tensor& a, const Tensor& b) {
-  const Tensor square_a = (a * a).sum(-1, true), square_b = (b * b).sum(-1, true);
-  const Tensor constant = (square_a == 0).logical_or(square_b == 0);
-  const Tensor per_a = square_a.masked_fill(constant, 1).rsqrt();
-  const Tensor per_b = square_b.masked_fill(constant, 1).rsqrt();
-  const Tensor alike = (per_a <= 2 * per_b).logical_and(per_b <= 2 * per_a);
-  const Tensor rest = at::where(alike, b - a, b);
-  const Tensor turned = a * at::where(alike, per_b - per_a, -per_a);
-  const Tensor delta = rest * per_b + turned;
-  const Tensor loss = ((delta * delta).sum(-1, true) / 2).clamp_max(2);
-  return {loss.masked_fill(constant, 1),
-          ((delta + loss * (a * per_a)) * -per_a).masked_fill(constant, 0),
-          ((delta - loss * (b * per_b)) * per_b).masked_fill(constant, 0)};
+  const SquaresOfRows squares(a, b);
+  const auto units = UnitVectors<Tensor>::of(squares.a.rsqrt(), squares.b.rsqrt());
+  const Tensor delta = units.difference(a, b);
+  const Tensor loss = (square_of_rows(delta) / 2).clamp_max(2);
+  return {loss.masked_fill(squares.constant, 1),
+          units.gradient_a(a, delta, loss).masked_fill(squares.constant, 0),
+          units.gradient_b(b, delta, loss).masked_fill(squares.constant, 0)};
 }
 
 /// Of a forward, from its table of lists: `counted` are the pairs without NaN.

@@ -18,6 +18,7 @@
 #include "core/methods.h"
 #include "torch/autograd/differentiable.h"
 #include "torch/autograd/on_the_host.h"
+#include "torch/correlation.h"
 #include "torch/declaration/kernel.h"
 #include "torch/operators/soft_rank.h"
 
@@ -126,20 +127,21 @@ Stretched stretched(const Tensor& side, const Options& options) {
 }
 
 /// The gradient with respect to the predictions by differentiable operators, in float64:
-/// core/correlation.h in terms of tensors. `b` are the centred ranks of the targets.
+/// core/correlation.h in terms of tensors, from the unit vectors themselves. `b` are the centred
+/// ranks of the targets.
 Tensor differentiable_backward(const Tensor& grad_output, const Tensor& predictions,
                                const Tensor& b, const Options& options) {
   const Stretched side = stretched(predictions, options);
   const Tensor a = operators::soft_rank_derivative({}, side.point, options);
-  const Tensor square_a = (a * a).sum(-1, true);
-  const Tensor square_b = (b * b).sum(-1, true);
-  const Tensor constant = (square_a == 0).logical_or(square_b == 0);
-  const Tensor norm_a = at::sqrt(square_a.masked_fill(constant, 1));
-  const Tensor norm_b = at::sqrt(square_b.masked_fill(constant, 1));
+  const SquaresOfRows squares(a, b);
+  const Tensor norm_a = at::sqrt(squares.a);
+  const Tensor norm_b = at::sqrt(squares.b);
   const Tensor unit_a = a / norm_a;
   const Tensor delta = b / norm_b - unit_a;
-  const Tensor loss = (delta * delta).sum(-1, true) / 2;
-  const Tensor rank_gradient = (delta + loss * unit_a).neg().div(norm_a).masked_fill(constant, 0);
+  const Tensor loss = square_of_rows(delta) / 2;
+  const Tensor rank_gradient = UnitVectors<Tensor>::scaled_gradient_a(unit_a, delta, loss)
+                                   .div(norm_a)
+                                   .masked_fill(squares.constant, 0);
   const Tensor gradient = operators::soft_rank_backward(grad_output.unsqueeze(-1) * rank_gradient,
                                                         side.point, options) *
                           side.second * side.first;

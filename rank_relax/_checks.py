@@ -19,10 +19,12 @@ INTEGERS = (
 )
 REAL_DTYPES = (*DTYPES, *INTEGERS, torch.bool)
 
-SmoothCdf = Literal["sigmoid", "gaussian"]
-Method = Literal["sigmoid", "gaussian", "l2", "kl"]
+SmoothCdf = Literal["sigmoid", "gaussian", "laplace", "cauchy"]
+SplitCdf = Literal["sigmoid", "gaussian"]  # of lists over several processes
+Method = Literal["sigmoid", "gaussian", "laplace", "cauchy", "l2", "kl"]
 
 SMOOTH_CDFS: tuple[str, ...] = get_args(SmoothCdf)
+SPLIT_CDFS: tuple[str, ...] = get_args(SplitCdf)
 METHODS: tuple[str, ...] = get_args(Method)
 
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 import rank_relax.ranks
 import rank_relax.spearman
 from rank_relax._calls import public
-from rank_relax._checks import SMOOTH_CDFS, SmoothCdf, check_choice, warn_of_single_items
+from rank_relax._checks import SPLIT_CDFS, SplitCdf, check_choice, warn_of_single_items
 from rank_relax._group import SumOverGroup, check_group, exchange, gather_bits, total
 from rank_relax._integers import split_integers
 from rank_relax._scores import Scale, result_dtype
@@ -49,7 +49,7 @@ def soft_rank(
     input: Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: SmoothCdf = "sigmoid",
+    method: SplitCdf = "sigmoid",
     descending: bool = False,
     normalize: bool = True,
     mask: Tensor | None = None,
@@ -66,7 +66,8 @@ def soft_rank(
             be 0; the batch shape and the dtype may not. Float64, float32, bfloat16 or float16.
         regularization_strength: Sharpness α > 0, as in :func:`rank_relax.soft_rank`; a 0-dim tensor
             is learnable, and must have the same value on every process.
-        method: ``"sigmoid"`` or ``"gaussian"``. Projections need the whole list in one process.
+        method: ``"sigmoid"`` or ``"gaussian"``. Projections, ``"laplace"`` and ``"cauchy"`` need
+            the whole list in one process.
         descending: Rank -x instead: the largest item gets 0.
         normalize: If false, ranks are soft counts of smaller items, from 0 to n - 1.
         mask: Bool, of the shape of ``input``, true where an item counts; on every process or on
@@ -143,7 +144,7 @@ def spearman_loss(
     targets: Tensor,
     regularization_strength: Strength = 1.0,
     *,
-    method: SmoothCdf = "sigmoid",
+    method: SplitCdf = "sigmoid",
     mask: Tensor | None = None,
     reduction: Reduction = "mean",
     scale: Scale = None,
@@ -165,7 +166,8 @@ def spearman_loss(
         regularization_strength: Sharpness α > 0 of the soft ranks, as in
             :func:`rank_relax.spearman_loss`; a 0-dim tensor is learnable, and must have the same
             value on every process.
-        method: ``"sigmoid"`` or ``"gaussian"``. Projections need the whole list in one process.
+        method: ``"sigmoid"`` or ``"gaussian"``. Projections, ``"laplace"`` and ``"cauchy"`` need
+            the whole list in one process.
         mask: Bool, of the shape of ``predictions``, true where a pair counts; on every process or
             on none.
         reduction: ``"mean"`` or ``"sum"`` over the lists of the batch, or ``"none"`` for one loss a
@@ -301,7 +303,7 @@ class SpearmanLoss(nn.Module):
         self,
         regularization_strength: Strength = 1.0,
         *,
-        method: SmoothCdf = "sigmoid",
+        method: SplitCdf = "sigmoid",
         reduction: Reduction = "mean",
         scale: Scale = None,
         target_ranks: TargetRanks = TARGET_RANKS,
@@ -309,9 +311,9 @@ class SpearmanLoss(nn.Module):
     ) -> None:
         super().__init__()
         set_strength(self, "SpearmanLoss", regularization_strength)
-        check_choice("SpearmanLoss", "method", method, SMOOTH_CDFS)
+        check_choice("SpearmanLoss", "method", method, SPLIT_CDFS)
         rank_relax.spearman.check_options("SpearmanLoss", method, reduction, scale, target_ranks)
-        self.method: SmoothCdf = method
+        self.method: SplitCdf = method
         self.reduction: Reduction = reduction
         self.scale: Scale = scale
         self.target_ranks: TargetRanks = target_ranks
@@ -366,7 +368,7 @@ def _agree(
     length = 0
     try:
         value = _value(function, strength)
-        check_choice(function, "method", method, SMOOTH_CDFS)
+        check_choice(function, "method", method, SPLIT_CDFS)
         check(value)
         _check_devices(function, tensors, mask)
         gradients = [

@@ -207,6 +207,6 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
 def _refuse(what_has: str) -> NoReturn:
     raise NotImplementedError(
         f"rank_relax.onnx.decompositions: {what_has} no form in standard operators; hard_rank, and "
-        "soft_rank and spearman_loss with 'sigmoid' or 'gaussian', have one: leave the rest out of "
+        "soft_rank and spearman_loss but by projection, have one: leave the rest out of "
         "the model"
     )

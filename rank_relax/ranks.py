@@ -55,9 +55,11 @@ def soft_rank(
             :mod:`rank_relax.torchsort`.) A 0-dim tensor makes it learnable, and is the way to
             schedule it under ``torch.compile``; where its value is not positive and finite the
             ranks that count are NaN.
-        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ, as in SoftRank; or a
-            projection, ``"l2"`` or ``"kl"``, in which an item far enough from all others has its
-            hard rank and no gradient.
+        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d); ``"gaussian"``, F = Φ, as in SoftRank;
+            ``"laplace"``, F(d) = e^d/2 for d < 0 and 1 - e^-d/2 above, as in LapSum; ``"cauchy"``,
+            F = 1/2 + arctan(d)/π, whose gradients reach far, and whose cost is O(n²) in lists wider
+            than a few 1/α; or a projection, ``"l2"`` or ``"kl"``, in which an item far enough from
+            all others has its hard rank and no gradient.
         dim: The dimension that holds a list.
         descending: Rank -x instead: the largest item gets 0.
         normalize: If false, ranks are soft counts of smaller items, from 0 to n - 1.
@@ -80,8 +82,11 @@ def soft_rank(
 
     References:
         Qin, Liu, Li, "A general approximation framework for direct optimization of information
-        retrieval measures", 2010 (sigmoid). Taylor et al., "SoftRank", 2008 (gaussian). Blondel,
-        Teboul, Berthet, Djolonga, "Fast differentiable sorting and ranking", 2020 (l2, kl).
+        retrieval measures", 2010 (sigmoid). Taylor et al., "SoftRank", 2008 (gaussian). Struski,
+        Bednarczyk, Podolak, Tabor, "LapSum - one method to differentiate them all", 2025 (laplace).
+        Petersen, Borgelt, Kuehne, Deussen, "Monotonic differentiable sorting networks", 2022
+        (cauchy). Blondel, Teboul, Berthet, Djolonga, "Fast differentiable sorting and ranking",
+        2020 (l2, kl).
 
     Example:
         >>> import torch, rank_relax

@@ -56,8 +56,9 @@ def soft_sort(
             neighbours in a block, as 1/ε is in :mod:`rank_relax.torchsort`. A 0-dim tensor makes it
             learnable (not for ``"kl"``), and is the way to schedule it under ``torch.compile``;
             where its value is not positive and finite the values that count are NaN.
-        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), or ``"gaussian"``, F = Φ; or a projection,
-            ``"l2"`` or ``"kl"``.
+        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), ``"gaussian"``, F = Φ, ``"laplace"``,
+            F = e^d/2 below 0, or ``"cauchy"``, F = 1/2 + arctan(d)/π, whose cost is O(n²); or a
+            projection, ``"l2"`` or ``"kl"``.
         dim: The dimension that holds a list.
         descending: Sort -x instead, and negate: the largest comes first. Masked items and NaN stay
             at the end.

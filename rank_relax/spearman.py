@@ -59,8 +59,8 @@ def spearman_loss(
         regularization_strength: Sharpness α > 0 of the soft ranks, as in
             :func:`rank_relax.soft_rank`: larger is closer to Spearman's own ρ, with a gradient from
             near neighbours alone.
-        method: ``"sigmoid"``, ``"gaussian"``, ``"l2"`` or ``"kl"``, as in
-            :func:`rank_relax.soft_rank`.
+        method: ``"sigmoid"``, ``"gaussian"``, ``"laplace"``, ``"cauchy"``, ``"l2"`` or ``"kl"``, as
+            in :func:`rank_relax.soft_rank`.
         dim: The dimension that holds a list. A batch of lists of one item each, such as the
             ``[N, 1]`` of a ``Linear(..., 1)``, has a constant loss, and a warning.
         mask: Bool, of the shape of ``predictions``, true where a pair counts.

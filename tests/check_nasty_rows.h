@@ -20,6 +20,8 @@ struct Way {
   std::string name;
   /// Of float32 and float64 where few items are near, relative to what is there.
   double at_ends[2];
+  /// Whether it has a way to sum rows with a CDF of that name at all.
+  bool (*takes)(const std::string& cdf);
   /// At most so many rows may have a sum that `run` has no way to take.
   int most_left_out;
   /// The soft ranks, or their derivative along the directions; nothing if it has no way to sum the
@@ -92,9 +94,11 @@ class NastyRowCheck {
         for (std::vector<double>& direction : directions) round_to_float(direction);
       }
       for_each_cdf(rank_relax::SmoothCdfs(), [&](const std::string& cdf) {
+        if (takes_too_long(cdf, given)) return;
         const auto reference =
             KernelSumReference::of(cdf, given.values, given.strength, directions[0], directions[1]);
         for (size_t w = 0; w < ways_.size(); ++w) {
+          if (!ways_[w].takes(cdf)) continue;
           left_out[w] |=
               !check(ways_[w], tallies_[w], cdf, number, given, directions, in_double, reference);
         }
@@ -102,6 +106,15 @@ class NastyRowCheck {
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     for (size_t w = 0; w < ways_.size(); ++w) tallies_[w].rows_left_out += left_out[w];
+  }
+
+  /// All pairs of a long row.
+  static bool takes_too_long(const std::string& name, const NastyRow& row) {
+    constexpr size_t kLong = 3000;
+    bool falls = true;
+    rank_relax::SmoothCdfs::visit(
+        name, [&](auto cdf) { falls = rank_relax::kFallsExponentially<decltype(cdf)>; });
+    return !falls && row.values.size() > kLong;
   }
 
   template <class... Cdfs, class Visit>

@@ -5,6 +5,8 @@
 namespace rank_relax {
 struct Sigmoid;
 struct Gaussian;
+struct Laplace;
+struct Cauchy;
 }  // namespace rank_relax
 
 /// F - 1/2, F' and F''.
@@ -44,4 +46,28 @@ struct PlainCdf<rank_relax::Gaussian> {
 
  private:
   static constexpr long double kRoot2 = 1.414213562373095048801688724209698L;
+};
+
+template <>
+struct PlainCdf<rank_relax::Laplace> {
+  static PlainKernels at(long double d) {
+    const long double first = std::exp(-std::abs(d)) / 2;
+    const long double sign = d > 0 ? 1 : (d < 0 ? -1 : 0);
+    return {-sign * std::expm1(-std::abs(d)) / 2, first, -sign * first};
+  }
+  static long double tail(long double d) { return std::exp(-d) / 2; }
+  static long double log_tail(long double d) { return -d - std::log(2.0L); }
+};
+
+template <>
+struct PlainCdf<rank_relax::Cauchy> {
+  static PlainKernels at(long double d) {
+    const long double first = 1 / (kPi * (1 + d * d));
+    return {std::atan(d) / kPi, first, -2 * d / (1 + d * d) * first};
+  }
+  static long double tail(long double d) { return std::atan2(1.0L, d) / kPi; }
+  static long double log_tail(long double d) { return std::log(tail(d)); }
+
+ private:
+  static constexpr long double kPi = 3.141592653589793238462643383279503L;
 };

@@ -18,8 +18,7 @@ constexpr double kLargestStrength = 1e307;  // for a spread so small that the qu
 /// The ranks of a method that isn't odd about a row's middle have a next term of spread/2, and a
 /// `linear_spread` of their own.
 RANK_RELAX_HOST_DEVICE inline double correlation_strength(double regularization_strength,
-                                                          double spread,
-                                                          double linear_spread = kLinearSpread) {
+                                                          double spread, double linear_spread) {
   if (!(spread > 0)) return regularization_strength;
   double wanted = linear_spread / spread;
   if (wanted > kLargestStrength) wanted = kLargestStrength;

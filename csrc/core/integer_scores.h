@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "core/cdf/smooth_cdfs.h"
 #include "core/projection/permutahedron.h"
 
 namespace rank_relax {
@@ -16,11 +17,17 @@ namespace rank_relax {
 constexpr double kExactIntegers = 0x1p53;  // up to which float64 holds all of them
 
 /// The gap between sorted neighbours, times α, from which on its width has no influence: F is 0 or
-/// 1 to the last bit of float64, tails included, and a block of a projection, whose items lie
-/// within n of one another (core/projection/permutahedron.h), doesn't reach across.
+/// 1 to the last bit of float64, tails included, or within 7e-9 of that where the tail does not
+/// fall exponentially, which is also what float64 leaves of so many units of 1/α; and a block of a
+/// projection, whose items lie within n of one another (core/projection/permutahedron.h), doesn't
+/// reach across.
 inline double reach_of_gaps(std::string_view method, double count) {
-  constexpr double kNoTail = 750;  // e^-750 = 0
-  return Projections::contains(method) && count > kNoTail ? count : kNoTail;
+  constexpr double kNoTail = 750, kHeavyTail = 5e7;  // e^-750 = 0
+  double reach = kNoTail;
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    if (!kFallsExponentially<decltype(cdf)>) reach = kHeavyTail;
+  });
+  return Projections::contains(method) && count > reach ? count : reach;
 }
 
 }  // namespace rank_relax

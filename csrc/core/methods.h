@@ -4,7 +4,6 @@
 #include <string_view>
 
 #include "core/cdf/smooth_cdfs.h"
-#include "core/correlation.h"
 #include "core/projection/permutahedron.h"
 
 namespace rank_relax {
@@ -26,7 +25,7 @@ inline int max_order(std::string_view method) {
 
 /// The scaled spread of a row below which its ranks are linear in its values, to rounding.
 inline double linear_spread(std::string_view method) {
-  double spread = kLinearSpread;
+  double spread = SmoothCdfs::linear_spread(method);
   Projections::visit(method,
                      [&](auto projection) { spread = decltype(projection)::kLinearSpread; });
   return spread;

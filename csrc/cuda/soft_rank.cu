@@ -4,6 +4,7 @@
 #include "cuda/launch/launch.h"
 #include "cuda/series/series_tables.h"
 #include "cuda/soft_rank.h"
+#include "cuda/sum/exponential_scan.cuh"
 #include "cuda/sum/kernel_sum.cuh"
 #include "cuda/sum/pairwise.cuh"
 
@@ -56,7 +57,17 @@ struct WideRows {
   }
 };
 
-/// The memory of one kernel sum whose rows have series.
+/// What memory the rows of a CDF are summed in, besides that of one box.
+struct Needs {
+  bool series, grid, sort;
+};
+
+template <class Cdf>
+constexpr Needs needs_of() {
+  return {!kIsExponential<Cdf>, kHasGrid<Cdf>, kIsExponential<Cdf> || kHasGrid<Cdf>};
+}
+
+/// The memory of one kernel sum whose rows are not summed pair by pair.
 template <class Scalar>
 struct Workspace {
   uint8_t* forms;
@@ -66,14 +77,16 @@ struct Workspace {
   LongRows<Scalar> rows;
   size_t bytes;
 
-  Workspace(const KernelSum& problem, void* begin) : wide(problem) {
+  Workspace(const KernelSum& problem, const Needs& needs, void* begin) : wide(problem) {
     DeviceMemory memory(begin);
+    if (!needs.grid) wide.boxes_in_shared = 0;
     forms = memory.take<uint8_t>(problem.rows);
     const bool in_shared = wide.sorting_shared > 0;
     sorting_blocks =
         std::min(problem.rows, multiprocessors() * (in_shared ? kBlocksInShared : kSortingBlocks));
-    sorting = memory.take<char>(in_shared ? 0 : sorting_blocks * sorting_bytes(problem));
-    if (is_long(problem)) take_long_rows(problem, memory);
+    const bool sorts_in_memory = needs.sort && !in_shared;
+    sorting = memory.take<char>(sorts_in_memory ? sorting_blocks * sorting_bytes(problem) : 0);
+    if (needs.series && is_long(problem)) take_long_rows(problem, needs, memory);
     bytes = memory.used();
   }
 
@@ -82,10 +95,11 @@ struct Workspace {
   }
 
  private:
-  void take_long_rows(const KernelSum& problem, DeviceMemory& memory) {
+  void take_long_rows(const KernelSum& problem, const Needs& needs, DeviceMemory& memory) {
     const auto count = static_cast<size_t>(problem.rows), sets = size_t{1} << problem.order;
     rows.parts = parts_of(problem.size);
-    rows.most_boxes = most_boxes(precision_of<Scalar>, problem.order, problem.size);
+    rows.most_boxes =
+        needs.grid ? most_boxes(precision_of<Scalar>, problem.order, problem.size) : 0;
     const int64_t besides = (2 << 10) + (kLongThreads / kWarp * kSetTerms * 8 << problem.order);
     rows.shared = std::clamp<int64_t>(most_shared_memory() / kLongBlocksTogether - besides, 0,
                                       rows.most_boxes * GridInShared<Scalar>::kBytesOfSet);
@@ -153,12 +167,20 @@ void sum_sorted_rows(const KernelSum& problem, const SeriesTables* tables,
   }
 }
 
+/// [rows * tiles] blocks. If `forms` are given, for the rows that are left to this.
+template <class Cdf, class Scalar>
+void sum_pairs(const KernelSum& problem, const uint8_t* forms, Launches& launches) {
+  const int threads = problem.size <= kWarp ? kWarp : 128;
+  const int64_t tiles = (problem.size + threads - 1) / threads;
+  launches.add(sum_pairwise<Cdf, Scalar>, {problem.rows * tiles, threads}, problem, tiles, forms);
+}
+
 template <class Cdf, class Scalar, int kOrder>
 cudaError_t sum_in_series(const KernelSum& problem, void* memory, cudaStream_t stream) {
   cudaError_t error = cudaSuccess;
   const SeriesTables* tables = series_tables(Cdf::name, precision_of<Scalar>, kOrder, error);
   if (tables == nullptr) return error;
-  const Workspace<Scalar> workspace(problem, memory);
+  const Workspace<Scalar> workspace(problem, needs_of<Cdf>(), memory);
   Launches launches(stream);
   if (is_long(problem)) {
     error = sum_long_rows<Scalar, kOrder>(problem, tables, workspace, launches);
@@ -166,47 +188,89 @@ cudaError_t sum_in_series(const KernelSum& problem, void* memory, cudaStream_t s
     sum_short_rows<Scalar, kOrder>(problem, tables, workspace, launches);
   }
   if (error != cudaSuccess) return error;
-  sum_sorted_rows<Cdf>(problem, tables, workspace, launches);
+  if constexpr (kHasGrid<Cdf>) {
+    sum_sorted_rows<Cdf>(problem, tables, workspace, launches);
+  } else {
+    sum_pairs<Cdf, Scalar>(problem, workspace.forms, launches);
+  }
   return launches.error();
+}
+
+/// F(-d) = e^-d/2: a block a row of any length.
+template <class Cdf, class Scalar, int kOrder>
+cudaError_t sum_in_scans(const KernelSum& problem, void* memory, cudaStream_t stream) {
+  const Workspace<Scalar> workspace(problem, needs_of<Cdf>(), memory);
+  const int threads = workspace.wide.sorting_threads;
+  Shape shape = {workspace.sorting_blocks, threads, workspace.wide.sorting_shared};
+  const size_t bytes = Workspace<Scalar>::sorting_bytes(problem);
+  Launches launches(stream);
+  if (shape.shared > 0) {
+    launches.add(scan_rows<Scalar, kOrder, true>, shape, problem, workspace.sorting, bytes);
+  } else {
+    shape.shared = bytes_of_warps<Scalar>(threads, kOrder);
+    launches.add(scan_rows<Scalar, kOrder, false>, shape, problem, workspace.sorting, bytes);
+  }
+  return launches.error();
+}
+
+template <class Cdf, class Scalar, int kOrder>
+cudaError_t sum_by_order(const KernelSum& problem, void* memory, cudaStream_t stream) {
+  if constexpr (kIsExponential<Cdf>)
+    return sum_in_scans<Cdf, Scalar, kOrder>(problem, memory, stream);
+  if constexpr (kHasOneBox<Cdf>) return sum_in_series<Cdf, Scalar, kOrder>(problem, memory, stream);
 }
 
 template <class Cdf, class Scalar>
 cudaError_t sum_rows_of(const KernelSum& problem, void* workspace, cudaStream_t stream) {
   if (is_pairwise(problem)) {
-    const int threads = problem.size <= kWarp ? kWarp : 128;
-    const int64_t tiles = (problem.size + threads - 1) / threads;
     Launches launches(stream);
-    launches.add(sum_pairwise<Cdf, Scalar>, {problem.rows * tiles, threads}, problem, tiles);
+    sum_pairs<Cdf, Scalar>(problem, nullptr, launches);
     return launches.error();
   }
   switch (problem.order) {
     case 0:
-      return sum_in_series<Cdf, Scalar, 0>(problem, workspace, stream);
+      return sum_by_order<Cdf, Scalar, 0>(problem, workspace, stream);
     case 1:
-      return sum_in_series<Cdf, Scalar, 1>(problem, workspace, stream);
+      return sum_by_order<Cdf, Scalar, 1>(problem, workspace, stream);
     default:
-      return sum_in_series<Cdf, Scalar, 2>(problem, workspace, stream);
+      return sum_by_order<Cdf, Scalar, 2>(problem, workspace, stream);
   }
 }
 
 }  // namespace
 
-size_t kernel_sum_workspace(const KernelSum& problem) {
+int64_t longest_row(std::string_view method) {
+  int64_t longest = kLongestRow;
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    if (!kFallsExponentially<decltype(cdf)>) longest = kLongestRowOfPairs;
+  });
+  return longest;
+}
+
+size_t kernel_sum_workspace(const KernelSum& problem, std::string_view method) {
   if (problem.rows == 0 || problem.size == 0 || is_pairwise(problem)) return 0;
-  return problem.input.storage == Storage::kFloat64 ? Workspace<double>(problem, nullptr).bytes
-                                                    : Workspace<float>(problem, nullptr).bytes;
+  size_t bytes = 0;
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    constexpr Needs kNeeds = needs_of<decltype(cdf)>();
+    bytes = problem.input.storage == Storage::kFloat64
+                ? Workspace<double>(problem, kNeeds, nullptr).bytes
+                : Workspace<float>(problem, kNeeds, nullptr).bytes;
+  });
+  return bytes;
 }
 
 cudaError_t kernel_sum(const KernelSum& problem, std::string_view method, void* workspace,
                        cudaStream_t stream) {
   cudaError_t error = cudaErrorInvalidValue;
   if (problem.rows == 0 || problem.size == 0) return cudaSuccess;
-  if (problem.size > kLongestRow) return error;
+  if (problem.size > longest_row(method)) return error;
   SmoothCdfs::visit(method, [&](auto cdf) {
     using Cdf = decltype(cdf);
+    KernelSum of_cdf = problem;
+    of_cdf.linear_spread = Cdf::linear_spread;
     error = problem.input.storage == Storage::kFloat64
-                ? sum_rows_of<Cdf, double>(problem, workspace, stream)
-                : sum_rows_of<Cdf, float>(problem, workspace, stream);
+                ? sum_rows_of<Cdf, double>(of_cdf, workspace, stream)
+                : sum_rows_of<Cdf, float>(of_cdf, workspace, stream);
   });
   return error;
 }

@@ -28,14 +28,19 @@ struct KernelSum : RowBatch {
   Results output;
 };
 
-constexpr int64_t kLongestRow = 0xfffffffe;  // positions in a row have 32 bits
+constexpr int64_t kLongestRow = 0xfffffffe;               // positions in a row have 32 bits
+constexpr int64_t kLongestRowOfPairs = int64_t{1} << 20;  // where all pairs of a row may be summed
+
+/// The most items of a row with this smooth CDF.
+int64_t longest_row(std::string_view method);
 
 /// Bytes of device memory that kernel_sum works in.
-size_t kernel_sum_workspace(const KernelSum& problem);
+size_t kernel_sum_workspace(const KernelSum& problem, std::string_view method);
 
 /// Enqueues on `stream`, for the current device; never waits, but at the first call with a method,
 /// a precision and an order, which puts their series into device memory. The same bits at every
-/// call. Cost: O(size) a row; O(size²) up to 32 items and for orders above 2.
+/// call. Cost: O(size) a row; O(size²) up to 32 items, for orders above 2, and of wide rows where
+/// tails do not fall exponentially.
 cudaError_t kernel_sum(const KernelSum& problem, std::string_view method, void* workspace,
                        cudaStream_t stream);
 

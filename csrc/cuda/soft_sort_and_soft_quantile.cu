@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "cuda/inverse/quantile_gridless.cuh"
 #include "cuda/inverse/quantile_long.cuh"
 #include "cuda/inverse/quantile_short.cuh"
 #include "cuda/launch/device_memory.h"
 #include "cuda/launch/launch.h"
 #include "cuda/series/series_tables.h"
+#include "cuda/soft_rank.h"
 #include "cuda/soft_sort_and_soft_quantile.h"
 
 namespace rank_relax::cuda {
@@ -14,9 +16,16 @@ namespace {
 constexpr int kSortingBlocks = 2;  // a multiprocessor, each with working memory for a row
 constexpr int kThreads = 256;
 constexpr int64_t kPartItems = 8 * kThreads, kPartPlaces = 2 * kThreads, kMostParts = 1024;
+constexpr int64_t kPlacesOfWarps = kThreads / kWarp;
 constexpr int kFewItems = 64;  // that a block of few threads has memory for
 
 bool is_short(const Quantile& problem) { return problem.size <= kLongestShort; }
+
+size_t bytes_of_sort(const Quantile& problem) {
+  return aligned(problem.input.storage == Storage::kFloat64
+                     ? SortedRowMemory<double>::bytes(problem.size)
+                     : SortedRowMemory<float>::bytes(problem.size));
+}
 
 /// The memory of as many long rows as are worked on at a time.
 struct Workspace {
@@ -40,13 +49,37 @@ struct Workspace {
         std::max(QuantileGridMemory::bytes(rows.most_boxes), SortedQuantileMemory::bytes(size)));
     const auto at_a_time = static_cast<int64_t>(problem.most_bytes / rows.bytes_a_row);
     count = std::min(problem.rows, std::max<int64_t>(at_a_time, 1));
-    bytes_a_sort =
-        aligned(problem.input.storage == Storage::kFloat64 ? SortedRowMemory<double>::bytes(size)
-                                                           : SortedRowMemory<float>::bytes(size));
+    bytes_a_sort = bytes_of_sort(problem);
     sorting_blocks = std::min(count, kSortingBlocks * multiprocessors());
     DeviceMemory memory(begin);
     rows.plans = memory.take<QuantilePlan>(count);
     rows.statistics = memory.take<RowStatistics>(count * rows.items.count);
+    rows.memory = memory.take<char>(count * rows.bytes_a_row);
+    sorting = memory.take<char>(sorting_blocks * bytes_a_sort);
+    bytes = memory.used();
+  }
+};
+
+/// The same for a CDF that has no grid.
+struct GridlessWorkspace {
+  GridlessRows rows;
+  int64_t count;
+  char* sorting;
+  size_t bytes_a_sort;
+  int64_t sorting_blocks;
+  size_t bytes = 0;
+
+  template <class Cdf>
+  GridlessWorkspace(Cdf, const Quantile& problem, void* begin)
+      : rows{QuantileParts(problem.places(), kIsExponential<Cdf> ? kPartPlaces : kPlacesOfWarps,
+                           kMostParts),
+             problem.size, nullptr, nullptr, aligned(GridlessMemory<Cdf>::bytes(problem.size))} {
+    const auto at_a_time = static_cast<int64_t>(problem.most_bytes / rows.bytes_a_row);
+    count = std::min(problem.rows, std::max<int64_t>(at_a_time, 1));
+    bytes_a_sort = bytes_of_sort(problem);
+    sorting_blocks = std::min(count, kSortingBlocks * multiprocessors());
+    DeviceMemory memory(begin);
+    rows.found = memory.take<RowStatistics>(count);
     rows.memory = memory.take<char>(count * rows.bytes_a_row);
     sorting = memory.take<char>(sorting_blocks * bytes_a_sort);
     bytes = memory.used();
@@ -130,36 +163,68 @@ void enqueue_long_rows(const Quantile& problem, const QuantileTables* tables,
 }
 
 template <class Cdf>
+void enqueue_gridless_rows(const Quantile& problem, const GridlessWorkspace& workspace,
+                           Launches& launches) {
+  const RowBatch& source = problem;
+  const auto sort = source.input.storage == Storage::kFloat64 ? sort_gridless_rows<Cdf, double>
+                                                              : sort_gridless_rows<Cdf, float>;
+  launches.add(sort, {std::min(source.rows, workspace.sorting_blocks), kMostSortingThreads}, source,
+               workspace.rows, workspace.sorting, workspace.bytes_a_sort);
+  launches.add(solve_gridless_rows<Cdf>, {source.rows * workspace.rows.places.count, kThreads},
+               problem, workspace.rows);
+}
+
+/// enqueue(rows) for as many rows at a time as there is memory for.
+template <class Enqueue>
+void for_rows_at_a_time(const Quantile& problem, int64_t at_a_time, const Enqueue& enqueue) {
+  for (int64_t first = 0; first < problem.rows; first += at_a_time) {
+    enqueue(rows_from(problem, first, std::min(at_a_time, problem.rows - first)));
+  }
+}
+
+template <class Cdf>
 cudaError_t quantile_of(const Quantile& problem, void* memory, cudaStream_t stream) {
   Launches launches(stream);
   if (is_short(problem)) {
     enqueue_short_rows<Cdf>(problem, launches);
     return launches.error();
   }
-  cudaError_t error = cudaSuccess;
-  const QuantileTables* tables = quantile_tables(Cdf::name, error);
-  if (tables == nullptr) return error;
-  const Workspace workspace(problem, memory);
-  const int64_t rows = problem.rows;
-  for (int64_t first = 0; first < rows; first += workspace.count) {
-    const int64_t count = std::min(workspace.count, rows - first);
-    enqueue_long_rows<Cdf>(rows_from(problem, first, count), tables, workspace, launches);
+  if constexpr (kHasGrid<Cdf>) {
+    cudaError_t error = cudaSuccess;
+    const QuantileTables* tables = quantile_tables(Cdf::name, error);
+    if (tables == nullptr) return error;
+    const Workspace workspace(problem, memory);
+    for_rows_at_a_time(problem, workspace.count, [&](const Quantile& rows) {
+      enqueue_long_rows<Cdf>(rows, tables, workspace, launches);
+    });
+  } else {
+    const GridlessWorkspace workspace(Cdf(), problem, memory);
+    for_rows_at_a_time(problem, workspace.count, [&](const Quantile& rows) {
+      enqueue_gridless_rows<Cdf>(rows, workspace, launches);
+    });
   }
   return launches.error();
 }
 
 }  // namespace
 
-size_t quantile_workspace(const Quantile& problem) {
+size_t quantile_workspace(const Quantile& problem, std::string_view method) {
   if (problem.rows == 0 || problem.places() == 0 || is_short(problem)) return 0;
-  return Workspace(problem, nullptr).bytes;
+  size_t bytes = 0;
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    if constexpr (kHasGrid<decltype(cdf)>)
+      bytes = Workspace(problem, nullptr).bytes;
+    else
+      bytes = GridlessWorkspace(cdf, problem, nullptr).bytes;
+  });
+  return bytes;
 }
 
 cudaError_t quantile(const Quantile& problem, std::string_view method, void* workspace,
                      cudaStream_t stream) {
   cudaError_t error = cudaErrorInvalidValue;
   if (problem.rows == 0 || problem.places() == 0) return cudaSuccess;
-  if (problem.size > kLongestRow) return error;
+  if (problem.size > longest_row(method)) return error;
   SmoothCdfs::visit(
       method, [&](auto cdf) { error = quantile_of<decltype(cdf)>(problem, workspace, stream); });
   return error;

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-# Beyond |d| = 40, F is 0 or 1 and its derivatives are 0, to the last bit of a float64.
-FAR = 40.0
+# Beyond |d| = 40, F is 0 or 1 and its derivatives are 0, to the last bit of a float64; but of the
+# Cauchy distribution nothing is out of reach, and only the square of d has to be in range.
+FAR, FAR_OF_CAUCHY = 40.0, 1e150
 WHOLE_ROW = 400  # up to here every item is looked at
 PAIRS_AT_ONCE = 1 << 16  # as many as a core's own cache holds
 
@@ -287,15 +288,18 @@ def kernel_sums(
 
     At ascending points, some at a time, each against what is not far below or above them all.
     """
-    reach = min(FAR / alpha, torch.finfo(x.dtype).max)
+    furthest = FAR_OF_CAUCHY if method == "cauchy" else FAR
+    reach = min(furthest / alpha, torch.finfo(x.dtype).max)
     ordered, order = x.sort()
     weights = weights[order]
     results = []
     for some in points.split(max(1, PAIRS_AT_ONCE // len(x))):
-        begin = int(torch.searchsorted(ordered, some[0] - reach))
-        end = int(torch.searchsorted(ordered, some[-1] + reach, right=True))
+        begin, end = 0, len(x)
+        if method != "cauchy":
+            begin = int(torch.searchsorted(ordered, some[0] - reach))
+            end = int(torch.searchsorted(ordered, some[-1] + reach, right=True))
         near, w = ordered[begin:end], weights[begin:end]
-        d = (some[:, None] - near).mul_(alpha).clamp_(-FAR, FAR).nan_to_num_(nan=0.0)
+        d = (some[:, None] - near).mul_(alpha).clamp_(-furthest, furthest).nan_to_num_(nan=0.0)
         counts, kernel, odd = kernels(d, method)
         first = kernel @ w
         kernel.mul_(odd).neg_()
@@ -313,4 +317,11 @@ def kernels(d: Tensor, method: str) -> tuple[Tensor, Tensor, Tensor]:
     if method == "gaussian":
         density = (d * d).mul_(-0.5).exp_().mul_((2 * math.pi) ** -0.5)
         return torch.erf(d / 2**0.5) / 2, density, d
+    if method == "laplace":
+        sign = d.sign()
+        decay = d.abs().neg_()
+        return torch.expm1(decay).mul_(sign).div_(-2), decay.exp_().div_(2), sign
+    if method == "cauchy":
+        imaginary = (d * d).add_(1).reciprocal_()
+        return torch.atan(d).div_(math.pi), imaginary / math.pi, imaginary.mul_(d).mul_(2)
     raise ValueError(f"method {method!r}")

@@ -15,7 +15,8 @@ from torch import Tensor
 
 import rank_relax  # noqa: F401  (loads the operators)
 
-METHODS = ("sigmoid", "gaussian")
+METHODS = ("sigmoid", "gaussian", "laplace", "cauchy")
+SPLIT_METHODS = ("sigmoid", "gaussian")  # of lists over several processes
 ALL_METHODS = (*METHODS, *oracle.PROJECTIONS)
 SHAPES = ((5,), (3, 7), (2, 3, 9), (2, 120), (3, 1), (3, 2), (2, 0), (0, 4))
 
@@ -530,12 +531,8 @@ def finite_count(input: Tensor, setting: Setting) -> Tensor:
 def reach_of_points(input: Tensor, setting: Setting, share: float | Tensor) -> Tensor:
     """How far points are from 0: the largest item, and the bracket min, max +- F^-1(share)."""
     share = torch.as_tensor(share, dtype=torch.float64, device=input.device).clamp(max=0.5)
-    inverses: dict[str, Callable[[Tensor], Tensor]] = {
-        "sigmoid": torch.logit,
-        "gaussian": torch.special.ndtri,
-    }
-    inverse = inverses[setting.method]
-    return largest_finite(input) - inverse(share) / setting.regularization_strength
+    inverse = oracle.inverse(share, setting.method)
+    return largest_finite(input) - inverse / setting.regularization_strength
 
 
 def sort_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
@@ -548,8 +545,11 @@ def weight_sum(input: Tensor, setting: Setting) -> Tensor:
 
     The largest density of items, twice, for a list of the items and the points, over the smallest
     D_k: at a level k - 1/2 both tails add up to 1/2 or more, so by the concavity of F'(F^-1(p)) the
-    density is F'(0) or more.
+    density is F'(0) or more. That of the Cauchy distribution, sin^2(pi p)/pi, is convex in the
+    tails, and D_k small; but no weight is more than 1, and there is one for each point.
     """
+    if setting.method == "cauchy":
+        return finite_count(input, setting)
     zero = torch.zeros((), dtype=torch.float64, device=input.device)
     density = oracle.cdf_derivative(zero, setting.method, 1)
     return (2 * oracle.kernel_mass(input, *setting) / density).clamp(min=1)
@@ -642,12 +642,14 @@ def rounding_to(dtype: torch.dtype) -> float:
 def steepest(input: Tensor, setting: Setting) -> Tensor:
     """The largest |(log F')'| at an item that has a weight at a point: 1; with Phi the distance.
 
+    Of the Cauchy distribution it is 2|d|/(1 + d^2), which is at most 1 too.
+
     No point between items is farther from the nearest one than the widest gap.
     """
     one = torch.ones_like(largest_finite(input))
     if setting.method not in METHODS:
         raise ValueError(f"method {setting.method!r}")
-    if setting.method == "sigmoid" or input.size(-1) < 2:
+    if setting.method != "gaussian" or input.size(-1) < 2:
         return one
     finite = oracle.counted_items(input, setting.mask) & input.isfinite()
     places = torch.where(finite, input.detach().double(), torch.inf).sort(-1).values
@@ -787,9 +789,9 @@ def topk_density(input: Tensor, setting: Setting) -> Tensor:
 
 
 def topk_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
-    """The threshold's, times alpha and the largest F', and a share's own."""
+    """The threshold's, times alpha and the largest F' of any method, and a share's own."""
     error = point_bound(tensors[0], setting, topk_share(tensors[0], setting))
-    return SHARE_ERROR[dtype] + 0.4 * setting.regularization_strength * error
+    return SHARE_ERROR[dtype] + 0.5 * setting.regularization_strength * error
 
 
 def topk_derivative_bound(

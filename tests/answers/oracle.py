@@ -6,6 +6,7 @@ Everything is differentiable by autograd and usable under ``torch.func``, so tha
 any order can be asked of the oracle too.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,8 +17,9 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.func import jvp, vjp
 
-# F is 0 or 1, and its derivatives are 0, to the last bit of a float64 long before |d| = 1000.
-FAR = 1000.0
+# F is 0 or 1, and its derivatives are 0, to the last bit of a float64 long before |d| = 1000; but
+# of the Cauchy distribution that is so from 1e16 on, and autograd takes powers of d.
+FAR, FAR_OF_CAUCHY = 1000.0, 1e30
 
 # The methods that project the values instead of comparing them.
 PROJECTIONS = ("l2", "kl")
@@ -34,14 +36,21 @@ def counted_items(input: Tensor, mask: Tensor | None) -> Tensor:
     return ~input.isnan() if mask is None else mask & ~input.isnan()
 
 
-def scaled_differences(input: Tensor, regularization_strength: float | Tensor) -> Tensor:
+def far_of(method: str) -> float:
+    return FAR_OF_CAUCHY if method == "cauchy" else FAR
+
+
+def scaled_differences(
+    input: Tensor, regularization_strength: float | Tensor, method: str
+) -> Tensor:
     """``d[..., m, j] = alpha * (x[m] - x[j])``, where infinities are ordered and equal ones tie."""
+    far = far_of(method)
     values = torch.where(input.isfinite(), input.double(), 0.0)
     differences = regularization_strength * (values[..., :, None] - values[..., None, :])
     left, right = input.detach()[..., :, None], input.detach()[..., None, :]
     order = (left > right).double() - (left < right).double()
     both_finite = left.isfinite() & right.isfinite()
-    return torch.where(both_finite, differences.clamp(-FAR, FAR), FAR * order)
+    return torch.where(both_finite, differences.clamp(-far, far), far * order)
 
 
 def evaluate(polynomial: Polynomial, argument: Tensor) -> Tensor:
@@ -49,6 +58,14 @@ def evaluate(polynomial: Polynomial, argument: Tensor) -> Tensor:
     for coefficient in reversed(polynomial.coef):
         value = value * argument + float(coefficient)
     return value
+
+
+def of_both_sides(side: Callable[[Tensor], Tensor], d: Tensor) -> Tensor:
+    """The mean of what a function of ``d > 0`` says of d = 0 and of its neighbours: so at a kink.
+
+    It is that of every derivative, too, be it by autograd. Elsewhere both are the same.
+    """
+    return (side(d.detach() > 0) + side(d.detach() >= 0)) / 2
 
 
 def cdf_derivative(d: Tensor, method: str, order: int) -> Tensor:
@@ -66,6 +83,24 @@ def cdf_derivative(d: Tensor, method: str, order: int) -> Tensor:
         hermite = HermiteE.basis(order - 1).convert(kind=Polynomial)
         density = torch.exp(-d * d / 2) / (2 * torch.pi) ** 0.5
         return (-1) ** (order - 1) * evaluate(hermite, d) * density
+    if method == "laplace":
+        # e^d/2 below 0 and 1 - e^-d/2 above; F'' jumps at 0, where even orders count as 0.
+        def side(above: Tensor) -> Tensor:
+            decay = torch.where(above, -d, d)
+            value = (torch.exp(decay) if order else torch.expm1(decay)) / 2
+            return torch.where(above & (order % 2 == 0), -value, value)
+
+        return of_both_sides(side, d)
+    if method == "cauchy":
+        if order == 0:
+            return torch.atan(d) / torch.pi
+        # With z = 1/(d - i): F' = Im(z)/pi, and each derivative of z^k is -k z^(k+1).
+        imaginary = 1 / (1 + d * d)
+        real = d * imaginary
+        a, b = real, imaginary
+        for k in range(1, order):
+            a, b = -k * (a * real - b * imaginary), -k * (a * imaginary + b * real)
+        return b / torch.pi
     raise ValueError(f"method {method!r}")
 
 
@@ -143,6 +178,15 @@ def tail(d: Tensor, method: str) -> Tensor:
         return torch.sigmoid(d)
     if method == "gaussian":
         return torch.special.ndtr(d)
+    if method == "laplace":
+
+        def side(above: Tensor) -> Tensor:
+            decay = torch.exp(torch.where(above, -d, d)) / 2
+            return torch.where(above, 1 - decay, decay)
+
+        return of_both_sides(side, d)
+    if method == "cauchy":
+        return torch.atan2(torch.ones_like(d), -d) / torch.pi
     raise ValueError(f"method {method!r}")
 
 
@@ -151,6 +195,28 @@ def log_tail(d: Tensor, method: str) -> Tensor:
         return -torch.nn.functional.softplus(-d, threshold=700)  # no exponential overflows
     if method == "gaussian":
         return torch.special.log_ndtr(d)
+    if method == "laplace":
+
+        def side(above: Tensor) -> Tensor:
+            decay = torch.where(above, -d, d)
+            return torch.where(above, torch.log1p(-torch.exp(decay) / 2), decay - math.log(2))
+
+        return of_both_sides(side, d)
+    if method == "cauchy":
+        return tail(d, method).log()
+    raise ValueError(f"method {method!r}")
+
+
+def inverse(share: Tensor, method: str) -> Tensor:
+    """F^-1, to full relative precision at small shares, of at most a half."""
+    if method == "sigmoid":
+        return torch.logit(share)
+    if method == "gaussian":
+        return torch.special.ndtri(share)
+    if method == "laplace":
+        return torch.log(2 * share)
+    if method == "cauchy":
+        return -1 / torch.tan(torch.pi * share)
     raise ValueError(f"method {method!r}")
 
 
@@ -218,7 +284,8 @@ def finite_points_at_levels(
         at_place(torch.zeros_like(whole).long()),
         at_place((count - 1).expand_as(whole)),
     )
-    margin = (torch.logit(levels / count).abs() + 1) / regularization_strength
+    share = torch.minimum(levels, count - levels) / count
+    margin = (inverse(share, method).abs() + 1) / regularization_strength
     if not may_be_whole:
         return root(count_residual, x, lowest - margin, highest + margin)
 
@@ -477,7 +544,10 @@ def derivative_sums(
     seen = counted if order == 0 else counted & input.isfinite()
     if method in PROJECTIONS:
         return projection_sums(directions, input, regularization_strength, method, counted)
-    terms = cdf_derivative(scaled_differences(input, regularization_strength), method, order)
+    d = scaled_differences(input, regularization_strength, method)
+    terms = cdf_derivative(d, method, order)
+    if order:  # not that of the end, which a strength of 1e300 would make large
+        terms = torch.where(d.abs() < far_of(method), terms, 0.0)
     for direction in directions:
         # What stands at an unseen item is ignored, be it NaN.
         v = torch.where(seen, direction.double(), 0.0)
@@ -550,7 +620,7 @@ def kernel_mass(
     if method in PROJECTIONS:
         count = counted_items(input, mask).sum(-1, keepdim=True).double()
         return count.clamp(max=1) if method == "l2" else count
-    density = cdf_derivative(scaled_differences(input, regularization_strength), method, 1)
+    density = cdf_derivative(scaled_differences(input, regularization_strength, method), method, 1)
     seen = counted_items(input, mask) & input.isfinite()
     pairs = seen[..., :, None] & seen[..., None, :]
     sums = torch.where(pairs, density, 0.0).sum(-1)

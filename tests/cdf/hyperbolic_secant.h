@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "core/cdf/math.h"
 #include "core/cdf/upper_tail.h"
+#include "core/correlation.h"
 #include "core/host_device.h"
 #include "core/series/series_spread.h"
 
@@ -16,6 +18,8 @@ namespace rank_relax {
 /// P_{k+1} = (1 - t²) P_k' - t P_k.
 struct HyperbolicSecant {
   static constexpr const char* name = "hyperbolic secant";
+  static constexpr double linear_spread = kLinearSpread;
+  static constexpr double farthest[] = {1000, 1000};
 
   // As tests/cdf/print_series_spread.cpp finds it.
   static constexpr SeriesSpread series_spread = {
@@ -28,26 +32,51 @@ struct HyperbolicSecant {
   static constexpr bool kTailsInSingle = true;
   static constexpr BoxGrid box_grid[] = {{0.5, 18, 34}, {0.625, 36, 52}};
 
-  RANK_RELAX_HOST_DEVICE static double coordinate(double d) {
-    const double grown = std::expm1(-std::abs(d));  // in [-1, 0]
-    return std::copysign(grown / (2 + grown), d);
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number coordinate(const Number& d) {
+    return Math<Number>::tanh_of_half(d);
   }
   static constexpr double factored_spread = 0;
 
-  RANK_RELAX_HOST_DEVICE static double centered(double q) { return kTwoPerPi * std::atan(q); }
-  RANK_RELAX_HOST_DEVICE static double first_derivative(double q) { return sech(q) / kPi; }
-  RANK_RELAX_HOST_DEVICE static double second_derivative(double q) {
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number centered(const Number& q) {
+    return kTwoPerPi * Math<Number>::atan(q);
+  }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number first_derivative(const Number& q) {
+    return sech(q) / kPi;
+  }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number second_derivative(const Number& q) {
     return -sech(q) * tanh(q) / kPi;
   }
 
-  RANK_RELAX_HOST_DEVICE static double upper_tail(double d) { return tail(d).mass; }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number upper_tail(const Number& d) {
+    return kTwoPerPi * Math<Number>::atan(Math<Number>::exp(-d));
+  }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static UpperTail<Number> tail(const Number& d) {
+    const Number decay = Math<Number>::exp(-d);
+    return {kTwoPerPi * Math<Number>::atan(decay), kTwoPerPi * decay / (1 + decay * decay)};
+  }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number slope(const Number& d, const UpperTail<Number>& tail) {
+    return -tanh(coordinate(d)) * tail.density;
+  }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number density(const Number& d) {
+    return tail(Math<Number>::size(d)).density;
+  }
+  template <class Number, class Nearest>
+  RANK_RELAX_HOST_DEVICE static Number log_density(const Number& d, const Nearest&) {
+    const Number below = -Math<Number>::size(d);
+    return below - Math<Number>::log1p(Math<Number>::exp(2 * below));
+  }
+
   RANK_RELAX_HOST_DEVICE static double log_upper_tail(double d) {
     const double decay = std::exp(-d);
     return std::log(kTwoPerPi * atan_by_decay(decay)) - d;
-  }
-  RANK_RELAX_HOST_DEVICE static UpperTail tail(double d) {
-    const double decay = std::exp(-d);
-    return {kTwoPerPi * std::atan(decay), kTwoPerPi * decay / (1 + decay * decay)};
   }
   RANK_RELAX_HOST_DEVICE static double reach_of(double count, double reach) {
     return reach + std::log(count);
@@ -57,11 +86,11 @@ struct HyperbolicSecant {
     return 1 / (atan_by_decay(decay) * (1 + decay * decay));
   }
 
-  class Derivative {
+  class Ratio {
    public:
     static constexpr int kMaxOrder = 16;
 
-    RANK_RELAX_HOST_DEVICE explicit Derivative(int order) {
+    RANK_RELAX_HOST_DEVICE explicit Ratio(int order) {
       coefficients_[0] = 1;
       for (int k = 1; k < order; ++k) {
         double next[kMaxOrder + 2] = {};
@@ -74,13 +103,14 @@ struct HyperbolicSecant {
       }
     }
 
-    RANK_RELAX_HOST_DEVICE double operator()(double q) const {
-      const double t = tanh(q);
-      double polynomial = 0;
+    template <class Number>
+    RANK_RELAX_HOST_DEVICE Number operator()(const Number& q) const {
+      const Number t = tanh(q);
+      Number polynomial = Math<Number>::constant(q, 0);
       for (int power = kMaxOrder; power >= 0; --power) {
         polynomial = polynomial * t + coefficients_[power];
       }
-      return polynomial * sech(q) / kPi;
+      return polynomial;
     }
 
    private:
@@ -91,8 +121,14 @@ struct HyperbolicSecant {
   static constexpr double kPi = 3.14159265358979323846;
   static constexpr double kTwoPerPi = 2 / kPi;
 
-  RANK_RELAX_HOST_DEVICE static double sech(double q) { return (1 - q) * (1 + q) / (1 + q * q); }
-  RANK_RELAX_HOST_DEVICE static double tanh(double q) { return 2 * q / (1 + q * q); }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number sech(const Number& q) {
+    return (1 - q) * (1 + q) / (1 + q * q);
+  }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number tanh(const Number& q) {
+    return 2 * q / (1 + q * q);
+  }
   /// atan(u)/u
   RANK_RELAX_HOST_DEVICE static double atan_by_decay(double u) {
     return u < 1e-9 ? 1 : std::atan(u) / u;

@@ -147,7 +147,9 @@ def test_an_integer_strength_is_taken_by_name_and_a_float_by_position() -> None:
 def test_signatures_and_types_can_be_read() -> None:
     parameters = inspect.signature(rank_relax.soft_topk).parameters
     assert list(parameters)[:3] == ["input", "k", "regularization_strength"]
-    assert get_args(parameters["method"].annotation) == ("sigmoid", "gaussian")
+    assert get_args(parameters["method"].annotation) == (
+        *("sigmoid", "gaussian", "laplace", "cauchy"),
+    )
     assert rank_relax.soft_topk.__module__ == "rank_relax.topk"
 
 

@@ -49,6 +49,11 @@ def loss_and_gradients(
     return losses.detach(), of_predictions, of_targets
 
 
+def left_over(method: str, distance: float) -> float:
+    """What F lacks at most to 0 or 1 at this distance and beyond: 0 but with a heavy tail."""
+    return 1 / (math.pi * distance) if method == "cauchy" else 0.0
+
+
 def linear_spearman_loss(predictions: Tensor, targets: Tensor) -> Tensor:
     """1 - Pearson's correlation of the values: what is left of the loss where F is linear."""
     p, t = predictions.double(), targets.double()
@@ -106,27 +111,23 @@ class TestOneItem:
 
 
 class TestNoSpread:
-    @pytest.mark.parametrize("value", [0.0, -0.1, 3e38, 1e-45, INF, -INF])
     @pytest.mark.parametrize("n", [2, 5, 200])
-    def test_every_rank_of_a_constant_row_is_a_half(
-        self, method: str, n: int, value: float
-    ) -> None:
-        rank, gradient = rank_and_gradient(torch.full((n,), value), method)
-        assert rank.tolist() == [0.5] * n
-        if math.isinf(value):
-            assert gradient.tolist() == [0] * n
+    def test_every_rank_of_a_constant_row_is_a_half(self, method: str, n: int) -> None:
+        for value in (0.0, -0.1, 3e38, 1e-45, INF, -INF):
+            rank, gradient = rank_and_gradient(torch.full((n,), value), method)
+            assert rank.tolist() == [0.5] * n
+            if math.isinf(value):
+                assert gradient.tolist() == [0] * n
 
-    @pytest.mark.parametrize("value", [0.0, -0.1, 3e38, INF, -INF])
     @pytest.mark.parametrize("constant", ["predictions", "targets", "both"])
-    def test_the_loss_is_one_and_its_gradient_zero(
-        self, method: str, value: float, constant: str
-    ) -> None:
-        flat, varied = torch.full((2, 5), value), torch.randn(2, 5)
-        predictions = varied if constant == "targets" else flat
-        targets = varied if constant == "predictions" else flat
-        losses, *gradients = loss_and_gradients(predictions, targets, method)
-        assert losses.tolist() == [1, 1]
-        assert [gradient.abs().max().item() for gradient in gradients] == [0, 0]
+    def test_the_loss_is_one_and_its_gradient_zero(self, method: str, constant: str) -> None:
+        for value in (0.0, -0.1, 3e38, INF, -INF):
+            flat, varied = torch.full((2, 5), value), torch.randn(2, 5)
+            predictions = varied if constant == "targets" else flat
+            targets = varied if constant == "predictions" else flat
+            losses, *gradients = loss_and_gradients(predictions, targets, method)
+            assert losses.tolist() == [1, 1]
+            assert [gradient.abs().max().item() for gradient in gradients] == [0, 0]
 
     def test_a_row_is_constant_if_its_unmasked_items_are(self, method: str) -> None:
         x, mask = torch.tensor([2.0, 7.0, 2.0]), torch.tensor([True, False, True])
@@ -234,7 +235,7 @@ class TestTies:
         x = torch.randint(-9, 9, (3, 40), dtype=dtype) / 8
         rank = rank_relax.soft_rank(x, strength, method=method)
         expected = (oracle.average_rank(x) - 1) / 39
-        assert (rank - expected).abs().max() <= RANK_ERROR[dtype]
+        assert (rank - expected).abs().max() <= RANK_ERROR[dtype] + left_over(method, strength / 8)
 
     def test_positive_and_negative_zero_tie(self, method: str) -> None:
         rank, _ = rank_and_gradient(torch.tensor([0.0, -0.0]), method, strength=1e6)
@@ -253,14 +254,20 @@ class TestStrength:
     ) -> None:
         x = torch.arange(20, dtype=dtype)
         rank, gradient = rank_and_gradient(x, method, strength=1e6)
-        assert (rank - x / 19).abs().max() <= RANK_ERROR[dtype]
-        assert gradient.tolist() == [0] * 20
+        assert (rank - x / 19).abs().max() <= RANK_ERROR[dtype] + left_over(method, 1e6)
+        if method == "cauchy":  # alpha F'(alpha d) = 1/(pi alpha d^2), times a difference up to 9
+            assert gradient.abs().max() <= 9 * left_over(method, 1e6)
+        else:
+            assert gradient.tolist() == [0] * 20
 
     def test_a_sharp_loss_is_that_of_the_hard_ranks(self, method: str) -> None:
         predictions, targets = torch.randn(2, 30, dtype=torch.float64)
         loss, *_ = loss_and_gradients(predictions, targets, method, strength=1e9)
         hard = [oracle.average_rank(side) for side in (predictions, targets)]
-        assert abs(loss - (1 - torch.corrcoef(torch.stack(hard))[0, 1])) <= 1e-12
+        closest = min(float(side.sort().values.diff().min()) for side in (predictions, targets))
+        # A rank error e turns a centred, normalised row by e/std(R), and std(R) is over 1/4.
+        turned = 8 * left_over(method, 1e9 * closest)
+        assert abs(loss - (1 - torch.corrcoef(torch.stack(hard))[0, 1])) <= 1e-12 + turned
 
     @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
     def test_values_whose_difference_overflows_are_ordered(
@@ -360,20 +367,20 @@ class TestInfinities:
 
 class TestNan:
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-    @pytest.mark.parametrize("position", [0, 2, 5])
     def test_its_rank_and_gradient_are_nan_and_the_others_do_not_see_it(
-        self, method: str, position: int, dtype: torch.dtype
+        self, method: str, dtype: torch.dtype
     ) -> None:
-        x = torch.randn(6).to(dtype)
-        x[position] = NAN
-        others = torch.arange(6) != position
-        rank, gradient = rank_and_gradient(x, method)
-        assert rank[position].isnan()
-        assert gradient[position].isnan()
-        assert torch.equal(rank[others], rank_relax.soft_rank(x[others], method=method))
-        masked_rank, masked_gradient = rank_and_gradient(x, method, others)
-        assert torch.equal(rank[others], masked_rank[others])
-        assert torch.equal(gradient[others], masked_gradient[others])
+        for position in (0, 2, 5):
+            x = torch.randn(6).to(dtype)
+            x[position] = NAN
+            others = torch.arange(6) != position
+            rank, gradient = rank_and_gradient(x, method)
+            assert rank[position].isnan()
+            assert gradient[position].isnan()
+            assert torch.equal(rank[others], rank_relax.soft_rank(x[others], method=method))
+            masked_rank, masked_gradient = rank_and_gradient(x, method, others)
+            assert torch.equal(rank[others], masked_rank[others])
+            assert torch.equal(gradient[others], masked_gradient[others])
 
     def test_what_comes_back_to_it_is_ignored(self, method: str) -> None:
         x = torch.tensor([0.3, NAN, -1.0, 0.8])
@@ -412,26 +419,26 @@ class TestNan:
 
 class TestMask:
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-    @pytest.mark.parametrize("filling", [0.0, NAN, INF, -1e4])
-    def test_masked_items_are_not_there(
-        self, method: str, filling: float, dtype: torch.dtype
-    ) -> None:
+    def test_masked_items_are_not_there(self, method: str, dtype: torch.dtype) -> None:
         short, t_short = torch.randn(2, 5).to(dtype)
         kept = torch.tensor([0, 2, 3, 5, 6])
-        x, t = torch.full((2, 8), filling, dtype=dtype)
-        x[kept], t[kept] = short, t_short
         mask = torch.zeros(8, dtype=torch.bool)
         mask[kept] = True
-        rank, gradient = rank_and_gradient(x, method, mask)
-        assert torch.equal(rank[kept], rank_relax.soft_rank(short, method=method))
-        assert (rank[~mask] == 0).all()
-        assert (gradient[~mask] == 0).all()
-        losses = loss_and_gradients(x, t, method, mask)
         # Sums may be taken in another order: one rounding of the dtype, in [0, 2].
         tolerance = 4 * torch.finfo(dtype).eps
-        for actual, alone in zip(losses, loss_and_gradients(short, t_short, method), strict=True):
-            assert (actual[kept] if actual.dim() else actual).sub(alone).abs().max() <= tolerance
-            assert not actual.dim() or (actual[~mask] == 0).all()
+        for filling in (0.0, NAN, INF, -1e4):
+            x, t = torch.full((2, 8), filling, dtype=dtype)
+            x[kept], t[kept] = short, t_short
+            rank, gradient = rank_and_gradient(x, method, mask)
+            assert torch.equal(rank[kept], rank_relax.soft_rank(short, method=method))
+            assert (rank[~mask] == 0).all()
+            assert (gradient[~mask] == 0).all()
+            losses = loss_and_gradients(x, t, method, mask)
+            of_short = loss_and_gradients(short, t_short, method)
+            for actual, alone in zip(losses, of_short, strict=True):
+                error = (actual[kept] if actual.dim() else actual).sub(alone).abs().max()
+                assert error <= tolerance
+                assert not actual.dim() or (actual[~mask] == 0).all()
 
     @pytest.mark.parametrize("intruder", [NAN, INF, -5.0])
     def test_what_comes_back_to_a_masked_item_is_ignored(
@@ -480,33 +487,33 @@ class TestDtypes:
     @pytest.mark.parametrize(
         "dtype", [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
     )
-    @pytest.mark.parametrize("of_predictions", DTYPES, ids=str)
     def test_integer_targets_are_taken_as_the_predictions_dtype(
-        self, method: str, of_predictions: torch.dtype, dtype: torch.dtype
+        self, method: str, dtype: torch.dtype
     ) -> None:
-        predictions = torch.randn(2, 6).to(of_predictions).requires_grad_()
-        targets = torch.randint(0, 2 if dtype == torch.bool else 9, (2, 6)).to(dtype)
-        actual = soft_spearman_loss(predictions, targets, method=method)
-        expected = soft_spearman_loss(predictions, targets.to(of_predictions), method=method)
-        assert actual.dtype == of_predictions
-        assert torch.equal(actual, expected)
-        actual.backward()
-        assert predictions.grad is not None
+        for of_predictions in DTYPES:
+            predictions = torch.randn(2, 6).to(of_predictions).requires_grad_()
+            targets = torch.randint(0, 2 if dtype == torch.bool else 9, (2, 6)).to(dtype)
+            actual = soft_spearman_loss(predictions, targets, method=method)
+            expected = soft_spearman_loss(predictions, targets.to(of_predictions), method=method)
+            assert actual.dtype == of_predictions
+            assert torch.equal(actual, expected)
+            actual.backward()
+            assert predictions.grad is not None
 
     @pytest.mark.parametrize("of_predictions", DTYPES, ids=str)
-    @pytest.mark.parametrize("of_targets", DTYPES, ids=str)
     def test_two_floating_dtypes_are_promoted_as_by_addition(
-        self, method: str, of_predictions: torch.dtype, of_targets: torch.dtype
+        self, method: str, of_predictions: torch.dtype
     ) -> None:
-        predictions = torch.randn(2, 6).to(of_predictions).requires_grad_()
-        targets = torch.randn(2, 6).to(of_targets).requires_grad_()
-        promoted = torch.promote_types(of_predictions, of_targets)
-        actual = soft_spearman_loss(predictions, targets, method=method)
-        expected = soft_spearman_loss(predictions.to(promoted), targets.to(promoted), method=method)
-        assert actual.dtype == promoted
-        assert torch.equal(actual, expected)
-        gradients = torch.autograd.grad(actual, (predictions, targets))
-        assert [gradient.dtype for gradient in gradients] == [of_predictions, of_targets]
+        for of_targets in DTYPES:
+            predictions = torch.randn(2, 6).to(of_predictions).requires_grad_()
+            targets = torch.randn(2, 6).to(of_targets).requires_grad_()
+            promoted = torch.promote_types(of_predictions, of_targets)
+            actual = soft_spearman_loss(predictions, targets, method=method)
+            both = predictions.to(promoted), targets.to(promoted)
+            assert actual.dtype == promoted
+            assert torch.equal(actual, soft_spearman_loss(*both, method=method))
+            gradients = torch.autograd.grad(actual, (predictions, targets))
+            assert [gradient.dtype for gradient in gradients] == [of_predictions, of_targets]
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
     def test_long_rows_of_half_precision_lose_no_count(
@@ -553,7 +560,7 @@ class TestArguments:
         expected = torch.tensor([[3, 0.5, NAN, 2, 0.5], [1, 0, 0, 0, 0]])
         # A rank rounded to the dtype, times at most 3.
         error = (counts - expected).nan_to_num(0).abs()
-        assert error.max() <= 4 * torch.finfo(dtype).eps
+        assert error.max() <= 4 * torch.finfo(dtype).eps + 3 * left_over(method, 1e4)
         assert torch.equal(counts.isnan(), expected.isnan())
 
     @pytest.mark.parametrize("dim", [0, 1, 2, -1, -3])

@@ -54,12 +54,14 @@ int main(int count, char** arguments) {
   constexpr int kTooWideForATest = 12;
   NastyRowCheck check({{"whole",
                         {5e-5, 1e-12},
+                        [](const std::string&) { return true; },
                         0,
                         [](const std::string& cdf, bool in_double, const auto&... row) {
                           return in_double ? whole<double>(cdf, row...) : whole<float>(cdf, row...);
                         }},
                        {"in parts",
                         {kNoBoundAtEnds, kNoBoundAtEnds},
+                        [](const std::string& cdf) { return SmoothCdfs::has_grid(cdf); },
                         kTooWideForATest,
                         [](const std::string& cdf, bool in_double, const auto&... row) {
                           return in_double ? in_parts<double>(cdf, row...)

@@ -110,7 +110,7 @@ long double distance_to_balance(const Row& sorted, double strength, const std::s
 }
 
 void run(const Quantile& problem, const char* method) {
-  std::vector<char> workspace(cuda::quantile_workspace(problem) + 1, '\x5a');
+  std::vector<char> workspace(cuda::quantile_workspace(problem, method) + 1, '\x5a');
   emulator::seed += 12345;  // other turns
   if (cuda::quantile(problem, method, workspace.data(), nullptr) != cudaSuccess) {
     std::printf("FAILED: a launch\n");
@@ -165,8 +165,6 @@ void check_sort(Case c, Storage storage) {
   const Counted counted(c);
   const auto size = static_cast<int64_t>(c.values.size());
   const int64_t end = counted.below + counted.count();
-  const double rounding = c.strength * counted.largest() * 4e-16;
-  const double bound = 4e-14 + rounding, relative = 1e-11 + 8 * rounding;
   for (int64_t place = 0; place < size; ++place) {
     const std::string what = std::string(Cdf::name) + " sort";
     if (place < counted.below || place >= end) {
@@ -188,11 +186,17 @@ void check_sort(Case c, Storage storage) {
     }
     // m F(T) = m - 1/2 brings the bracket.
     const double item = counted.finite[place - counted.below];
-    const double farthest = (std::log(2.0 * static_cast<double>(size)) + 0.1) / c.strength;
+    const double items = 2.0 * static_cast<double>(size);
+    const double reach = kFallsExponentially<Cdf> ? std::log(items) + 0.1 : Cdf::reach_of(items, 0);
+    const double farthest = reach / c.strength;
     if (!(std::abs(point - item) <= farthest + 4e-16 * std::abs(item))) {
       report(what + ", beside its item", c, place, point, item);
     }
     if (place % (1 + size / 40) != 0) continue;
+    // Where tails are long, points lie farther out, and what is rounded is relative to that.
+    const double farthest_out = kFallsExponentially<Cdf> ? 0 : 4 * std::abs(point);
+    const double rounding = c.strength * std::max(counted.largest(), farthest_out) * 4e-16;
+    const double bound = 4e-14 + rounding, relative = 1e-11 + 8 * rounding;
     long double slope;
     const long double distance =
         distance_to_level(counted.finite, c.strength, Cdf::name, point,
@@ -438,23 +442,23 @@ struct Outputs {
         at_levels(levels) {}
 
   /// Sorts, then finds the points at levels.
-  void fill(Quantile problem, Items levels, int64_t level_count) {
+  void fill(const char* method, Quantile problem, Items levels, int64_t level_count) {
     problem.values = {values.data(), Storage::kFloat32};
     problem.points = points.data();
     problem.densities = densities.data();
-    run(problem, "sigmoid");
+    run(problem, method);
     problem.values = {};
     problem.densities = nullptr;
     problem.levels = levels;
     problem.level_count = level_count;
     problem.points = at_levels.data();
-    run(problem, "sigmoid");
+    run(problem, method);
   }
 };
 
 /// Rows of one call, at strides, are what each is alone, whatever form the others take, and however
 /// many are worked on at a time.
-void check_batch(std::mt19937& random) {
+void check_batch(const char* method, std::mt19937& random) {
   for (const int64_t size : {37, 700}) {
     const int64_t rows = size == 37 ? 90 : 5, apart = 3, level_count = 3;
     Row values = random_row(rows * size * apart, random, 20), counts(values.size());
@@ -474,7 +478,7 @@ void check_batch(std::mt19937& random) {
     for (const size_t most_bytes : {size_t{1}, size_t{200'000}, problem.most_bytes}) {
       Outputs got(rows * size, rows * level_count), one(size, level_count);
       problem.most_bytes = most_bytes;
-      got.fill(problem, levels.items(level_count), level_count);
+      got.fill(method, problem, levels.items(level_count), level_count);
       for (int64_t row = 0; row < rows; row += size == 37 ? 7 : 1) {
         Quantile alone = problem;
         alone.rows = 1;
@@ -482,7 +486,7 @@ void check_batch(std::mt19937& random) {
         alone.mask.data = static_cast<const uint8_t*>(mask.data()) + row * apart;
         Items own_levels = levels.items(level_count);
         own_levels.data = static_cast<const double*>(own_levels.data) + row * level_count;
-        one.fill(alone, own_levels, level_count);
+        one.fill(method, alone, own_levels, level_count);
         const auto same = [row](const void* all, const void* alone, int64_t bytes) {
           return std::memcmp(static_cast<const char*>(all) + row * bytes, alone, bytes) == 0;
         };
@@ -497,19 +501,24 @@ void check_batch(std::mt19937& random) {
   }
 }
 
+template <class... Cdfs, class Check>
+void for_each_cdf(SmoothCdfList<Cdfs...>, const Check& check) {
+  (check(Cdfs()), ...);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
-  check_batch(random);
   points_at_whole_levels_balance_a_gap();
   points_at_tiny_levels_are_in_the_tail();
-  nasty_rows_stay_in_order<Sigmoid>();
-  nasty_rows_stay_in_order<Gaussian>();
-  check_everything<Sigmoid>(random);
-  check_everything<Gaussian>(random);
-  check_long_rows<Sigmoid>(random);
-  check_long_rows<Gaussian>(random);
+  for_each_cdf(SmoothCdfs(), [&](auto cdf) {
+    using Cdf = decltype(cdf);
+    check_batch(Cdf::name, random);
+    nasty_rows_stay_in_order<Cdf>();
+    check_everything<Cdf>(random);
+    check_long_rows<Cdf>(random);
+  });
   std::printf(
       "largest errors beside their bounds: sorted points %.2f, densities %.2f, points at levels "
       "%.2f\n",

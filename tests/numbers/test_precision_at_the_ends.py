@@ -32,8 +32,13 @@ def tails(d: Tensor, method: str) -> tuple[Tensor, Tensor]:
     """F and F' to full relative precision, however far below 0 the differences are."""
     if method == "sigmoid":
         return torch.sigmoid(d), torch.sigmoid(d) * torch.sigmoid(-d)
-    assert method == "gaussian"
-    return torch.erfc(-d * HALF) / 2, torch.exp(-d * d / 2) / math.sqrt(2 * math.pi)
+    if method == "gaussian":
+        return torch.erfc(-d * HALF) / 2, torch.exp(-d * d / 2) / math.sqrt(2 * math.pi)
+    if method == "laplace":
+        decay = torch.exp(-d.abs()) / 2
+        return torch.where(d > 0, 1 - decay, decay), decay
+    assert method == "cauchy"
+    return torch.atan2(torch.ones_like(d), -d) / math.pi, 1 / (1 + d * d) / math.pi
 
 
 def exact_at(
@@ -81,9 +86,12 @@ def assert_ends_are_precise(x: Tensor, alpha: float, method: str, number: int) -
 @pytest.mark.parametrize("n", [2000, 12_007])
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_places_near_the_ends_are_exact_relative_to_themselves(distribution: str, n: int) -> None:
-    for dtype in FLOATS:
+    for number, dtype in enumerate(FLOATS):
         for method in METHODS:
-            for sharpness in DISTRIBUTIONS[distribution].sharpness:
+            if method == "cauchy" and n > 2000:
+                continue  # which takes all pairs, and has no end that others are far from
+            some = slice(None) if method in ("sigmoid", "gaussian") else slice(number, None, 2)
+            for sharpness in DISTRIBUTIONS[distribution].sharpness[some]:
                 row = Row(distribution, n, sharpness, method, dtype)
                 alpha = row.regularization_strength
                 if not 1e-30 < alpha < 1e30:
@@ -96,7 +104,7 @@ def test_places_near_the_ends_are_exact_relative_to_themselves(distribution: str
 @pytest.mark.parametrize("distribution", ["normal", "cauchy", "geometric", "uniform"])
 def test_they_are_at_every_strength(distribution: str, n: int) -> None:
     for dtype in FLOATS:
-        for method in METHODS:
+        for method in METHODS[: 3 if n > 257 else 4]:  # in short lists all pairs of a Cauchy tail
             for alpha in STRENGTHS:
                 x = long_rows.values_of(distribution, n, dtype)
                 assert_ends_are_precise(x, alpha, method, ITEMS)
@@ -108,14 +116,15 @@ def test_they_are_at_every_strength(distribution: str, n: int) -> None:
 def test_they_are_in_a_list_of_a_million(distribution: str, dtype: torch.dtype) -> None:
     x = long_rows.values_of(distribution, LONG, dtype)
     for method, alpha in [
-        *((method, alpha) for method in METHODS for alpha in (10.0, 100.0)),
+        # Of the Cauchy distribution a list so long would take its 10^12 pairs.
+        *((method, alpha) for method in METHODS[:3] for alpha in (10.0, 100.0)),
         *(("sigmoid", alpha) for alpha in (0.1, 1.0, 1.8, 1e4)),
     ]:
         assert_ends_are_precise(x, alpha, method, ITEMS_OF_A_LONG_ROW)
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS[:3])  # nothing is out of reach of a Cauchy tail
 def test_a_crowd_just_out_of_reach_is_counted(method: str, dtype: torch.dtype) -> None:
     """One item far below very many, whose tails add up though each is a step to rounding."""
     crowd = 200_000

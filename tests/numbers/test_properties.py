@@ -189,8 +189,9 @@ def test_the_jacobian_is_symmetric(
 @given(rows(EIGHTHS | st.sampled_from([math.inf, -math.inf]), 2), METHOD)
 def test_a_sharp_rank_is_scipys_average_rank(x: Tensor, method: str) -> None:
     rank = rank_relax.soft_rank(x, 1e4, method=method, normalize=False)
-    # Neighbours are 1250 apart: F is 0, 1/2 or 1 without any error but of the sum.
-    assert largest(rank + 1 - oracle.average_rank(x)) <= TINY * len(x)
+    # Neighbours are 1250 apart: F is 0, 1/2 or 1 without any error but of the sum, or a tail's.
+    error = 1 / (math.pi * 1250) if method == "cauchy" else TINY
+    assert largest(rank + 1 - oracle.average_rank(x)) <= error * len(x)
 
 
 @cases

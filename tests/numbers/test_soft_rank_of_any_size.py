@@ -6,6 +6,7 @@ is the float64 sum over all pairs, of every item of a short row and of a sample 
 """
 
 import functools
+import itertools
 import os
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import long_rows
 import oracle
 import pytest
 import torch
 from instruction_sets import HAS, IN_USE, INSTRUCTION_SET, USABLE, start_with_instruction_set
-from long_rows import BEYOND_FLOAT64, DISTRIBUTIONS, SPREADS, Exact, Row
+from long_rows import BEYOND_FLOAT64, DISTRIBUTIONS, SPREADS, Distribution, Exact, Row
 from operators import METHODS, RANK_ERROR, SPEARMAN_LOSS, SPEARMAN_LOSS_BACKWARD, Setting
 from torch import Tensor
 
@@ -32,6 +34,12 @@ GRADIENT_ERROR = {torch.float32: 1e-6, torch.float64: 1e-12}
 SECOND_ERROR = {torch.float32: 2e-6, torch.float64: 1e-12}
 # Sums of so many float64 terms lose a digit more.
 MANY = 100_000
+
+# Of methods whose formulas share the sums with the others' a part of the rows is asked.
+BY_PART = ("laplace", "cauchy")
+# Nothing is out of the reach of a Cauchy tail: a row wider than one box takes all its pairs, as the
+# documentation says, and the same ones for a long row as for a short one.
+WIDEST_BOX_OF_CAUCHY, LONGEST_OF_ALL_PAIRS = 3.3, 4096
 
 # One row or more for each form that the sums may take: n, and alpha times the spread of normals.
 FORMS = {
@@ -47,6 +55,14 @@ SHARED_BY_THREADS = {
     "longest, broad": (300_007, 500.0),
     "longest, thin": (300_007, 2e5),
     "longest, wide": (300_007, 1e12),
+}
+FORMS_OF_CAUCHY = {
+    "few items": (90, 8.0),
+    "narrow": (20_011, 3.0),
+    "broad": (3001, 150.0),
+    "broad and thin": (3001, 1e4),
+    "wide": (3001, 1e9),
+    "longest, narrow": (300_007, 3.0),
 }
 TELLS_ITS_PEAK = os.access("/proc/self/clear_refs", os.W_OK)
 
@@ -67,8 +83,9 @@ def rows(
 ) -> list[Row]:
     """Of every size, at the strengths given or else at each distribution's own.
 
-    Each is ranked by both methods and in both dtypes, though not by each method in each dtype: the
-    two pairs take turns from size to size, and from strength to strength.
+    Each is ranked by the first methods and in both dtypes, though not by each method in each dtype:
+    the two pairs take turns from size to size, and from strength to strength. The other methods
+    have a third of the rows each.
     """
     return [
         Row(distribution, n, value, method, FLOATS[(i + j + k) % 2])
@@ -76,12 +93,35 @@ def rows(
         for i, value in enumerate(sharpness or DISTRIBUTIONS[distribution].sharpness)
         for j, method in enumerate(METHODS)
         for k, n in enumerate(sizes)
+        if method not in BY_PART or (i + j + k) % 3 == 0
+        if not takes_too_many_pairs(method, n, DISTRIBUTIONS[distribution], value)
     ]
 
 
+def takes_too_many_pairs(method: str, n: int, distribution: Distribution, sharpness: float) -> bool:
+    is_one_box = distribution.per_spread and sharpness <= WIDEST_BOX_OF_CAUCHY
+    return method == "cauchy" and n > LONGEST_OF_ALL_PAIRS and not is_one_box
+
+
+def forms_of(method: str) -> dict[str, tuple[int, float]]:
+    return FORMS_OF_CAUCHY if method == "cauchy" else {**FORMS, **SHARED_BY_THREADS}
+
+
 def form_row(form: str, method: str, dtype: torch.dtype) -> Row:
-    n, spread = {**FORMS, **SHARED_BY_THREADS}[form]
+    n, spread = forms_of(method)[form]
     return Row("normal", n, spread, method, dtype)
+
+
+def cases_of(forms: Iterable[str]) -> list[Any]:
+    """Each form by each method that has it in each dtype, but by some in one dtype of the two."""
+    return [
+        pytest.param(form, method, dtype, id=f"{form}-{method}-{dtype}")
+        for i, form in enumerate(forms)
+        for j, method in enumerate(METHODS)
+        for k, dtype in enumerate(FLOATS)
+        if form in forms_of(method)
+        if method not in BY_PART or (i + j + k) % 2 == 0
+    ]
 
 
 ROWS = [
@@ -90,8 +130,8 @@ ROWS = [
     *rows(["uniform", "presorted", "at both ends", "ties"], [70_001], [12.0, 16.0]),
     *rows(["one at the other end"], [70_001]),
 ]
-in_every_form = pytest.mark.parametrize("form", FORMS)
-by_both_methods = pytest.mark.parametrize("method", METHODS)
+in_every_form = pytest.mark.parametrize(("form", "method", "dtype"), cases_of(FORMS))
+by_every_method = pytest.mark.parametrize("method", METHODS)
 in_both_dtypes = pytest.mark.parametrize("dtype", FLOATS, ids=str)
 
 
@@ -159,7 +199,7 @@ def second_bound(row: Row, sums: Exact) -> float:
 # The reference itself
 
 
-@by_both_methods
+@by_every_method
 @pytest.mark.parametrize("alpha", [1e-3, 1.7, 60.0])
 def test_the_sampled_sums_are_the_oracles(alpha: float, method: str) -> None:
     x, v, g = torch.randn(3, 500, dtype=torch.float64)
@@ -210,6 +250,8 @@ def test_ranks_and_their_derivatives_are_the_sums_of_their_pairs(
         (Row("normal", 1_000_000, 1e3, "gaussian"), 20),
         (Row("normal", 1_000_000, 1e9, "sigmoid"), 20),
         (Row("normal", 10_000_000, 1e3, "sigmoid"), 20),
+        (Row("normal", 1_000_000, 1e3, "laplace"), 20),
+        (Row("normal", 1_000_000, 3.0, "cauchy"), 20),
     ],
     ids=str,
 )
@@ -249,36 +291,26 @@ INCOMING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-@in_both_dtypes
-@by_both_methods
 @in_every_form
-@pytest.mark.parametrize("incoming", INCOMING)
 def test_no_incoming_gradient_costs_precision(
-    incoming: str, form: str, method: str, dtype: torch.dtype
+    form: str, method: str, dtype: torch.dtype, subtests: pytest.Subtests
 ) -> None:
     row = form_row(form, method, dtype)
     noise = torch.randn(row.n, dtype=torch.float64)
-    check_gradient(row, (row.unit * INCOMING[incoming](row.values.double(), noise)).to(dtype))
+    for incoming, of in INCOMING.items():
+        with subtests.test(incoming=incoming):
+            check_gradient(row, (row.unit * of(row.values.double(), noise)).to(dtype))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "size"),
-    [
-        (torch.float32, 1e37),
-        (torch.float32, 1e-38),
-        (torch.float64, 1e300),
-        (torch.float64, 1e-300),
-    ],
-    ids=str,
-)
-@by_both_methods
 @in_every_form
 def test_no_size_of_an_incoming_gradient_costs_precision(
-    form: str, method: str, dtype: torch.dtype, size: float
+    form: str, method: str, dtype: torch.dtype, subtests: pytest.Subtests
 ) -> None:
     row = form_row(form, method, dtype)
-    g = size * min(row.unit, 1.0) * torch.randn(row.n, dtype=torch.float64).clamp(-4, 4)
-    check_gradient(row, g.to(dtype))
+    for size in (1e37, 1e-38) if dtype == torch.float32 else (1e300, 1e-300):
+        g = size * min(row.unit, 1.0) * torch.randn(row.n, dtype=torch.float64).clamp(-4, 4)
+        with subtests.test(size=size):
+            check_gradient(row, g.to(dtype))
 
 
 def check_gradient(row: Row, g: Tensor) -> None:
@@ -291,9 +323,7 @@ def check_gradient(row: Row, g: Tensor) -> None:
 # What holds for every item of a row
 
 
-@in_both_dtypes
-@by_both_methods
-@pytest.mark.parametrize("form", [*FORMS, *SHARED_BY_THREADS])
+@pytest.mark.parametrize(("form", "method", "dtype"), cases_of([*FORMS, *SHARED_BY_THREADS]))
 class TestEveryItem:
     def test_equal_values_get_equal_bits(self, form: str, method: str, dtype: torch.dtype) -> None:
         kind, x, _ = self.ties(form, method, dtype)
@@ -362,16 +392,16 @@ class TestEveryItem:
         assert_close(permuted, second[order], second_bound(row, sums))
 
 
-@by_both_methods
+@by_every_method
 @in_both_dtypes
-@pytest.mark.parametrize("value", [0.7, -3e38, 1e-45, 0.0, torch.inf])
 @pytest.mark.parametrize("n", [20_011, 300_007])
 def test_every_rank_of_a_long_constant_row_is_a_half(
-    n: int, value: float, dtype: torch.dtype, method: str
+    n: int, dtype: torch.dtype, method: str
 ) -> None:
-    for alpha in (1e-6, 1.0, 1e6):
-        ranks = soft_rank(torch.full((n,), value, dtype=dtype), alpha, method)
-        assert torch.equal(ranks, torch.full_like(ranks, 0.5))
+    for value in (0.7, -3e38, 1e-45, 0.0, torch.inf):
+        for alpha in (1e-6, 1.0, 1e6):
+            ranks = soft_rank(torch.full((n,), value, dtype=dtype), alpha, method)
+            assert torch.equal(ranks, torch.full_like(ranks, 0.5))
 
 
 # The same bits
@@ -392,10 +422,24 @@ def everything(
     ]
 
 
-@pytest.mark.parametrize("shape", [(300_007,), (3, 10_007), (40, 129), (300, 17)], ids=str)
-@pytest.mark.parametrize("spread", [6.0, 150.0, 1e4, 1e9])
-@in_both_dtypes
-@by_both_methods
+SHAPES = ((300_007,), (3, 10_007), (40, 129), (300, 17))
+OF_CAUCHY = (  # instead of these all, whose pairs would be too many
+    *((3.0, shape) for shape in SHAPES),
+    *((spread, (3001,)) for spread in (6.0, 1e4)),
+    *((spread, (40, 129)) for spread in (150.0, 1e9)),
+)
+CASES = [
+    pytest.param(method, dtype, spread, shape, id=f"{method}-{dtype}-{spread:g}-{shape}")
+    for j, method in enumerate(METHODS)
+    for k, dtype in enumerate(FLOATS)
+    for i, (spread, shape) in enumerate(
+        OF_CAUCHY if method == "cauchy" else itertools.product((6.0, 150.0, 1e4, 1e9), SHAPES)
+    )
+    if method not in BY_PART or (i // 4 + i + j + k) % 2 == 0
+]
+
+
+@pytest.mark.parametrize(("method", "dtype", "spread", "shape"), CASES)
 def test_threads_and_repetition_do_not_change_a_bit(
     method: str, dtype: torch.dtype, spread: float, shape: tuple[int, ...]
 ) -> None:
@@ -411,8 +455,14 @@ def test_threads_and_repetition_do_not_change_a_bit(
 
 
 @in_both_dtypes
-@by_both_methods
-@pytest.mark.parametrize("n", [257, 3001, 100_003])
+@pytest.mark.parametrize(
+    ("method", "n"),
+    [
+        *itertools.product(("sigmoid", "gaussian"), (257, 3001, 100_003)),
+        *(("laplace", n) for n in (257, 100_003)),
+        *(("cauchy", n) for n in (257, 1009)),
+    ],
+)
 @pytest.mark.parametrize("kinds", ["mixed", "alike"])
 def test_a_row_that_goes_alone_has_the_same_bits_in_a_batch(
     kinds: str, n: int, method: str, dtype: torch.dtype
@@ -437,8 +487,6 @@ def test_a_row_that_goes_alone_has_the_same_bits_in_a_batch(
 # What is left out, and where the items lie in memory
 
 
-@in_both_dtypes
-@by_both_methods
 @in_every_form
 class TestLeftOut:
     def test_masked_and_nan_items_leave_the_others_as_they_are(
@@ -513,34 +561,50 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@in_both_dtypes
-@by_both_methods
 @in_every_form
 def test_strides_of_long_rows_do_not_change_a_bit(
-    form: str, method: str, dtype: torch.dtype, layout: str
+    form: str, method: str, dtype: torch.dtype, subtests: pytest.Subtests
 ) -> None:
-    n, spread = FORMS[form]
-    n = min(n, 5003)
+    n, spread = forms_of(method)[form]
+    n = min(n, 5003 if method != "cauchy" else 701)
     packed = torch.randn(4, 3, n, dtype=dtype)
     mask = torch.rand(3, n) < 0.9
     alpha = spread / float(packed[2].max() - packed[2].min())
-    views = [LAYOUTS[layout](tensor) for tensor in packed]
-    mask_view = LAYOUTS[layout](mask)
-    dense = [view.clone(memory_format=torch.contiguous_format) for view in views]
-    for result, expected in zip(
-        everything(*views, alpha, method), everything(*dense, alpha, method), strict=True
-    ):
-        assert torch.equal(result, expected)
-    masked = soft_rank(views[2], alpha, method, mask_view)
-    assert torch.equal(masked, soft_rank(dense[2], alpha, method, mask_view.contiguous()))
+    for layout, laid_out in LAYOUTS.items():
+        views = [laid_out(tensor) for tensor in packed]
+        mask_view = laid_out(mask)
+        dense = [view.clone(memory_format=torch.contiguous_format) for view in views]
+        with subtests.test(layout=layout):
+            for result, expected in zip(
+                everything(*views, alpha, method), everything(*dense, alpha, method), strict=True
+            ):
+                assert torch.equal(result, expected)
+            masked = soft_rank(views[2], alpha, method, mask_view)
+            assert torch.equal(masked, soft_rank(dense[2], alpha, method, mask_view.contiguous()))
 
 
 # Spearman's loss of long rows
 
 
+def narrow_ranks(d: Tensor, method: str) -> Tensor:
+    """Centred ranks in some unit, up to the square of the spread relative to themselves.
+
+    F - 1/2 is linear up to there, and the values are their own ranks; but of the Laplace
+    distribution it is d/2 - |d|d/4, whose sums over all items below and above one are taken here.
+    """
+    if method != "laplace":
+        return d
+    ordered, order = (d - d.detach().mean()).sort()
+    n, zero = len(d), ordered.new_zeros(1)
+    sums = [torch.cat([zero, (ordered**power).cumsum(0)]) for power in (0, 1, 2)]
+    # Those below less those above an item, which itself adds nothing.
+    first, second, third = (2 * part[:-1] + ordered**k - part[-1] for k, part in enumerate(sums))
+    squares = ordered * ordered * first - 2 * ordered * second + third
+    return (ordered - squares / (2 * n))[order.argsort()]
+
+
 @in_both_dtypes
-@by_both_methods
+@by_every_method
 @pytest.mark.parametrize("spread", [6.0, 60.0, 1e9])
 def test_the_loss_of_long_rows_is_the_oracles(
     spread: float, method: str, dtype: torch.dtype
@@ -559,8 +623,14 @@ def test_the_loss_of_long_rows_is_the_oracles(
 
 
 @in_both_dtypes
-@by_both_methods
-@pytest.mark.parametrize("spread", [1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize(
+    ("method", "spread"),
+    [
+        *itertools.product(("sigmoid", "gaussian"), (1e-6, 1e-9, 1e-12)),
+        *(("laplace", spread) for spread in (1e-6, 1e-9, 1e-12, 1e-18)),
+        *(("cauchy", spread) for spread in (1e-6, 1e-12)),
+    ],
+)
 class TestNarrowRows:
     def test_a_loss_keeps_its_relative_precision(
         self, spread: float, method: str, dtype: torch.dtype
@@ -573,16 +643,17 @@ class TestNarrowRows:
     def test_so_does_the_loss_of_a_longer_row(
         self, spread: float, method: str, dtype: torch.dtype
     ) -> None:
-        """F is linear there up to spread^2, so that the predictions are their own ranks."""
-        predictions, targets = self.narrow_and_opposed(20_000, spread, dtype)
+        """F is linear there up to spread^2, so that values are their own ranks; but see above."""
+        n = 5000 if method == "cauchy" else 20_000  # the targets take their pairs
+        predictions, targets = self.narrow_and_opposed(n, spread, dtype)
         # Few different values have few different ranks.
         targets = (16 * targets).round() / 16
         kinds, kind = torch.unique(targets, return_inverse=True)
         first = torch.empty(len(kinds), dtype=torch.long)
-        first[kind] = torch.arange(20_000)
+        first[kind] = torch.arange(n)
         target_ranks = long_rows.exact(targets, 1.0, method, first).ranks[kind]
         leaf = predictions.double().requires_grad_()
-        exact = self.linear_loss(leaf, target_ranks)
+        exact = self.linear_loss(leaf, target_ranks, method)
         self.check(predictions, targets, exact, leaf, method)
 
     def test_two_narrow_rows_correlate_as_their_values_do(
@@ -591,7 +662,8 @@ class TestNarrowRows:
         predictions, targets = self.narrow_and_opposed(20_000, spread, dtype)
         targets = (targets.double() * spread / 10).to(dtype)
         leaf = predictions.double().requires_grad_()
-        exact = self.linear_loss(leaf, targets.double())
+        of_targets = narrow_ranks(targets.double(), method)
+        exact = self.linear_loss(leaf, of_targets, method)
         self.check(predictions, targets, exact, leaf, method)
 
     def test_so_do_values_that_are_ranked_softly(
@@ -599,8 +671,10 @@ class TestNarrowRows:
     ) -> None:
         predictions, targets = self.narrow_and_opposed(20_000, 1.0, dtype)
         leaf = predictions.double().requires_grad_()
-        exact = self.linear_loss(leaf, targets.double())
-        self.check(predictions, targets, exact, leaf, method, alpha=spread / 10)
+        alpha = spread / 10
+        of_targets = narrow_ranks(targets.double() * alpha, method)
+        exact = self.linear_loss(leaf, of_targets, method, alpha)
+        self.check(predictions, targets, exact, leaf, method, alpha)
 
     def narrow_and_opposed(
         self, n: int, spread: float, dtype: torch.dtype
@@ -611,8 +685,11 @@ class TestNarrowRows:
         predictions *= spread / (predictions.max() - predictions.min())
         return predictions.to(dtype), targets.to(dtype)
 
-    def linear_loss(self, predictions: Tensor, target_ranks: Tensor) -> Tensor:
-        scaled = predictions / predictions.detach().abs().max()
+    def linear_loss(
+        self, predictions: Tensor, target_ranks: Tensor, method: str, alpha: float = 1.0
+    ) -> Tensor:
+        scaled = narrow_ranks(predictions * alpha, method)
+        scaled = scaled / scaled.detach().abs().max()
         targets = target_ranks / target_ranks.abs().max()
         return 1 - torch.corrcoef(torch.stack([scaled, targets]))[0, 1]
 
@@ -757,7 +834,7 @@ print(extra_memory(torch.ops.rank_relax.soft_rank_backward, tensors))
         assert of_backward <= bytes_an_item
 
 
-@by_both_methods
+@by_every_method
 @in_both_dtypes
 @pytest.mark.parametrize("strength", [1e300, 1.9e307, 1.79e308])
 def test_ties_stay_ties_at_the_strongest_strengths(

@@ -35,12 +35,18 @@ def test_the_outermost_values_lie_outside_of_the_data_by_no_more_than_stated(
     n: int, alpha: float
 ) -> None:
     x = torch.randn(5, n, dtype=torch.float64)
-    values = soft_sort(x, alpha)
-    most = math.log(2 * n - 1) / alpha * (1 + TINY) + TINY
-    assert (values[:, 0] >= x.amin(-1) - most).all()
-    assert (values[:, -1] <= x.amax(-1) + most).all()
-    equal = soft_sort(torch.full((n,), 0.3, dtype=torch.float64), alpha)
-    assert abs(float(0.3 - equal[0]) - math.log(2 * n - 1) / alpha) <= TINY / alpha
+    for method, furthest in (
+        ("sigmoid", math.log(2 * n - 1)),
+        ("gaussian", -float(torch.special.ndtri(doubles(0.5 / n)))),
+        ("laplace", math.log(n)),
+        ("cauchy", 1 / math.tan(math.pi / (2 * n))),
+    ):
+        values = soft_sort(x, alpha, method=method)
+        most = furthest / alpha * (1 + TINY) + TINY
+        assert (values[:, 0] >= x.amin(-1) - most).all()
+        assert (values[:, -1] <= x.amax(-1) + most).all()
+        equal = soft_sort(torch.full((n,), 0.3, dtype=torch.float64), alpha, method=method)
+        assert abs(float(0.3 - equal[0]) - furthest / alpha) <= TINY * (1 + furthest) / alpha
 
 
 @SMOOTH
@@ -55,9 +61,8 @@ def test_the_oracles_derivative_is_that_of_the_implicit_function_theorem(method:
 @SMOOTH
 @FLOATS
 @pytest.mark.parametrize("distribution", ["clusters", "outlier", "geometric", "ties", "constant"])
-@pytest.mark.parametrize("alpha", [1.0, 1e3])
 def test_lists_of_any_kind_are_sorted_as_exactly(
-    alpha: float, distribution: str, dtype: torch.dtype, method: str
+    distribution: str, dtype: torch.dtype, method: str
 ) -> None:
     n = 100
     x = torch.randn(n, dtype=torch.float64)
@@ -68,29 +73,36 @@ def test_lists_of_any_kind_are_sorted_as_exactly(
         "ties": (x * 3).round(),
         "constant": torch.full((n,), 0.7, dtype=torch.float64),
     }[distribution].to(dtype)
-    setting = Setting(alpha, method)
-    exact = oracle.soft_sort(x, *setting)
-    error = (soft_sort(x, alpha, method=method) - exact).abs()
-    assert (error <= sort_bound((x,), setting, dtype)).all()
     levels = doubles(0.25, 1, 2.5, n / 2, n - 0.3)
-    points = OPS._quantile_at_levels(x, levels, *setting)
-    expected = oracle.points_at_levels(x, levels, *setting)
-    assert ((points - expected).abs() <= point_bound(x, setting, 0.25 / n)).all()
+    for alpha in (1.0, 1e3):
+        setting = Setting(alpha, method)
+        exact = oracle.soft_sort(x, *setting)
+        error = (soft_sort(x, alpha, method=method) - exact).abs()
+        assert (error <= sort_bound((x,), setting, dtype)).all()
+        points = OPS._quantile_at_levels(x, levels, *setting)
+        expected = oracle.points_at_levels(x, levels, *setting)
+        assert ((points - expected).abs() <= point_bound(x, setting, 0.25 / n)).all()
 
 
-def test_a_long_list_is_as_exact() -> None:
-    x = torch.randn(20_000)
+@pytest.mark.parametrize(
+    ("method", "n"),
+    [
+        ("sigmoid", 20_000),
+        ("laplace", 20_000),
+        ("cauchy", 2000),  # of which every value takes a sum over all items
+    ],
+)
+def test_a_long_list_is_as_exact(method: str, n: int) -> None:
+    x = torch.randn(n)
     for alpha in (1.0, 100.0, 1e5):
-        values, bits, _ = OPS._quantile_sort_forward(x, alpha, "sigmoid", None)
+        values, bits, _ = OPS._quantile_sort_forward(x, alpha, method, None)
         points = bits.view(torch.float64)
-        some = torch.cat(
-            [torch.arange(5), torch.randint(20_000, (20,)), torch.arange(19_995, 20_000)]
-        )
+        some = torch.cat([torch.arange(5), torch.randint(n, (20,)), torch.arange(n - 5, n)])
         d = alpha * (points[some, None] - x.double())
-        tails = torch.where(d > 0, -torch.sigmoid(-d), torch.sigmoid(d))
-        excess = (d > 0).sum(-1) - (some + 0.5) + tails.sum(-1)
-        density = (torch.sigmoid(d) * torch.sigmoid(-d)).sum(-1)
-        bound = sort_bound((x,), Setting(alpha), torch.float32)
+        tails = d.sign() * -oracle.tail(-d.abs(), method)
+        excess = (d > 0).sum(-1) - (some + 0.5) + torch.where(d == 0, 0.5, tails).sum(-1)
+        density = oracle.cdf_derivative(d, method, 1).sum(-1)
+        bound = sort_bound((x,), Setting(alpha, method), torch.float32)
         assert ((excess / density).abs() / alpha <= bound).all()
         assert (values.diff() >= 0).all()
 
@@ -166,7 +178,7 @@ def test_extreme_strengths_that_are_tensors_overflow_nothing() -> None:
 
 def test_the_two_kinds_of_soft_sort_are_the_operators_forwards() -> None:
     x = torch.randn(3, 8)
-    for method in ("sigmoid", "gaussian"):
+    for method in METHODS:
         assert torch.equal(
             soft_sort(x, method=method), OPS._quantile_sort_forward(x, 1.0, method, None)[0]
         )
@@ -176,7 +188,7 @@ def test_the_two_kinds_of_soft_sort_are_the_operators_forwards() -> None:
         assert torch.equal(
             soft_sort(x, method=method), OPS._permutahedron_sort_forward(x, 1.0, method, None)[0]
         )
-        with pytest.raises(ValueError, match="method must be one of 'sigmoid', 'gaussian'"):
+        with pytest.raises(ValueError, match=r"method must be one of 'sigmoid', .*'cauchy', got"):
             OPS._quantile_sort_forward(x, 1.0, method, None)
 
 

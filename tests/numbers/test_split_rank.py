@@ -8,7 +8,7 @@ import pytest
 import torch
 from comparison import assert_within
 from instruction_sets import IN_USE, USABLE, start_with_instruction_set
-from operators import METHODS, Setting, derivative_bound
+from operators import SPLIT_METHODS, Setting, derivative_bound
 from torch import Tensor
 
 import rank_relax  # noqa: F401  (loads the operators)
@@ -53,7 +53,7 @@ SPREADS = (1e-9, 0.1, 1.3, 2.9, 5.7, 6.5, 7.9, 8.0, 20.0, 70.0, 400.0)
 @pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
 @pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SPLIT_METHODS)
 def test_the_sums_of_parts_are_those_of_the_list(
     method: str, dtype: torch.dtype, order: int, masked: bool
 ) -> None:

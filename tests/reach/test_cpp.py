@@ -57,7 +57,7 @@ def every_function(
     ]
 
 
-@pytest.mark.parametrize("method", ["sigmoid", "gaussian"])
+@pytest.mark.parametrize("method", ["sigmoid", "gaussian", "laplace", "cauchy"])
 def test_every_function_of_the_header_is_its_operator(
     method: str, cpp_programs: Path, tmp_path: Path
 ) -> None:

@@ -18,9 +18,9 @@ import torch
 import torch.distributed as dist
 from comparison import assert_within
 from operators import (
-    METHODS,
     SOFT_RANK,
     SPEARMAN_LOSS,
+    SPLIT_METHODS,
     Setting,
     derivative_bound,
     spearman_backward_vjp_bound,
@@ -192,7 +192,7 @@ SPREADS = {"narrow": 1e-4, "one box": 3.0, "a few boxes": 30.0, "many boxes": 30
     [(torch.float32, False), (torch.float64, True)],
     ids=["float32", "float64, masked"],
 )
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SPLIT_METHODS)
 @pytest.mark.parametrize("how", ["equal", "unequal"])
 @pytest.mark.parametrize("size", SIZES)
 def test_ranks_and_their_first_two_derivatives_are_those_of_the_whole_list(
@@ -228,7 +228,7 @@ def test_ranks_and_their_first_two_derivatives_are_those_of_the_whole_list(
 @pytest.mark.parametrize("how", ["equal", "unequal"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SPLIT_METHODS)
 def test_the_loss_and_its_first_two_derivatives_are_those_of_the_whole_list(
     processes: ProcessGroup, method: str, dtype: torch.dtype, size: int, how: str
 ) -> None:
@@ -342,7 +342,7 @@ def test_an_unusual_list_has_the_ranks_it_has_in_one_process(
 ) -> None:
     case = UNUSUAL[name]
     how = "equal" if case.x.shape[-1] < 4 else "unequal"
-    for method in METHODS:
+    for method in SPLIT_METHODS:
         setting = Setting(case.strength, method, case.mask)
         actual = ask_ranks(processes, case, size, how, method)
         bound = SOFT_RANK.error_bound((case.x,), setting, torch.float32)
@@ -390,7 +390,7 @@ def scaled_ranks_and_losses(
 
 
 @pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SPLIT_METHODS)
 def test_the_standard_deviation_is_that_of_the_whole_list(
     processes: ProcessGroup, method: str, size: int
 ) -> None:

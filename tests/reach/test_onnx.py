@@ -57,6 +57,8 @@ class EveryCall(nn.Module):
                 reduction="none",
                 target_ranks="soft",
             ),
+            "rank laplace": rank_relax.soft_rank(x, STRENGTH, method="laplace", mask=mask),
+            "rank cauchy": rank_relax.soft_rank(x, STRENGTH, method="cauchy"),
         }
 
 
@@ -241,7 +243,12 @@ def test_the_ranks_are_those_of_the_definition(
     mask = torch.rand(4, 9) > 0.3
     names = list(EveryCall()(x, t, mask))
     actual = dict(zip(names, run(session(torch.float64), x, t, mask), strict=True))
-    for name, setting in (("rank", ("sigmoid", mask)), ("rank gaussian", ("gaussian", None))):
+    for name, setting in (
+        ("rank", ("sigmoid", mask)),
+        ("rank gaussian", ("gaussian", None)),
+        ("rank laplace", ("laplace", mask)),
+        ("rank cauchy", ("cauchy", None)),
+    ):
         assert (actual[name] - oracle.soft_rank(x, STRENGTH, *setting)).abs().max() <= 1e-12
     for name, setting in (("loss", ("sigmoid", None)), ("loss gaussian", ("gaussian", mask))):
         assert (actual[name] - oracle.spearman_loss(x, t, STRENGTH, *setting)).abs().max() <= 1e-12

@@ -42,7 +42,7 @@ X = torch.tensor([[0.3, 2.0, -1.0, 0.7, 0.9], [1.5, 1.5, 0.2, -0.4, 3.0]])
 T = torch.tensor([[3.0, 1.0, 2.0, 4.0, 0.0], [1.0, 2.0, 4.0, 3.0, 7.0]])
 MASK = torch.tensor([[True, True, False, True, True], [True] * 5])
 ALPHA = torch.tensor(2.0)
-SMOOTH = ("sigmoid", "gaussian")
+SMOOTH = ("sigmoid", "gaussian", "laplace", "cauchy")
 
 
 def loss(*arguments: Any, target_ranks: str = "soft", **named: Any) -> Tensor:

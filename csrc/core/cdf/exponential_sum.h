@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/cdf/sigmoid.h"
+#include "core/precision.h"
 
 namespace rank_relax {
 
@@ -8,51 +8,20 @@ namespace rank_relax {
 ///
 ///     order 0:   F(-d)        order k:   F^(k)(d)        each ≈ Σ_{p=1..K} c_p u^p,
 ///
-/// sums over sorted points need one pass for each direction. A CDF whose tail is one specialises
-/// this: it gives the largest order that it serves, and for each order
+/// sums over sorted points need one pass for each direction. A CDF whose tail is one has a member
+/// `ExponentialTail`: the largest order that it serves, and for each order
 /// kernel = u (1 - u)^zeros · smooth_factor(u), whose last factor is analytic around [0, 1], and
-/// the number K of terms for a Scalar. By default a CDF has no such sum (the Gaussian's tail
-/// falls faster than any power of u).
-template <class Cdf>
-struct ExponentialTail {
-  static constexpr int kMaxOrder = -1;
-};
-
-/// F(-d) = u/(1+u), F'(d) = u/(1+u)², F''(d) = -u(1-u)/(1+u)³. Nearest pole at u = -1, so each
-/// term gains a factor 3 + √8. Largest error, and largest error relative to the kernel:
+/// the number K of terms for a precision. The Gaussian has none: its tail falls faster than any
+/// power of u.
 ///
-///              order 0             order 1             order 2
-///     float    2.5e-8, 5.0e-8      6.5e-9, 2.6e-8      1.1e-8, 2.5e-7
-///     double   3.1e-15, 6.4e-15    8.1e-15, 3.3e-14    2.9e-14, 2.9e-14/d
-template <>
-struct ExponentialTail<Sigmoid> {
-  static constexpr int kMaxOrder = 2;
-
-  template <class Scalar>
-  static constexpr int terms(int order) {
-    constexpr bool single = sizeof(Scalar) == sizeof(float);
-    if (order == 0) return single ? 10 : 19;
-    if (order == 1) return single ? 12 : 20;
-    return single ? 13 : 21;
-  }
-
-  static constexpr int zeros(int order) { return order == 2 ? 1 : 0; }
-
-  static constexpr double smooth_factor(int order, double u) {
-    const double inverse = 1 / (1 + u);
-    if (order == 0) return inverse;
-    return order == 1 ? inverse * inverse : -inverse * inverse * inverse;
-  }
-};
-
 /// The coefficients c_1 .. c_K. They are made by the compiler: no code is left that could be shared
 /// between files compiled for different instruction sets.
 template <class Cdf, class Scalar, int order>
 class ExponentialSum {
-  using Tail = ExponentialTail<Cdf>;
+  using Tail = typename Cdf::ExponentialTail;
 
  public:
-  static constexpr int kTerms = Tail::template terms<Scalar>(order);
+  static constexpr int kTerms = Tail::terms(precision_of<Scalar>, order);
 
   struct Coefficients {
     double values[kTerms];

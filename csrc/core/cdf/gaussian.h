@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "core/cdf/math.h"
 #include "core/cdf/upper_tail.h"
+#include "core/correlation.h"
 #include "core/host_device.h"
 #include "core/series/series_spread.h"
 
@@ -14,6 +16,8 @@ namespace rank_relax {
 /// polynomials He_0 = 1, He_1 = d, He_{k+1} = d He_k - k He_{k-1}.
 struct Gaussian {
   static constexpr const char* name = "gaussian";
+  static constexpr double linear_spread = kLinearSpread;
+  static constexpr double farthest[] = {1000, 1000};
 
   static constexpr SeriesSpread series_spread = {
       {{{0.9, 2.5, 4.1, 5.9, 7.7, 9.3, 11.1, 12.7, 14.3, 15.9, 17.5, 19.3, 20.9, 22.5, 24.0},
@@ -25,62 +29,82 @@ struct Gaussian {
   static constexpr bool kTailsInSingle = false;  // they fall by e^-d in a unit: too fast for it
   static constexpr BoxGrid box_grid[] = {{0.8, 6, 8.5}, {1.25, 8.75, 10.5}};
 
-  RANK_RELAX_HOST_DEVICE static double coordinate(double d) { return d; }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number coordinate(const Number& d) {
+    return d;
+  }
   static constexpr double factored_spread = 0;  // Φ of a difference does not factor
 
-  RANK_RELAX_HOST_DEVICE static double centered(double d) {
-    return std::erf(d * kInverseSqrt2) / 2;
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number centered(const Number& d) {
+    return Math<Number>::erf(d * kInverseSqrt2) / 2;
   }
-  RANK_RELAX_HOST_DEVICE static double first_derivative(double d) {
-    return kInverseSqrt2Pi * std::exp(-(d * kInverseSqrt2) * (d * kInverseSqrt2));
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number first_derivative(const Number& d) {
+    const Number root = d * kInverseSqrt2;
+    return kInverseSqrt2Pi * Math<Number>::exp(-root * root);
   }
-  RANK_RELAX_HOST_DEVICE static double second_derivative(double d) {
-    const double density = first_derivative(d);
-    return density == 0 ? 0 : -d * density;  // not inf · 0
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number second_derivative(const Number& d) {
+    const Number near = within_density(d);
+    return -near * first_derivative(near);
   }
 
-  /// F(-d) for d >= 0, to full relative precision, and its logarithm beyond where it underflows.
-  RANK_RELAX_HOST_DEVICE static double upper_tail(double d) {
-    return std::erfc(d * kInverseSqrt2) / 2;
+  /// F(-d) = erfc(d/√2)/2 and F''(d) = -d F'(d).
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number upper_tail(const Number& d) {
+    return Math<Number>::erfc(d * kInverseSqrt2) / 2;
   }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static UpperTail<Number> tail(const Number& d) {
+    return {upper_tail(d), first_derivative(d)};
+  }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number slope(const Number& d, const UpperTail<Number>& tail) {
+    return -within_density(d) * tail.density;
+  }
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number density(const Number& d) {
+    return first_derivative(d);
+  }
+  /// log F'(d) - log F'(nearest) = (nearest² - d²)/2.
+  template <class Number, class Nearest>
+  RANK_RELAX_HOST_DEVICE static Number log_density(const Number& d, const Nearest& nearest) {
+    const Number of_nearest = nearest();
+    return (d - of_nearest) * (d + of_nearest) / -2;
+  }
+
   RANK_RELAX_HOST_DEVICE static double log_upper_tail(double d) {
     if (d < kFar) return std::log(upper_tail(d));
     const double per_square = 1 / (d * d);
     return std::log(kInverseSqrt2Pi / d) - d * d / 2 + std::log1p(-per_square * mills(per_square));
   }
-  /// F(-d) and F'(d), together.
-  RANK_RELAX_HOST_DEVICE static UpperTail tail(double d) {
-    return {upper_tail(d), first_derivative(d)};
-  }
-  /// Where the tails of so many items have fallen to what that of one is at `reach`.
   RANK_RELAX_HOST_DEVICE static double reach_of(double count, double reach) {
     return std::sqrt(reach * reach + 2 * std::log(count));
   }
-  /// F'(d) / F(-d): how fast the tail falls.
   RANK_RELAX_HOST_DEVICE static double hazard(double d) {
     if (d < kFar) return first_derivative(d) / upper_tail(d);
     const double per_square = 1 / (d * d);
     return d / (1 - per_square * mills(per_square));
   }
 
-  /// F^(order) for any order from 1 to kMaxOrder.
-  class Derivative {
+  /// F^(order)/F' = (-1)^(order-1) He_{order-1}(d) for any order from 1 to kMaxOrder.
+  class Ratio {
    public:
     static constexpr int kMaxOrder = 16;
 
-    RANK_RELAX_HOST_DEVICE explicit Derivative(int order) : order_(order) {}
+    RANK_RELAX_HOST_DEVICE explicit Ratio(int order) : order_(order) {}
 
-    RANK_RELAX_HOST_DEVICE double operator()(double d) const {
-      const double density = first_derivative(d);
-      if (density == 0) return 0;
-      double previous = 0;
-      double hermite = 1;
+    template <class Number>
+    RANK_RELAX_HOST_DEVICE Number operator()(const Number& d) const {
+      const Number near = within_density(d);
+      Number previous = Math<Number>::constant(d, 0), hermite = Math<Number>::constant(d, 1);
       for (int k = 0; k < order_ - 1; ++k) {
-        const double next = d * hermite - k * previous;
+        const Number next = near * hermite - k * previous;
         previous = hermite;
         hermite = next;
       }
-      return (order_ % 2 == 1 ? hermite : -hermite) * density;
+      return order_ % 2 == 1 ? hermite : -hermite;
     }
 
    private:
@@ -88,6 +112,13 @@ struct Gaussian {
   };
 
  private:
+  /// Beyond, F' is 0, and what is multiplied by it should not be inf.
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number within_density(const Number& d) {
+    constexpr double kNoDensity = 40;
+    return Math<Number>::clamp(d, -kNoDensity, kNoDensity);
+  }
+
   /// F(-d) = φ(d)/d · (1 - q (1 - 3q (1 - 5q (...)))) with q = 1/d²; from kFar on these terms do.
   static constexpr double kFar = 25;
   RANK_RELAX_HOST_DEVICE static double mills(double q) {

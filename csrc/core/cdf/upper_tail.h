@@ -2,10 +2,11 @@
 
 namespace rank_relax {
 
-/// What a CDF says of the tail beyond a distance d.
+/// What a CDF says of the tail beyond a distance d >= 0.
+template <class Number>
 struct UpperTail {
-  double mass;     // F(-d)
-  double density;  // F'(d)
+  Number mass;     // F(-d)
+  Number density;  // F'(d)
 };
 
 }  // namespace rank_relax

@@ -2,13 +2,14 @@
 
 #include <cstdint>
 
+#include "core/cdf/capabilities.h"
 #include "core/series/box_series.h"
 
 namespace rank_relax {
 
 /// The ways to compute the kernel sums of one row, or of a cluster of a sorted one.
 enum class RowForm {
-  kPairwise,   // O(n²): short rows, and orders that have no series
+  kPairwise,   // O(n²): short rows, orders that have no series, and where no other form serves
   kOneBox,     // one series over the whole spread: narrow rows
   kManyBoxes,  // a grid with many items a box: broad rows
   kSorted      // very wide rows
@@ -38,20 +39,23 @@ template <class Cdf>
 RowForm row_form(Precision precision, int order, int64_t count, double spread, bool looks_up) {
   if (order >= kSeriesOrders || count <= kLongestPairwise[precision]) return RowForm::kPairwise;
   const bool has_one_box = one_box_terms<Cdf>(precision, order, spread) > 0;
-  const double items_a_box =
-      static_cast<double>(count) / (spread / Cdf::box_grid[precision].width + 1);
-  const double widest = looks_up || items_a_box < kManyItemsABox
-                            ? kWidestOneBox[precision]
-                            : kWidestOneBoxOfManyItems[precision];
-  if (has_one_box && spread <= widest) return RowForm::kOneBox;
-  const int64_t sets = int64_t{1} << order;
-  const double numbers = (spread / Cdf::box_grid[precision].width + 2) *
-                         static_cast<double>(kCellsABox[precision] * kCellTerms[precision] * sets);
-  if (items_a_box >= static_cast<double>(kFewestItemsABox[precision] * sets) &&
-      numbers < kMostNumbersOfAGrid) {
-    return RowForm::kManyBoxes;
+  if constexpr (kHasGrid<Cdf>) {
+    const double boxes = spread / Cdf::box_grid[precision].width;
+    const double items_a_box = static_cast<double>(count) / (boxes + 1);
+    const double widest = looks_up || items_a_box < kManyItemsABox
+                              ? kWidestOneBox[precision]
+                              : kWidestOneBoxOfManyItems[precision];
+    if (has_one_box && spread <= widest) return RowForm::kOneBox;
+    const int64_t sets = int64_t{1} << order;
+    const double numbers =
+        (boxes + 2) * static_cast<double>(kCellsABox[precision] * kCellTerms[precision] * sets);
+    if (items_a_box >= static_cast<double>(kFewestItemsABox[precision] * sets) &&
+        numbers < kMostNumbersOfAGrid) {
+      return RowForm::kManyBoxes;
+    }
   }
-  return has_one_box ? RowForm::kOneBox : RowForm::kSorted;
+  if (has_one_box) return RowForm::kOneBox;
+  return kFallsExponentially<Cdf> ? RowForm::kSorted : RowForm::kPairwise;
 }
 
 }  // namespace rank_relax

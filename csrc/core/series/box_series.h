@@ -6,16 +6,24 @@
 #include <mutex>
 #include <vector>
 
+#include "core/cdf/capabilities.h"
 #include "core/series/kernel_series.h"
 #include "core/series/series_spread.h"
 
 namespace rank_relax {
 
+struct PieceSeries;
+template <class Cdf>
+const PieceSeries& piece_series(int order, int terms);
+
 /// The series of one kernel in one box over a whole row, coefficients [l][k] of T_k(t) T_l(s) with
-/// rows padded to row_size.
+/// rows padded to row_size; and what else the sums in one box ask of the CDF.
 struct OneBoxSeries {
   static constexpr int kPadding = 8;
 
+  double (*upper_tail)(double);  // F(-d)
+  double steepest;               // F'(0)
+  const PieceSeries& (*pieces)(int order, int terms);
   int terms;
   int row_size;
   double half_width;
@@ -35,9 +43,11 @@ struct OneBoxSeries {
 /// The number of terms for a scaled spread; 0 if there is no series for it.
 template <class Cdf>
 int one_box_terms(Precision precision, int order, double spread) {
-  const double* widest = Cdf::series_spread.spread[precision][order];
-  for (int i = 0; i < kTermCounts; ++i) {
-    if (spread <= widest[i]) return kFewestTerms + i * kTermStep;
+  if constexpr (kHasOneBox<Cdf>) {
+    const double* widest = Cdf::series_spread.spread[precision][order];
+    for (int i = 0; i < kTermCounts; ++i) {
+      if (spread <= widest[i]) return kFewestTerms + i * kTermStep;
+    }
   }
   return 0;
 }
@@ -51,6 +61,9 @@ const OneBoxSeries& one_box_series(Precision precision, int order, int terms) {
   OneBoxSeries& series = kept[precision][order][which];
   std::call_once(once[precision][order][which], [&] {
     constexpr int kPadding = OneBoxSeries::kPadding;
+    series.upper_tail = [](double d) { return Cdf::upper_tail(d); };
+    series.steepest = Cdf::first_derivative(Cdf::coordinate(0.0));
+    series.pieces = piece_series<Cdf>;
     series.terms = terms;
     series.row_size = (terms + kPadding - 1) / kPadding * kPadding;
     series.half_width = Cdf::series_spread.spread[precision][order][which] / 2;

@@ -42,10 +42,11 @@ void sums(const Coordinate& coordinate, int64_t count, const double* const* dire
       });
     }
   } else {
-    const typename Cdf::Derivative derivative(order);
+    const typename Cdf::Ratio ratio(order);
     for (int64_t i = 0; i < count; ++i) {
       sums[i] = lane_sum(count, [&](int64_t j) {
-        double term = derivative(coordinate(i, j));
+        const double q = coordinate(i, j);
+        double term = ratio(q) * Cdf::first_derivative(q);
         for (int l = 0; l < order; ++l) term *= directions[l][i] - directions[l][j];
         return term;
       });

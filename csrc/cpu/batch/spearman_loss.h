@@ -15,17 +15,19 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 namespace spearman {
 
 // Beside an infinity the ranks are not linear in the finite values, however narrow these are.
-template <class Scalar>
+template <class Cdf, class Scalar>
 double strength_of(const RowSum<Scalar>& row_sum, double regularization_strength) {
   if (row_sum.items().below() + row_sum.items().above() > 0) return regularization_strength;
-  return correlation_strength(regularization_strength, row_sum.items().spread());
+  return correlation_strength(regularization_strength, row_sum.items().spread(),
+                              Cdf::linear_spread);
 }
 
-template <class Scalar>
+template <class Cdf, class Scalar>
 ForRows<Scalar> strengths_of(const RowsAbreast<Scalar>& rows, double regularization_strength) {
   ForRows<Scalar> strengths;
   for (int row = 0; row < RowsAbreast<Scalar>::kRows; ++row) {
-    strengths[row] = correlation_strength(regularization_strength, rows.spread(row));
+    strengths[row] =
+        correlation_strength(regularization_strength, rows.spread(row), Cdf::linear_spread);
   }
   return strengths;
 }
@@ -41,7 +43,7 @@ struct SmoothRanker {
 
   void set_row(const Row<Scalar>& values) { row_sum.set_row(values, mask, size, parallel_for); }
   void rank(Scalar* ranks) {
-    row_sum.template centered_ranks<Cdf>(strength_of(row_sum, regularization_strength), ranks,
+    row_sum.template centered_ranks<Cdf>(strength_of<Cdf>(row_sum, regularization_strength), ranks,
                                          parallel_for);
   }
   bool masked(int64_t i) const { return row_sum.items().masked(i); }
@@ -51,7 +53,7 @@ struct SmoothRanker {
 
 template <class Cdf, class Scalar>
 bool rank_abreast(RowsAbreast<Scalar>& rows, double regularization_strength, Scalar* ranks) {
-  const auto strengths = strengths_of(rows, regularization_strength);
+  const auto strengths = strengths_of<Cdf>(rows, regularization_strength);
   return rows.template centered_ranks<Cdf>(strengths.data(), 0, ranks);
 }
 
@@ -127,7 +129,7 @@ void SpearmanLossKernels<Set, Scalar>::backward(const Batch<Scalar>& batch,
           const Row<Scalar> direction = rank_gradient.row(row);
           Scalar* gradient = output + row * batch.size;
           row_sum.template derivative<decltype(cdf)>(
-              spearman::strength_of(row_sum, regularization_strength), &direction, 1,
+              spearman::strength_of<decltype(cdf)>(row_sum, regularization_strength), &direction, 1,
               grad_output.row(row)[0], gradient, in_row);
           row_sum.spread_nan(direction, gradient);
         },
@@ -136,7 +138,8 @@ void SpearmanLossKernels<Set, Scalar>::backward(const Batch<Scalar>& batch,
           for (size_t row = 0; row < factors.size(); ++row) {
             factors[row] = grad_output.row(first + static_cast<int64_t>(row))[0];
           }
-          const auto strengths = spearman::strengths_of(rows, regularization_strength);
+          const auto strengths =
+              spearman::strengths_of<decltype(cdf)>(rows, regularization_strength);
           return rows.template derivative<decltype(cdf), 1>(
               strengths.data(), &rank_gradient, first, factors.data(), output + first * batch.size);
         });

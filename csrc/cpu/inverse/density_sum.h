@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/cdf/capabilities.h"
 #include "core/series/box_series.h"
 #include "cpu/aligned_array.h"
 #include "cpu/grid/box_translation.h"
@@ -49,13 +50,15 @@ class DensitySum {
     if (!(std::isfinite(both.minimum) && std::isfinite(both.maximum))) {
       return std::fill_n(sums, targets.count, std::numeric_limits<double>::quiet_NaN()), void();
     }
-    const double width = Cdf::box_grid[kDouble].width;
-    const double boxes = scaled_spread(both, regularization_strength) / width;
-    constexpr int64_t kFewestOfAGrid = 48;
-    if (both.count >= kFewestOfAGrid && boxes < 64 + static_cast<double>(both.count / 8) &&
-        boxes < 1 << 24) {
-      const Grid grid(both, width, regularization_strength);
-      return sum_on(grid, sources, weights, targets, sums, parallel_for);
+    if constexpr (kHasGrid<Cdf>) {
+      const double width = Cdf::box_grid[kDouble].width;
+      const double boxes = scaled_spread(both, regularization_strength) / width;
+      constexpr int64_t kFewestOfAGrid = 48;
+      if (both.count >= kFewestOfAGrid && boxes < 64 + static_cast<double>(both.count / 8) &&
+          boxes < 1 << 24) {
+        const Grid grid(both, width, regularization_strength);
+        return sum_on(grid, sources, weights, targets, sums, parallel_for);
+      }
     }
     sum_in_one_row(both, sources, weights, targets, regularization_strength, sums, parallel_for);
   }

@@ -7,8 +7,11 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/cdf/capabilities.h"
 #include "cpu/aligned_array.h"
+#include "cpu/inverse/quantile_by_level.h"
 #include "cpu/inverse/quantile_march.h"
+#include "cpu/inverse/quantile_scan.h"
 #include "cpu/inverse/quantile_search.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
@@ -56,10 +59,27 @@ class SortedValues {
   AlignedArray<uint32_t> order_, spare_order_;
 };
 
+/// What tails are sums of: in series of float32 some CDFs keep what it shows of them.
+template <class Cdf, class Scalar>
+constexpr auto tail_number() {
+  if constexpr (kHasGrid<Cdf>) {
+    return std::conditional_t<Cdf::kTailsInSingle, Scalar, double>();
+  } else {
+    return Scalar();
+  }
+}
+template <class Cdf, class Scalar>
+using TailNumber = decltype(tail_number<Cdf, Scalar>());
+
+/// The inverse at many levels of sorted values of a CDF without a grid.
+template <class Cdf, class Scalar>
+using QuantilesWithoutGrid =
+    std::conditional_t<kIsExponential<Cdf>, QuantileScan<Scalar>, QuantileByLevel<Cdf, Scalar>>;
+
 /// Soft sorted values of one row after another, with the memory that they need.
 template <class Cdf, class Scalar>
 class QuantileSortRow {
-  using Number = std::conditional_t<Cdf::kTailsInSingle, Scalar, double>;
+  using Number = TailNumber<Cdf, Scalar>;
 
  public:
   /// As cpu/soft_sort.h says. `points` and `densities` may be null.
@@ -73,8 +93,14 @@ class QuantileSortRow {
     points_ = points == nullptr ? nullptr : points + begin;
     densities_ = densities == nullptr ? nullptr : densities + begin;
     if (count == 0) return;
-    march_.ask_for_half_levels(count);
-    if (march_.set_grid(finite, regularization_strength, parallel_for)) {
+    bool all_at_once = true;
+    if constexpr (kHasGrid<Cdf>) {
+      solver_.ask_for_half_levels(count);
+      all_at_once = solver_.set_grid(finite, regularization_strength, parallel_for);
+    } else {
+      solver_.set_sorted(sorted_values_.of(finite.values, count), count, regularization_strength);
+    }
+    if (all_at_once) {
       RowParts::for_each(count, parallel_for,
                          [&](int64_t begin, int64_t end, int64_t) { solve(begin, end, 0); });
     } else {
@@ -120,7 +146,7 @@ class QuantileSortRow {
   }
   template <bool with_densities>
   void solve(int64_t begin, int64_t end, int64_t offset) {
-    march_.template solve<with_densities>(
+    solver_.template solve<with_densities>(
         begin, end, [](int64_t i) { return static_cast<double>(i) + 0.5; },
         [&](int64_t i, int64_t number, const double* points, const double* densities) {
           Scalar* values = values_ + offset + i;
@@ -131,20 +157,22 @@ class QuantileSortRow {
   }
 
   void sort_clusters(const FiniteRow<Number>& finite, double regularization_strength) {
-    const Number* sorted = sorted_values_.of(finite.values, finite.count);
-    for_each_cluster(sorted, finite.count, regularization_strength, march_.widest_gap(),
-                     [&](int64_t begin, int64_t end) {
-                       if (end - begin == 1) return take(sorted[begin], begin);
-                       march_.set_sorted(sorted + begin, end - begin, regularization_strength);
-                       solve(0, end - begin, begin);
-                     });
+    if constexpr (kHasGrid<Cdf>) {
+      const Number* sorted = sorted_values_.of(finite.values, finite.count);
+      for_each_cluster(sorted, finite.count, regularization_strength, solver_.widest_gap(),
+                       [&](int64_t begin, int64_t end) {
+                         if (end - begin == 1) return take(sorted[begin], begin);
+                         solver_.set_sorted(sorted + begin, end - begin, regularization_strength);
+                         solve(0, end - begin, begin);
+                       });
+    }
   }
 
   /// An item with none within reach.
   void take(Number value, int64_t place) {
     values_[place] = static_cast<Scalar>(value);
     if (points_ != nullptr) points_[place] = value;
-    if (densities_ != nullptr) densities_[place] = Cdf::first_derivative(Cdf::coordinate(0));
+    if (densities_ != nullptr) densities_[place] = Cdf::first_derivative(Cdf::coordinate(0.0));
   }
 
   /// Neighbours that rounding has turned round become equal.
@@ -157,7 +185,8 @@ class QuantileSortRow {
 
   RowItems<Scalar> items_;
   std::vector<Number> numbers_;
-  QuantileMarch<Cdf, Number> march_;
+  std::conditional_t<kHasGrid<Cdf>, QuantileMarch<Cdf, Number>, QuantilesWithoutGrid<Cdf, Number>>
+      solver_;
   SortedValues<Number> sorted_values_;
   Scalar* values_;
   double *points_, *densities_;  // of the finite values
@@ -177,25 +206,42 @@ class LevelSolver {
     levels_ = levels;
     number_ = number;
     const Search search(row, regularization_strength);
+    if constexpr (kHasGrid<Cdf>) {
+      solve_by_grid(row, search, regularization_strength, take, parallel_for);
+    } else if constexpr (kIsExponential<Cdf>) {
+      solver_.set_sorted(sorted_values_.of(row.values, row.count), row.count,
+                         regularization_strength);
+      march(0, number, 0, search, take);
+    } else {
+      parallel_for(number, 1,
+                   [&](int64_t begin, int64_t end) { find_each(begin, end, search, take); });
+    }
+  }
+
+ private:
+  using Search = QuantileSearch<Cdf>;
+
+  template <class Take>
+  void solve_by_grid(const FiniteRow<double>& row, const Search& search,
+                     double regularization_strength, const Take& take,
+                     const ParallelFor& parallel_for) {
+    const int64_t number = number_;
     if (row.count >= kFewestItemsOfAGrid &&
-        march_.set_grid(row, regularization_strength, parallel_for)) {
+        solver_.set_grid(row, regularization_strength, parallel_for)) {
       return march(0, number, 0, search, take);
     }
     if (number < kFewestLevelsOfASort) return find_each(0, number, search, take);
     const double* sorted = sorted_values_.of(row.values, row.count);
     int64_t done = 0;
-    for_each_cluster(sorted, row.count, regularization_strength, march_.widest_gap(),
+    for_each_cluster(sorted, row.count, regularization_strength, solver_.widest_gap(),
                      [&](int64_t begin, int64_t end) {
                        const int64_t first = levels_until(static_cast<double>(begin), true, done);
                        find_each(done, first, search, take);  // whole levels between two clusters
                        done = levels_until(static_cast<double>(end), false, first);
-                       march_.set_sorted(sorted + begin, end - begin, regularization_strength);
+                       solver_.set_sorted(sorted + begin, end - begin, regularization_strength);
                        march(first, done, begin, search, take);
                      });
   }
-
- private:
-  using Search = QuantileSearch<Cdf>;
 
   /// How many levels are below a bound, or not above it; at least `from`.
   int64_t levels_until(double bound, bool inclusive, int64_t from) const {
@@ -206,7 +252,7 @@ class LevelSolver {
 
   template <class Take>
   void march(int64_t begin, int64_t end, int64_t offset, const Search& search, const Take& take) {
-    march_.template solve<false>(
+    solver_.template solve<false>(
         begin, end, [&](int64_t i) { return levels_[i] - static_cast<double>(offset); },
         [&](int64_t i, int64_t number, const double* points, const double*) {
           for (int64_t k = 0; k < number; ++k) {
@@ -220,7 +266,8 @@ class LevelSolver {
     for (int64_t i = begin; i < end; ++i) take(i, search(levels_[i]));
   }
 
-  QuantileMarch<Cdf, double> march_;
+  std::conditional_t<kHasGrid<Cdf>, QuantileMarch<Cdf, double>, QuantilesWithoutGrid<Cdf, double>>
+      solver_;
   SortedValues<double> sorted_values_;
   const double* levels_;
   int64_t number_;

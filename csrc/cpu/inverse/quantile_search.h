@@ -38,6 +38,9 @@ class QuantileSearch {
     balance_strength_ = half_spread > 0 ? std::min(strength_, 1e150 / half_spread) : strength_;
   }
 
+  /// Σ_j F'(α (y - x_j))
+  double density_at(double y) const { return excess(y, 0).slope; }
+
   /// y with G(y) = level, 0 < level < count.
   double operator()(double level) const {
     const auto whole = static_cast<int64_t>(level);
@@ -48,8 +51,12 @@ class QuantileSearch {
     double first = upper;
     if (static_cast<double>(whole) == level) {
       const double lower = *std::max_element(values.begin(), values.begin() + whole);
-      if (distance(lower, upper, strength_) > kWideGap && balance(lower, lower, upper).value <= 0 &&
-          balance(upper, lower, upper).value >= 0) {
+      if constexpr (!kFallsExponentially<Cdf>) {
+        return root([&](double y) { return excess(y, level); }, lower_bound(level),
+                    upper_bound(level), lower / 2 + upper / 2);
+      } else if (distance(lower, upper, strength_) > kWideGap &&
+                 balance(lower, lower, upper).value <= 0 &&
+                 balance(upper, lower, upper).value >= 0) {
         return root([&](double y) { return balance(y, lower, upper); }, lower, upper,
                     lower / 2 + upper / 2);
       }
@@ -90,7 +97,7 @@ class QuantileSearch {
 
   /// G(y) - level.
   Step excess(double y, double level) const {
-    double sides = 0, tails = 0, density = 0;
+    double sides = 0, beside = 0, density = 0;
     for (int64_t begin = 0; begin < count_; begin += kChunk) {
       const int64_t count = std::min(kChunk, count_ - begin);
       const double* values = values_ + begin;
@@ -99,14 +106,14 @@ class QuantileSearch {
         side[i] = static_cast<double>(values[i] > y) - static_cast<double>(values[i] < y);
         d[i] = distance(y, values[i], strength_);
       }
-      Tails<Cdf>::of(d, count, masses, densities);
+      tails<Cdf>(d, count, masses, densities);
       for (int64_t i = 0; i < count; ++i) masses[i] *= side[i];
       sides += sum_of(side, count);
-      tails += sum_of(masses, count);
+      beside += sum_of(masses, count);
       density += sum_of(densities, count);
     }
     const double whole = (static_cast<double>(count_) - sides) / 2;  // an item at y is half below
-    return {(whole - level) + tails, density};
+    return {(whole - level) + beside, density};
   }
 
   /// log upper(y) - log lower(y), for y between neighbours `lower` and `upper` of the row.

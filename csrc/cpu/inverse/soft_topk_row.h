@@ -161,7 +161,7 @@ class TopKRow {
           from[i] = 2 * (half * regularization_strength) - step;
           d[i] = std::abs(from[i]);
         }
-        Tails<Cdf>::of(d, number, shares, densities + at);
+        tails<Cdf>(d, number, shares, densities + at);
         for (int64_t i = 0; i < number; ++i) shares[i] = from[i] > 0 ? 1 - shares[i] : shares[i];
         part_sums_[part].shares += sum_of(shares, number);
         part_sums_[part].densities += sum_of(densities + at, number);

@@ -40,4 +40,15 @@ inline double exponential_decay(double t) {
   return power;
 }
 
+/// 1 - e^-t for t >= 0, within 2 ulp however small t is, in the same way: near 0 by its Taylor
+/// series.
+inline double exponential_growth(double t) {
+  constexpr double kFarthest = 50, kNear = 0.35;
+  const double within = t < kFarthest ? t : kFarthest;
+  const double near = within < kNear ? within : kNear;
+  double series = 1 - near / 13;
+  for (int k = 12; k >= 2; --k) series = 1 - near / k * series;
+  return within < kNear ? near * series : 1 - exponential_decay(within);
+}
+
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

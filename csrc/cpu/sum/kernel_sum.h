@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "core/cdf/capabilities.h"
 #include "core/row/row_form.h"
 #include "cpu/isa/vector.h"
 #include "cpu/parallel.h"
@@ -46,14 +47,23 @@ class KernelSum {
         return series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, kOrder,
                                                   output);
       case RowForm::kOneBox:
-        return series_sum_.template one_box<Cdf, kOrder>(row, regularization_strength, directions,
-                                                         output, parallel_for);
+        if constexpr (kHasOneBox<Cdf>) {
+          series_sum_.template one_box<Cdf, kOrder>(row, regularization_strength, directions,
+                                                    output, parallel_for);
+        }
+        return;
       case RowForm::kManyBoxes:
-        return series_sum_.template many_boxes<Cdf, kOrder>(row, regularization_strength,
-                                                            directions, output, parallel_for);
+        if constexpr (kHasGrid<Cdf>) {
+          series_sum_.template many_boxes<Cdf, kOrder>(row, regularization_strength, directions,
+                                                       output, parallel_for);
+        }
+        return;
       case RowForm::kSorted:
-        return sorted_row_.template sum<Cdf, kOrder>(row, regularization_strength, directions,
-                                                     output, series_sum_, parallel_for);
+        if constexpr (kFallsExponentially<Cdf>) {
+          sorted_row_.template sum<Cdf, kOrder>(row, regularization_strength, directions, output,
+                                                series_sum_, parallel_for);
+        }
+        return;
     }
   }
 

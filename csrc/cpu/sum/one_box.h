@@ -174,7 +174,7 @@ class BoxCells {
 ///
 /// Where vectors can look up, longer rows have short polynomials on pieces in place of the T_k. A
 /// long row's moments come from those of cells, with short polynomials in place of the T_l.
-template <class Cdf, class Scalar, int kOrder>
+template <class Scalar, int kOrder>
 class OneBox {
   using V = Vector<Scalar>;
   using Chunk = ChebyshevChunk<Scalar, kOrder>;
@@ -203,7 +203,7 @@ class OneBox {
     if constexpr (V::kLooksUp) {
       if (kFewestTermsForPieces <= series.terms && series.terms <= kMostTermsForPieces &&
           row.count >= kFewestItemsForPieces) {
-        pieces_ = &piece_series<Cdf>(kOrder, series.terms);
+        pieces_ = &series.pieces(kOrder, series.terms);
       }
     }
   }
@@ -384,9 +384,9 @@ class OneBox {
   double least_at_ends(double t, const Moments& moments, const Output<Scalar>& output) const {
     const double count = static_cast<double>(row_.count), mean = moments.of[0][1] / count;
     const double distance = series_.half_width * (t + (kOrder == 0 ? mean : std::abs(mean)));
-    const double tails = count * Cdf::upper_tail(std::max(distance, 0.0));
+    const double tails = count * series_.upper_tail(std::max(distance, 0.0));
     if (kOrder == 0) return output.base - count / 2 + tails;
-    return 2 * Cdf::first_derivative(Cdf::coordinate(0)) * tails;
+    return 2 * series_.steepest * tails;
   }
 
   void translate(const Moments& moments, const Output<Scalar>& output) {

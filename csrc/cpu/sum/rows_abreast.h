@@ -55,9 +55,39 @@ class RowsAbreast {
   /// is written, if a row is too wide.
   template <class Cdf>
   bool centered_ranks(const double* strengths, Scalar shift, Scalar* ranks) {
+    const OneBoxSeries* series = series_for<Cdf, 0>(strengths);
+    return series != nullptr && centered_ranks(*series, strengths, shift, ranks);
+  }
+
+  /// output[row * size + i] = factors[row] α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)).
+  template <class Cdf, int kOrder>
+  bool derivative(const double* strengths, const Rows<Scalar>* directions, int64_t first_row,
+                  const double* factors, Scalar* output) {
+    const OneBoxSeries* series = series_for<Cdf, kOrder>(strengths);
+    return series != nullptr &&
+           derivative<kOrder>(*series, strengths, directions, first_row, factors, output);
+  }
+
+ private:
+  /// The series that serves all of the rows, or null.
+  template <class Cdf, int kOrder>
+  const OneBoxSeries* series_for(const double* strengths) const {
+    if constexpr (kHasOneBox<Cdf>) {
+      double widest = 0;
+      for (int row = 0; row < kRows; ++row) {
+        widest = std::max(widest, spread(row) * strengths[row]);
+      }
+      const int terms = one_box_terms<Cdf>(kPrecision, kOrder, widest);
+      if (terms > 0) return &one_box_series<Cdf>(kPrecision, kOrder, terms);
+    }
+    return nullptr;
+  }
+
+  bool centered_ranks(const OneBoxSeries& series, const double* strengths, Scalar shift,
+                      Scalar* ranks) {
     const V scale = V::broadcast(1 / static_cast<Scalar>(size_ - 1));
-    return sum<Cdf, 0>(
-        strengths,
+    return sum<0>(
+        series, strengths,
         [&](V sums) {
           const V rank = multiply_add(sums, scale, V::broadcast(shift));
           return smaller(V::broadcast(shift + Scalar(0.5)),
@@ -66,10 +96,10 @@ class RowsAbreast {
         ranks);
   }
 
-  /// output[row * size + i] = factors[row] α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)).
-  template <class Cdf, int kOrder>
-  bool derivative(const double* strengths, const Rows<Scalar>* directions, int64_t first_row,
-                  const double* factors, Scalar* output) {
+  template <int kOrder>
+  bool derivative(const OneBoxSeries& series, const double* strengths,
+                  const Rows<Scalar>* directions, int64_t first_row, const double* factors,
+                  Scalar* output) {
     Scalar scales[kRows];
     for (int row = 0; row < kRows; ++row) {
       double scale = factors[row] / static_cast<double>(size_ - 1);
@@ -84,10 +114,9 @@ class RowsAbreast {
       if (!center(directions_[l])) return false;
     }
     const V scale = V::load(scales);
-    return sum<Cdf, kOrder>(strengths, [&](V sums) { return sums * scale; }, output);
+    return sum<kOrder>(series, strengths, [&](V sums) { return sums * scale; }, output);
   }
 
- private:
   /// items[j], lane by lane: the j-th items of kRows rows.
   void load(const Rows<Scalar>& rows, int64_t first_row, V* items) const {
     Row<Scalar> each[kRows];
@@ -137,16 +166,11 @@ class RowsAbreast {
     return true;
   }
 
-  template <class Cdf, int kOrder, class Finish>
-  bool sum(const double* strengths, const Finish& finish, Scalar* output) {
+  template <int kOrder, class Finish>
+  bool sum(const OneBoxSeries& series, const double* strengths, const Finish& finish,
+           Scalar* output) {
     constexpr int kSets = weight_sets(kOrder);
-    double widest = 0;
-    for (int row = 0; row < kRows; ++row) {
-      widest = std::max(widest, spread(row) * strengths[row]);
-    }
-    const int terms = one_box_terms<Cdf>(kPrecision, kOrder, widest);
-    if (terms == 0) return false;
-    const OneBoxSeries& series = one_box_series<Cdf>(kPrecision, kOrder, terms);
+    const int terms = series.terms;
     if (!place(strengths, series.half_width)) return false;
     V moments[kSets][kMostTerms], local[kSets][kMostTerms];
     find_moments<kOrder>(terms, moments);

@@ -1,8 +1,14 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
+#include <vector>
 
+#include "core/cdf/capabilities.h"
 #include "core/cdf/exponential_sum.h"
+#include "core/row/scaled_difference.h"
 #include "cpu/isa/vector.h"
 #include "cpu/sum/exponential_decay.h"
 
@@ -42,12 +48,13 @@ inline void decay(double* values, int64_t count) {
 }
 
 /// A row in the order of a scan: upwards, or downwards with the signs of the values turned. Either
-/// way values ascend.
+/// way values ascend. They are taken times `unit`, so that no difference overflows.
 template <class Scalar, bool upwards>
 struct Items {
   static constexpr int kStep = upwards ? 1 : -1;
   const Scalar* sorted;
   int64_t count;
+  double unit;
 
   int64_t position(int64_t i) const { return upwards ? i : count - 1 - i; }
 
@@ -58,7 +65,7 @@ struct Items {
   }
 
   /// rows = sign · values in the block from `begin` on. Where the row has ended, its last item.
-  void load(const Scalar* values, int sign, int64_t begin, int64_t length, Rows* rows) const {
+  void load(const Scalar* values, double sign, int64_t begin, int64_t length, Rows* rows) const {
     constexpr int kWidth = kRuns;
     const double last = sign * static_cast<double>(values[position(count - 1)]);
     for (int run = 0; run < kWidth; ++run) {
@@ -107,7 +114,8 @@ struct Block {
 template <class Row>
 void first_block(const Row& items, Block* block) {
   block->length = 0;
-  block->next_anchor = Row::kStep * static_cast<double>(items.sorted[items.position(0)]);
+  block->next_anchor =
+      Row::kStep * items.unit * static_cast<double>(items.sorted[items.position(0)]);
   block->points[0][kRuns - 1] = block->next_anchor;
   block->next_reach = 1;
 }
@@ -120,7 +128,7 @@ void next_block(const Row& items, double strength, int64_t begin, Block* block) 
   const double before = points[block->length][kWidth - 1];
   const int64_t length = (items.present(begin, kWidth * kLength) + kWidth - 1) / kWidth;
   block->length = length;
-  items.load(items.sorted, Row::kStep, begin, length, &points);
+  items.load(items.sorted, Row::kStep * items.unit, begin, length, &points);
   points[0][0] = before;
   for (int run = 1; run < kWidth; ++run) points[0][run] = points[length][run - 1];
 
@@ -295,7 +303,7 @@ void derivatives(const Row& items, double strength, const Scalar* const* directi
 template <class Cdf, class Row, class Scalar>
 void one_way(const Row& items, double strength, const Scalar* const* directions, int order,
              double base, Scalar* results) {
-  static_assert(ExponentialTail<Cdf>::kMaxOrder == 2);
+  static_assert(kMostScannedOrder<Cdf> == 2);
   if (order == 0) {
     ranks<Cdf>(items, strength, base, results);
   } else if (order == 1) {
@@ -308,7 +316,7 @@ void one_way(const Row& items, double strength, const Scalar* const* directions,
 /// Adds what equal values are to each other, F'(0) Σ_j (v_i - v_j): the scans leave them out.
 template <class Cdf, class Scalar>
 void add_equals(const Scalar* sorted, int64_t count, const Scalar* direction, Scalar* sums) {
-  const double slope = Cdf::first_derivative(Cdf::coordinate(0));
+  const double slope = Cdf::first_derivative(Cdf::coordinate(0.0));
   for (int64_t begin = 0, end = 0; begin < count; begin = end) {
     double total = 0;
     for (end = begin; end < count && sorted[end] == sorted[begin]; ++end) total += direction[end];
@@ -337,11 +345,42 @@ template <class Cdf, class Scalar>
 void scan_sum(const Scalar* sorted, int64_t count, double regularization_strength,
               const Scalar* const* directions, int order, double base, Scalar* sums) {
   if (count == 0) return;
-  scan::one_way<Cdf>(scan::Items<Scalar, true>{sorted, count}, regularization_strength, directions,
-                     order, base, sums);
-  scan::one_way<Cdf>(scan::Items<Scalar, false>{sorted, count}, regularization_strength, directions,
-                     order, base, sums);
+  const double spread = static_cast<double>(sorted[count - 1]) - static_cast<double>(sorted[0]);
+  const double unit = std::isfinite(spread) ? 1 : 0.5;
+  const double strength =
+      std::min(regularization_strength / unit, std::numeric_limits<double>::max());
+  scan::one_way<Cdf>(scan::Items<Scalar, true>{sorted, count, unit}, strength, directions, order,
+                     base, sums);
+  scan::one_way<Cdf>(scan::Items<Scalar, false>{sorted, count, unit}, strength, directions, order,
+                     base, sums);
   if (order == 1) scan::add_equals<Cdf>(sorted, count, directions[0], sums);
+}
+
+/// sums[i] = base + Σ_j F(d_ij) - 1/2 of ascending values where F(-d) = e^-d/2, with nothing that
+/// cancels in a narrow row: of the items below, F - 1/2 adds up to M_i/2, M_i = Σ_j 1 - e^-d_ij,
+/// and
+///
+///     M_i = E i + (1 - E) M_(i-1),    E = 1 - e^-α(x_i - x_(i-1)),
+///
+/// whose terms are all positive. Likewise of those above.
+template <class Scalar>
+void centered_scan_sum(const Scalar* sorted, int64_t count, double regularization_strength,
+                       double base, Scalar* sums) {
+  std::vector<double> grown(count);  // E
+  for (int64_t i = 1; i < count; ++i) {
+    grown[i] =
+        exponential_growth(scaled_difference(regularization_strength, sorted[i], sorted[i - 1]));
+  }
+  double below = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    below += grown[i] * (static_cast<double>(i) - below);
+    sums[i] = static_cast<Scalar>(base + below / 2);
+  }
+  double above = 0;
+  for (int64_t i = count - 2; i >= 0; --i) {
+    above += grown[i + 1] * (static_cast<double>(count - 1 - i) - above);
+    sums[i] = static_cast<Scalar>(static_cast<double>(sums[i]) - above / 2);
+  }
 }
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

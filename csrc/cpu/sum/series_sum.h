@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/cdf/capabilities.h"
 #include "core/row/row_form.h"
 #include "core/series/box_series.h"
 #include "core/sum/pairwise_sum.h"
@@ -65,11 +66,15 @@ class SeriesSum {
                                               parallel_for);
       }
     }
-    if (OneBox<Cdf, Scalar, kOrder>(row, regularization_strength, directions, series)
+    if (OneBox<Scalar, kOrder>(row, regularization_strength, directions, series)
             .sum(output, parallel_for)) {
       return;
     }
-    many_boxes<Cdf, kOrder>(row, regularization_strength, directions, output, parallel_for);
+    if constexpr (kHasGrid<Cdf>) {
+      many_boxes<Cdf, kOrder>(row, regularization_strength, directions, output, parallel_for);
+    } else {
+      pairwise<Cdf>(row, regularization_strength, directions, kOrder, output);
+    }
   }
 
   template <class Cdf, int kOrder>
@@ -125,9 +130,11 @@ class SeriesSum {
     if (one_box_terms<Cdf>(kDouble, kOrder, scaled_spread(row, regularization_strength)) > 0) {
       in_double.template one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
                                               parallel_for);
-    } else {
+    } else if constexpr (kHasGrid<Cdf>) {
       in_double.template many_boxes<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
                                                  parallel_for);
+    } else {
+      in_double.template pairwise<Cdf>(wide_row, regularization_strength, wide, kOrder, raw);
     }
     Output<Scalar> rest = output;
     rest.base = 0;

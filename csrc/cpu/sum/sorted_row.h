@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "core/cdf/exponential_sum.h"
+#include "core/cdf/capabilities.h"
 #include "core/row/row_form.h"
 #include "core/series/box_series.h"
 #include "cpu/isa/instruction_set.h"
@@ -21,7 +21,8 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 /// The kernel sums of a very wide row, by sorting it first, O(n): radix passes and one walk. Beyond
 /// F's reach items count ±1/2, so a gap as wide splits the sorted row into clusters. Dense clusters
 /// are rows of a kind that has a fast form; all between them go to scans, if F is a short sum of
-/// exponentials, or else to grids of boxes over one stretch after another.
+/// exponentials, or else to grids of boxes over one stretch after another. Where F is one
+/// exponential, all of the row goes to a scan.
 template <class Scalar>
 class SortedRow {
   static constexpr Precision kPrecision = precision_of<Scalar>;
@@ -39,11 +40,14 @@ class SortedRow {
     count_ = row.count;
     base_ = output.base;
     counts_ = output.counts;
-    reach_ = reach_of_items<Cdf>(kPrecision, count_);
     sort(row);
     if (kOrder == 0 && count_ > kShortest) std::vector<unsigned char>().swap(spare_);
     gather<kOrder>(directions);
-    sum_clusters<Cdf, kOrder>(series_sum, parallel_for);
+    if constexpr (kIsExponential<Cdf>) {
+      scan_all<Cdf, kOrder>();
+    } else {
+      sum_clusters<Cdf, kOrder>(series_sum, parallel_for);
+    }
     const double unit = output.unit * output.scale;
     for (int64_t i = 0; i < count_; ++i) {
       const auto value = static_cast<Scalar>(unit * sums_[i] + output.shift);
@@ -74,8 +78,18 @@ class SortedRow {
   }
 
   template <class Cdf, int kOrder>
+  void scan_all() {
+    if (kOrder == 0 && !counts_) {
+      centered_scan_sum(sorted_.data(), count_, regularization_strength_, base_, sums_.data());
+    } else {
+      scan<Cdf, kOrder>(0, count_);
+    }
+  }
+
+  template <class Cdf, int kOrder>
   void sum_clusters(SeriesSum<Scalar>& series_sum, const ParallelFor& parallel_for) {
-    constexpr bool kScans = ExponentialTail<Cdf>::kMaxOrder >= kOrder;
+    constexpr bool kScans = kMostScannedOrder<Cdf> >= kOrder;
+    reach_ = reach_of_items<Cdf>(kPrecision, count_);
     int64_t sparse = 0;  // where the items begin that no form has taken yet
     for (int64_t begin = 0, end = 0; begin < count_; begin = end) {
       end = begin + 1;

@@ -1,43 +1,22 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
-#include "core/cdf/smooth_cdfs.h"
 #include "core/cdf/upper_tail.h"
 #include "cpu/isa/instruction_set.h"
-#include "cpu/sum/exponential_decay.h"
+#include "cpu/isa/lane.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// masses[i] = F(-d_i) and densities[i] = F'(d_i) for d >= 0. A CDF may have a way that fills
-/// vector registers.
+/// masses[i] = F(-d_i) and densities[i] = F'(d_i) for d >= 0.
 template <class Cdf>
-struct Tails {
-  static void of(const double* d, int64_t count, double* masses, double* densities) {
-    for (int64_t i = 0; i < count; ++i) {
-      const UpperTail tail = Cdf::tail(d[i]);
-      masses[i] = tail.mass;
-      densities[i] = tail.density;
-    }
+void tails(const double* d, int64_t count, double* masses, double* densities) {
+  for (int64_t i = 0; i < count; ++i) {
+    const UpperTail<Lane> tail = Cdf::tail(Lane{d[i]});
+    masses[i] = tail.mass.value;
+    densities[i] = tail.density.value;
   }
-};
-
-/// 0 where that is nothing beside any other number.
-template <>
-struct Tails<Sigmoid> {
-  static void of(const double* d, int64_t count, double* masses, double* densities) {
-    constexpr double kFarthest = 700;
-    for (int64_t i = 0; i < count; ++i) {
-      masses[i] = exponential_decay(d[i] < kFarthest ? d[i] : kFarthest);
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      const double decay = d[i] < kFarthest ? masses[i] : 0, share = 1 / (1 + decay);
-      masses[i] = decay * share;
-      densities[i] = decay * share * share;
-    }
-  }
-};
+}
 
 /// Σ values, added in an order that `count` alone decides.
 inline double sum_of(const double* values, int64_t count) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/cdf/capabilities.h"
 #include "core/cdf/smooth_cdfs.h"
 #include "core/inverse/root_search.h"
 #include "core/inverse/tail_balance.h"
@@ -18,17 +19,13 @@ namespace rank_relax::cuda {
 //
 // y = anchor + u/α, with an item near the level for the anchor, and u is what is searched for.
 
-/// Beyond it, in units of 1/α, the tails of 2^32 items are nothing beside one half.
-template <class Cdf>
-constexpr double kTailReach = Cdf::box_grid[kDouble].reach_of_tails;
-
 using Step = RootSearch::Step;
 
 /// Where f is 0 between `lower` and `upper`, from a first guess on. All threads that call it
 /// together get the same of f.
 template <class Function>
 __device__ double find_root(const Function& f, double u, double lower, double upper) {
-  constexpr RootTolerance kTolerance = {1e-8, 0.5, false};  // y has the rounding of the anchor
+  constexpr RootTolerance kTolerance = {1e-8, 0.5, true};  // y has the rounding of the anchor
   RootSearch search(u, lower, upper, 1, kTolerance);
   while (!search.has_ended()) search.take(f(search.point()));
   return search.point();
@@ -54,7 +51,7 @@ __device__ LevelBracket bracket_of(const At& at, int64_t count, double strength,
   bracket.anchor = at(static_cast<int64_t>(whole) - 1);
   bracket.next = at(static_cast<int64_t>(above) - 1);
   const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
-  bracket.in_wide_gap = gap > kTailReach<Cdf>;
+  bracket.in_wide_gap = kFallsExponentially<Cdf> && gap > kTailReach<Cdf>;
   const double below_anchor = 1 + Cdf::reach_of(items_above / (level - (whole - 1)), 0);
   const double beyond_next = 1 + Cdf::reach_of(above / (above - level), 0);
   bracket.lower = -below_anchor;
@@ -69,7 +66,7 @@ struct CountAt {
   double whole = 0, tails = 0, density = 0;
 
   __device__ void add(double d) {
-    const UpperTail tail = Cdf::tail(fabs(d));
+    const UpperTail<double> tail = Cdf::tail(fabs(d));
     if (d >= 0) whole += 1;
     tails += d >= 0 ? -tail.mass : tail.mass;
     density += tail.density;
@@ -114,6 +111,17 @@ __device__ double point_in_gap(const LevelBracket& bracket, double strength,
       find_root([&](double at) { return balance<Cdf>(bracket, strength, at, for_each, reduce); },
                 gap / 2, 0, gap);
   return bracket.anchor + u / strength;
+}
+
+/// α for a level where tails fall as 1/d. In a gap that is very wide a whole level has the same
+/// point for every α, and with this its width in units of 1/α does not overflow.
+template <class Cdf, class At>
+__device__ double strength_in_gap(const At& at, double strength, double level) {
+  constexpr double kWidest = 1e100;
+  if (kFallsExponentially<Cdf> || level != floor(level)) return strength;
+  const auto whole = static_cast<int64_t>(level);
+  const double half_gap = at(whole) / 2 - at(whole - 1) / 2;
+  return strength * half_gap > kWidest ? kWidest / half_gap : strength;
 }
 
 /// How many of begin .. end - 1 come before the first at which `holds` no longer does. By a warp,

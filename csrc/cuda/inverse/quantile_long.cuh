@@ -19,23 +19,6 @@ struct QuantilePlan {
   QuantileGrid grid;
 };
 
-/// A row's items, or its places, cut into parts.
-struct QuantileParts {
-  int64_t size, part, count;
-
-  __host__ __device__ QuantileParts(int64_t size, int64_t least, int64_t most) : size(size) {
-    const int64_t wanted = (size + least - 1) / least;
-    const int64_t parts = wanted < 1 ? 1 : (wanted < most ? wanted : most);
-    part = size > 0 ? (size + parts - 1) / parts : 1;
-    count = size > 0 ? (size + part - 1) / part : 1;
-  }
-
-  __device__ int64_t row() const { return blockIdx.x / count; }
-  __device__ int64_t number() const { return blockIdx.x % count; }
-  __device__ int64_t begin() const { return number() * part; }
-  __device__ int64_t end() const { return begin() + part < size ? begin() + part : size; }
-};
-
 /// Memory of long rows between the kernels.
 struct LongQuantileRows {
   QuantileParts items, places;

@@ -41,6 +41,10 @@ struct Larger {
   __device__ double operator()(double a, double b) const { return b > a ? b : a; }
 };
 
+struct Later {
+  __device__ int64_t operator()(int64_t a, int64_t b) const { return a > b ? a : b; }
+};
+
 template <class T, class Operation>
 __device__ T reduce_in_warp(T value, Operation operation) {
   for (int distance = kWarp / 2; distance > 0; distance /= 2) {
@@ -62,7 +66,7 @@ __device__ double reduce_in_block(double value, Operation operation) {
   return result;
 }
 
-/// The sum, or with `Larger` the largest, of the values up to this thread's; `total` is that of
+/// The sum, or with `Later` the largest, of the values up to this thread's; `total` is that of
 /// all.
 template <class Operation>
 __device__ int64_t scan_in_block(int64_t value, Operation operation, int64_t& total) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "core/correlation.h"
 #include "cuda/launch/items.h"
 
 namespace rank_relax::cuda {
@@ -14,7 +15,8 @@ struct RowBatch {
   Items input;
   Items mask;  // not 0 where an item counts; absent: all do
   double regularization_strength = 1;
-  bool for_correlation = false;  // at the strength of core/correlation.h
+  bool for_correlation = false;          // at the strength of core/correlation.h
+  double linear_spread = kLinearSpread;  // for that: of the method
 };
 
 }  // namespace rank_relax::cuda

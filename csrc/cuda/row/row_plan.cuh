@@ -149,7 +149,7 @@ __device__ RowStatistics statistics_of(const Problem& problem, int64_t row, int6
 }
 
 /// The ways to sum a row; docs/algorithm.md explains them.
-enum class Form { kDone, kOneBox, kManyBoxes, kSorted };
+enum class Form { kDone, kOneBox, kManyBoxes, kSorted, kPairwise };
 
 /// Everything about a row that its sums and its results need.
 struct RowPlan {
@@ -214,7 +214,7 @@ __device__ inline void make_plan(const KernelSum& problem, const RowStatistics& 
   double strength = problem.regularization_strength;
   // Beside an infinity the ranks are not linear in the finite values, however narrow these are.
   if (problem.for_correlation && found.below + found.above == 0) {
-    strength = correlation_strength(strength, plan.maximum - plan.minimum);
+    strength = correlation_strength(strength, plan.maximum - plan.minimum, problem.linear_spread);
   }
   plan.strength = strength;
   plan.factor = factor;
@@ -274,14 +274,15 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool
   plan.which = which;
   const bool has_one_box = which < kTermCounts;
   constexpr double kWidest = kWidestOneBox[precision_of<Scalar>];
-  const bool one_box_serves = has_one_box && spread <= kWidest &&
-                              one_box_is_precise<Scalar, kOrder>(tables, plan, has_total);
-  if (!one_box_serves && plan.unit == 1 &&
+  const bool has_grid = tables.box_width > 0;
+  const bool is_precise = one_box_is_precise<Scalar, kOrder>(tables, plan, has_total);
+  const bool one_box_serves = has_one_box && spread <= kWidest && is_precise;
+  if (!one_box_serves && has_grid && plan.unit == 1 &&
       spread / tables.box_width + 2 <= static_cast<double>(most_boxes)) {
     plan.grid = grid_placement(plan.minimum, plan.maximum, tables.box_width, plan.strength);
     plan.boxes = plan.grid.last - plan.grid.first + 1;
     plan.form = Form::kManyBoxes;
-  } else if (has_one_box) {
+  } else if (has_one_box && (has_grid || is_precise)) {
     plan.terms = kFewestTerms + which * kTermStep;
     const OneBoxPlacement<double> middle(plan.minimum, plan.maximum);
     plan.center = middle.center;
@@ -289,7 +290,7 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool
     plan.per_half_width = 1 / tables.half_width[which];
     plan.form = Form::kOneBox;
   } else {
-    plan.form = Form::kSorted;
+    plan.form = has_grid ? Form::kSorted : Form::kPairwise;
   }
 }
 

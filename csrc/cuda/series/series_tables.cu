@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -43,13 +44,19 @@ void* copy_to_device(const void* from, size_t size, cudaError_t& error) {
 }
 
 /// The d at which F(-d), or what F' there is not less than, is that many times the error of a pair.
+/// F' is not less than F(-d) times the least hazard F'/F(-d) of the row, which is at an end of it.
 template <class Cdf>
 double most_mean_distance(Precision precision, int order) {
-  const double hazard = order == 0 ? 1 : 2 * Cdf::first_derivative(Cdf::coordinate(0));
-  double near = 0, far = Cdf::box_grid[precision].reach;
+  const double widest = Cdf::series_spread.spread[precision][order][kTermCounts - 1];
+  const auto hazard = [](double d) {
+    return Cdf::first_derivative(Cdf::coordinate(d)) / Cdf::upper_tail(d);
+  };
+  const double factor = order == 0 ? 1 : std::min(hazard(0), hazard(widest));
+  double near = 0, far = widest;
+  if constexpr (kHasGrid<Cdf>) far = Cdf::box_grid[precision].reach;
   for (int step = 0; step < 60; ++step) {
     const double middle = (near + far) / 2;
-    const double least = hazard * Cdf::upper_tail(middle);
+    const double least = factor * Cdf::upper_tail(middle);
     (least > kPairError[precision] / kPrecisionOfEnds[precision] ? near : far) = middle;
   }
   return near;
@@ -69,15 +76,17 @@ SeriesTables* make_tables(Precision precision, int order, cudaError_t& error) {
     begin[which] = coefficients.size();
     coefficients.insert(coefficients.end(), series.coefficients.begin(), series.coefficients.end());
   }
-  const GridSeries& grid = grid_series<Cdf>(precision, order);
-  tables.box_width = grid.width;
-  for (int b = 0; b < kItemCounts; ++b) {
-    tables.box_reach[b] = boxes_within_reach<Cdf>(precision, int64_t{1} << b);
-    tables.reach[b] = reach_of_items<Cdf>(precision, int64_t{1} << b);
-  }
   tables.most_mean_distance = most_mean_distance<Cdf>(precision, order);
   const size_t grid_begin = coefficients.size();
-  coefficients.insert(coefficients.end(), grid.coefficients.begin(), grid.coefficients.end());
+  if constexpr (kHasGrid<Cdf>) {
+    const GridSeries& grid = grid_series<Cdf>(precision, order);
+    tables.box_width = grid.width;
+    for (int b = 0; b < kItemCounts; ++b) {
+      tables.box_reach[b] = boxes_within_reach<Cdf>(precision, int64_t{1} << b);
+      tables.reach[b] = reach_of_items<Cdf>(precision, int64_t{1} << b);
+    }
+    coefficients.insert(coefficients.end(), grid.coefficients.begin(), grid.coefficients.end());
+  }
   const auto* on_device = static_cast<const double*>(
       copy_to_device(coefficients.data(), coefficients.size() * sizeof(double), error));
   if (on_device == nullptr) return nullptr;
@@ -140,14 +149,18 @@ const SeriesTables* series_tables(std::string_view method, Precision precision, 
                                   cudaError_t& error) {
   const SeriesTables* tables = nullptr;
   SmoothCdfs::visit(method, [&](auto cdf) {
-    tables = kept_series_tables<decltype(cdf)>(precision, order, error);
+    using Cdf = decltype(cdf);
+    if constexpr (kHasOneBox<Cdf>) tables = kept_series_tables<Cdf>(precision, order, error);
   });
   return tables;
 }
 
 const QuantileTables* quantile_tables(std::string_view method, cudaError_t& error) {
   const QuantileTables* tables = nullptr;
-  SmoothCdfs::visit(method, [&](auto cdf) { tables = kept_quantile_tables<decltype(cdf)>(error); });
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    using Cdf = decltype(cdf);
+    if constexpr (kHasGrid<Cdf>) tables = kept_quantile_tables<Cdf>(error);
+  });
   return tables;
 }
 

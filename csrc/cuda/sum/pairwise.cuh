@@ -19,7 +19,7 @@ struct PairwiseDirections {
 template <class Cdf, class Scalar>
 __device__ double pairwise_sum(const KernelSum& problem, const RowPlan& plan,
                                const PairwiseDirections& directions,
-                               const typename Cdf::Derivative* higher, int64_t row, int64_t i,
+                               const typename Cdf::Ratio* higher, int64_t row, int64_t i,
                                double value) {
   constexpr int64_t kChunk = 1024;
   double own[SmoothCdfs::kMaxOrder];
@@ -42,6 +42,31 @@ __device__ double pairwise_sum(const KernelSum& problem, const RowPlan& plan,
     total += sum;
   }
   return total;
+}
+
+/// The same of order 0 for a row that counts: whole halves, beside which only tails F(-|d|) are
+/// rounded. So few that are below an item keep their relative precision.
+template <class Cdf, class Scalar>
+__device__ double count_of_pairs(const KernelSum& problem, const RowPlan& plan, int64_t row,
+                                 double value) {
+  constexpr int64_t kChunk = 1024;
+  double tails = 0;
+  int64_t twice = 0;  // of the halves
+  for (int64_t begin = 0; begin < problem.size; begin += kChunk) {
+    const int64_t end = begin + kChunk < problem.size ? begin + kChunk : problem.size;
+    double sum = 0;
+    for (int64_t j = begin; j < end; ++j) {
+      Scalar other;
+      if (load_item(problem, row, j, other) != Kind::kFinite) continue;
+      const double difference = value - other / plan.unit;
+      if (difference == 0) continue;
+      const double tail = Cdf::upper_tail(std::fabs(plan.strength * difference * plan.unit));
+      sum += difference > 0 ? -tail : tail;
+      twice += difference > 0 ? 1 : -1;
+    }
+    tails += sum;
+  }
+  return (static_cast<double>(twice) / 2 + plan.base) + tails;
 }
 
 /// The largest deviation of every direction brings its scale; see RowPlan::scale. By a block, for
@@ -73,26 +98,30 @@ __device__ void scale_directions(const KernelSum& problem, int64_t row, RowPlan&
 template <class Cdf, class Scalar>
 __device__ void sum_item(const KernelSum& problem, const RowPlan& plan,
                          const PairwiseDirections& directions, int64_t row, int64_t i) {
-  const typename Cdf::Derivative higher(problem.order > 2 ? problem.order : 1);
+  const typename Cdf::Ratio higher(problem.order > 2 ? problem.order : 1);
   Scalar value;
   const Kind kind = load_item(problem, row, i, value);
   const bool vanishes = plan.undefined || (plan.constant && problem.order % 2 == 0);
-  const double sum = kind != Kind::kFinite || vanishes
-                         ? 0
-                         : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i,
-                                                     value / plan.unit);
-  write_result<Scalar>(problem, plan, row, i, kind, sum + plan.base);
+  double sum = plan.base;
+  if (kind == Kind::kFinite && !vanishes) {
+    sum = plan.counts ? count_of_pairs<Cdf, Scalar>(problem, plan, row, value / plan.unit)
+                      : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i,
+                                                  value / plan.unit);
+  }
+  write_result<Scalar>(problem, plan, row, i, kind, sum);
 }
 
 /// Rows of any size and orders of any number: [rows * tiles] blocks, each for blockDim.x items of a
-/// row, whose statistics it takes by itself. Cost: O(size) an item.
+/// row, whose statistics it takes by itself. If `forms` are given, only the rows that sum_rows or
+/// make_plans leaves. Cost: O(size) an item.
 template <class Cdf, class Scalar>
-__global__ void sum_pairwise(KernelSum problem, int64_t tiles) {
+__global__ void sum_pairwise(KernelSum problem, int64_t tiles, const uint8_t* forms) {
   __shared__ RowPlan plan;
   __shared__ PairwiseDirections directions;
   const int64_t all = problem.rows * tiles;
   for (int64_t block = blockIdx.x; block < all; block += gridDim.x) {
     const int64_t row = block / tiles, i = block % tiles * blockDim.x + threadIdx.x;
+    if (forms != nullptr && forms[row] != static_cast<uint8_t>(Form::kPairwise)) continue;
     const RowStatistics found = statistics_of<Scalar, 0>(problem, row, 0, problem.size);
     if (threadIdx.x == 0) {
       make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/false, plan);

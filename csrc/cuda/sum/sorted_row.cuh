@@ -75,6 +75,34 @@ __device__ void sort_row(const Problem& problem, int64_t row,
   }
 }
 
+/// Brings the weights of the finite items into the sorted order: weights[l][place].
+template <class Scalar>
+__device__ void sort_weights(const KernelSum& problem, const RowPlan& plan, int64_t row,
+                             const uint32_t* positions, Scalar* weights) {
+  const auto count = static_cast<int64_t>(plan.finite);
+  for (int l = 0; l < problem.order; ++l) {
+    for (int64_t p = threadIdx.x; p < count; p += blockDim.x) {
+      const auto weight =
+          plan.directions[l](load<Scalar>(problem.directions[l], row, positions[p]));
+      weights[l * count + p] = static_cast<Scalar>(weight);
+    }
+  }
+  __syncthreads();
+}
+
+/// The results of the items behind the finite ones.
+template <class Scalar>
+__device__ void write_others(const KernelSum& problem, const RowPlan& plan, int64_t row,
+                             const uint32_t* positions) {
+  for (int64_t p = static_cast<int64_t>(plan.finite) + threadIdx.x; p < problem.size;
+       p += blockDim.x) {
+    const int64_t i = positions[p];
+    Scalar value;
+    const Kind kind = load_item(problem, row, i, value);
+    write_result<Scalar>(problem, plan, row, i, kind, 0);
+  }
+}
+
 /// A row when it is sorted: item p is the p-th smallest. `clusters[p]` is the first item of p's
 /// cluster, `runs[r]` the first of run r, and runs[run_count] = count.
 template <class Scalar>
@@ -137,18 +165,6 @@ struct SortedRow {
     return box;
   }
 
-  /// Brings the weights into the sorted order.
-  __device__ void sort_weights() const {
-    for (int l = 0; l < problem.order; ++l) {
-      for (int64_t p = threadIdx.x; p < count; p += blockDim.x) {
-        const auto weight =
-            plan.directions[l](load<Scalar>(problem.directions[l], row, positions[p]));
-        weights[l * count + p] = static_cast<Scalar>(weight);
-      }
-    }
-    __syncthreads();
-  }
-
   __device__ double weight(int l, int64_t p) const { return weights[l * count + p]; }
 
   /// The weight of an item in a set: 1, v, w, v w.
@@ -175,7 +191,7 @@ struct SortedRow {
       const int64_t p = first + threadIdx.x;
       const bool begins = p > 0 && p < count && !within_reach(p, p - 1);
       int64_t total;
-      const int64_t latest = scan_in_block(begins ? p : int64_t{0}, Latest(), total);
+      const int64_t latest = scan_in_block(begins ? p : int64_t{0}, Later(), total);
       if (p < count) clusters[p] = static_cast<uint32_t>(latest > before ? latest : before);
       before = total > before ? total : before;
     }
@@ -197,11 +213,6 @@ struct SortedRow {
     if (threadIdx.x == 0) runs[run_count] = static_cast<uint32_t>(count);
     __syncthreads();
   }
-
- private:
-  struct Latest {
-    __device__ int64_t operator()(int64_t a, int64_t b) const { return a > b ? a : b; }
-  };
 };
 
 /// The runs within reach of one, [begin, end). By a warp: a lane looks at one run at a time.
@@ -241,8 +252,7 @@ __device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64
   const bool in_float = sorted.in_range_of_float();
   const auto kernel = [&](int64_t q) -> Scalar {
     if constexpr (sizeof(Scalar) == 4) {
-      if (in_float)
-        return KernelInFloat<Cdf>::template at<kOrder>(strength * (value - sorted.item(q)));
+      if (in_float) return fast_kernel_of_pair<Cdf, kOrder>(strength * (value - sorted.item(q)));
     }
     if constexpr (kOrder == 0) {
       const double difference = sorted.value(p) - sorted.value(q);
@@ -259,7 +269,10 @@ __device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64
     Scalar sum = 0;
     for (; begin < chunk_end; begin += step) {
       Scalar term = kernel(begin);
-      if (kOrder == 0) term = begin > p ? term : (begin < p ? -term : 0);
+      if constexpr (kOrder == 0) {
+        const Scalar other = sorted.item(begin);
+        term = other > value ? term : (other < value ? -term : 0);
+      }
 #pragma unroll
       for (int l = 0; l < kOrder; ++l) {
         term *= weights[l * sorted.count + p] - weights[l * sorted.count + begin];
@@ -279,12 +292,26 @@ __device__ double sum_in_pairs(const SortedRow<Scalar>& sorted, int64_t p, int64
   return sum_in_pairs<Cdf, 2>(sorted, p, begin, end, step);
 }
 
+/// How many items next to p are equal to it in a direction, 1 or -1: by bisection.
+template <class Scalar>
+__device__ int64_t items_equal(const SortedRow<Scalar>& sorted, int64_t p, int direction) {
+  int64_t equal = 0, other = (direction > 0 ? sorted.count - 1 - p : p) + 1;
+  const auto is_equal = [&](int64_t n) { return sorted.keys[p + direction * n] == sorted.keys[p]; };
+  if (other == 1 || !is_equal(1)) return 0;
+  while (other - equal > 1) {
+    const int64_t middle = (equal + other) / 2;
+    (is_equal(middle) ? equal : other) = middle;
+  }
+  return equal;
+}
+
 /// What is to be added to the sum of order 0 over pairs: 1/2 for each item below p, -1/2 for each
 /// above, and the base.
 template <class Scalar>
 __device__ double halves_of_others(const SortedRow<Scalar>& sorted, int64_t p) {
   if (sorted.problem.order > 0) return 0;
-  return static_cast<double>(2 * p + 1 - sorted.count) / 2 + sorted.plan.base;
+  const int64_t first = p - items_equal(sorted, p, -1), last = p + items_equal(sorted, p, 1);
+  return static_cast<double>(first + last + 1 - sorted.count) / 2 + sorted.plan.base;
 }
 
 /// What is to be added to a local series: what the items outside of the run add, and the base.
@@ -482,18 +509,13 @@ __device__ void sum_sorted_row(const KernelSum& problem, const SeriesTables& tab
   const SortedSumMemory<Scalar> parts(memory, problem.size, problem.order);
   sort_row<kInShared>(problem, row, parts.sort);
   SortedRow<Scalar> sorted(problem, tables, plan, row, parts);
-  sorted.sort_weights();
+  sort_weights(problem, plan, row, sorted.positions, sorted.weights);
   if (kInShared && all_see_few(sorted, kFewNeighbours)) {
     sum_neighbours<Cdf>(sorted, kFewNeighbours);
   } else {
     sum_runs<Cdf>(sorted, reinterpret_cast<double*>(shared));
   }
-  for (int64_t p = sorted.count + threadIdx.x; p < problem.size; p += blockDim.x) {
-    const int64_t i = sorted.positions[p];
-    Scalar value;
-    const Kind kind = load_item(problem, row, i, value);
-    write_result<Scalar>(problem, plan, row, i, kind, 0);
-  }
+  write_others<Scalar>(problem, plan, row, sorted.positions);
   __syncthreads();
 }
 

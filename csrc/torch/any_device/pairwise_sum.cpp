@@ -20,7 +20,7 @@
 #include <limits>
 #include <vector>
 
-#include "core/correlation.h"
+#include "core/methods.h"
 #include "torch/cdf/by_method.h"
 #include "torch/declaration/argument_checks.h"
 
@@ -30,7 +30,6 @@ namespace {
 using at::Tensor;
 
 constexpr int64_t kTableSize = 1 << 22;  // pairs that are looked at together
-constexpr double kFar = 1000;            // F is 0 or 1 and its derivatives are 0 long before
 
 /// part(begin, length) over slices of at most `step`, put together. In one part where the size is
 /// a symbol: a graph is being recorded for every size.
@@ -80,21 +79,27 @@ struct Problem {
     return part;
   }
 
-  /// α (x_m - x_j), with infinities beyond all that is finite.
-  Tensor differences(const Slice& items) const {
+  /// α (x_m - x_j), with infinities beyond all that is finite: `farthest`, from which on F is 0 or
+  /// 1 and its derivatives are 0.
+  Tensor differences(const Slice& items, double farthest) const {
     const Tensor d =
         (items.as_first(values) - at::unsqueeze_copy(values, -2)) / at::unsqueeze_copy(shrink, -1);
-    const Tensor near = scaled(d, strength).clamp(-kFar, kFar);
+    const Tensor near = scaled(d, strength).clamp(-farthest, farthest);
     if (!directions.empty()) return near;
-    return near + (items.as_first(infinity) - at::unsqueeze_copy(infinity, -2)) * (4 * kFar);
+    return near + (items.as_first(infinity) - at::unsqueeze_copy(infinity, -2)) * (4 * farthest);
   }
 
   /// The sums of a slice of items, [rows, length].
   Tensor sums(const Slice& items, std::string_view method) const {
     const int order = static_cast<int>(directions.size());
-    const Tensor d = differences(items);
-    Tensor terms = of_cdf(
-        method, [&](auto cdf) { return order == 0 ? cdf.centered(d) : cdf.derivative(d, order); });
+    const Precision precision = values.scalar_type() == at::kDouble ? kDouble : kSingle;
+    Tensor terms = of_cdf(method, [&](auto cdf) {
+      const Tensor d = differences(items, cdf.farthest(precision));
+      if (order == 0) return cdf.centered(d);
+      const Tensor derivative = cdf.derivative(d, order);
+      if (cdf.kFalls) return derivative;  // to 0, at the farthest
+      return at::where(at::abs(d) < cdf.farthest(precision), derivative, 0);
+    });
     for (const Tensor& direction : directions) {
       const Tensor factors =
           scaled(items.as_first(direction) - at::unsqueeze_copy(direction, -2), strength);
@@ -144,7 +149,8 @@ Strength::Strength(const Lists& lists, double regularization_strength) {
   }
 }
 
-Strength Strength::for_correlation(const Lists& lists, double regularization_strength) {
+Strength Strength::for_correlation(const Lists& lists, double regularization_strength,
+                                   std::string_view method) {
   const double infinity = std::numeric_limits<double>::infinity();
   Strength strength(lists, regularization_strength);
   if (!strength.second.defined()) strength.second = at::ones_like(strength.first);
@@ -152,11 +158,12 @@ Strength Strength::for_correlation(const Lists& lists, double regularization_str
   const Tensor spread = lists.values.masked_fill(absent, -infinity).amax(-1, true) -
                         lists.values.masked_fill(absent, infinity).amin(-1, true);
   const Tensor scaled_spread = spread / lists.shrink * strength.first * strength.second;
+  const double linear = linear_spread(method);
   const Tensor narrow = (spread > 0)
-                            .logical_and(scaled_spread < kLinearSpread)
+                            .logical_and(scaled_spread < linear)
                             .logical_and((lists.infinity != 0).any(-1, true).logical_not());
   // Where the spread is large or small its square root is in range when its inverse is not.
-  const Tensor root = at::sqrt(lists.shrink * kLinearSpread) / at::sqrt(spread);
+  const Tensor root = at::sqrt(lists.shrink * linear) / at::sqrt(spread);
   strength.first = at::where(narrow, root, strength.first);
   strength.second = at::where(narrow, root, strength.second);
   return strength;

@@ -45,7 +45,8 @@ struct Strength {
 
   /// As a correlation takes it (core/correlation.h): rows in which ranks are linear anyway are
   /// stretched.
-  static Strength for_correlation(const Lists& lists, double regularization_strength);
+  static Strength for_correlation(const Lists& lists, double regularization_strength,
+                                  std::string_view method);
 };
 
 /// Σ_j F(α (x_m - x_j)) - 1/2 without directions v_1..v_k, else

@@ -26,7 +26,8 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// R - 1/2 at a strength that leaves the correlation as it is.
 Tensor centered_ranks(const Lists& lists, const Options& options) {
-  const Strength strength = Strength::for_correlation(lists, options.regularization_strength);
+  const Strength strength =
+      Strength::for_correlation(lists, options.regularization_strength, options.method);
   return pairwise_sum({}, lists, strength, options.method) / lists.others();
 }
 
@@ -99,11 +100,11 @@ Tensor gradient_of(const Tensor& grad_output, const Tensor& predictions,
   }
   const Lists lists(predictions, options.mask);
   const Tensor direction = rows(rank_gradient);
-  const Tensor sums =
-      pairwise_sum({direction}, lists,
-                   Strength::for_correlation(lists, options.regularization_strength),
-                   options.method) /
-      lists.others();
+  const Tensor sums = pairwise_sum({direction}, lists,
+                                   Strength::for_correlation(lists, options.regularization_strength,
+                                                             options.method),
+                                   options.method) /
+                      lists.others();
   const Tensor scale =
       at::view_copy_symint(grad_output.contiguous().to(sums.scalar_type()), {-1, 1});
   // Every item of a row whose loss is NaN, infinities too.

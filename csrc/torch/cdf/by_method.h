@@ -5,8 +5,7 @@
 #include <string_view>
 
 #include "core/cdf/smooth_cdfs.h"
-#include "torch/cdf/gaussian.h"
-#include "torch/cdf/sigmoid.h"
+#include "torch/cdf/of_tensor.h"
 
 namespace rank_relax {
 

@@ -1,20 +1,50 @@
 #pragma once
 
+#include <ATen/ops/isfinite.h>
+
+#include <limits>
+
+#include "core/cdf/capabilities.h"
+#include "core/precision.h"
+#include "torch/cdf/math.h"
+
 namespace rank_relax {
 
-/// A smooth CDF as functions of a tensor of differences d, differentiable by autograd, for devices
-/// without kernels and for masks. Every CDF of core/cdf/smooth_cdfs.h has its own in a file beside
-/// this one, with the members
-///
-///     cdf(d)                  F
-///     centered(d)             F - 1/2, to full relative precision
-///     density(d)              F'
-///     derivative(d, order)    F^(order), order >= 1; d is at most 1000 in size
-///     log_density(d, items)   log F' less anything that is the same for all d of a list, such that
-///                             the largest among `items` is near 0 however far away they are
+/// A CDF as functions of a tensor of differences d, differentiable by autograd, for devices without
+/// kernels and for masks.
 template <class Cdf>
 struct OfTensor {
-  static_assert(!sizeof(Cdf), "a smooth CDF needs a specialisation of OfTensor in torch/cdf/");
+  using Tensor = at::Tensor;
+
+  static constexpr bool kFalls = kFallsExponentially<Cdf>;
+  static double farthest(Precision precision) { return Cdf::farthest[precision]; }
+
+  /// F, to full relative precision.
+  static Tensor cdf(const Tensor& d) {
+    const Tensor tail = Cdf::upper_tail(Math<Tensor>::size(d));
+    return Math<Tensor>::select(d < 0, tail, 1 - tail);
+  }
+  /// F - 1/2, to full relative precision.
+  static Tensor centered(const Tensor& d) { return Cdf::centered(Cdf::coordinate(d)); }
+  /// F'
+  static Tensor density(const Tensor& d) { return Cdf::density(d); }
+  /// F^(order), order >= 1.
+  static Tensor derivative(const Tensor& d, int order) {
+    if (order == 1) return density(d);
+    return typename Cdf::Ratio(order)(Cdf::coordinate(d)) * density(d);
+  }
+
+  /// log F' less anything that is the same for all d of a list, such that the largest among `items`
+  /// keeps its precision however far away they are.
+  static Tensor log_density(const Tensor& d, const Tensor& items) {
+    if (d.sym_size(-1) == 0) return d;  // there is no nearest item
+    return Cdf::log_density(d, [&] {
+      constexpr double kInfinity = std::numeric_limits<double>::infinity();
+      const Tensor nearest =
+          d.detach().abs().masked_fill(items.logical_not(), kInfinity).amin(-1, /*keepdim=*/true);
+      return nearest.masked_fill(at::isfinite(nearest).logical_not(), 0);
+    });
+  }
 };
 
 }  // namespace rank_relax

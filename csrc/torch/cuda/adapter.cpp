@@ -65,11 +65,20 @@ int64_t rows_of(const at::Tensor& tensor) {
   return rows;
 }
 
+void check_length(int64_t size, std::string_view method) {
+  const int64_t longest = cuda::longest_row(method);
+  TORCH_CHECK_VALUE(size <= longest, "rank_relax: with method '", method,
+                    "' a list on CUDA can have ", longest, " items at most, got ", size,
+                    longest == cuda::kLongestRowOfPairs
+                        ? ": all pairs of them may have to be compared; take shorter lists or "
+                          "another method, as 'sigmoid'"
+                        : "");
+}
+
 void run_rank(const cuda::KernelSum& problem, std::string_view method) {
   if (Projections::contains(method)) return run_rank_by_projection(problem, method);
-  TORCH_CHECK_VALUE(problem.size <= cuda::kLongestRow, "rank_relax: a list can have ",
-                    cuda::kLongestRow, " items at most, got ", problem.size);
-  const at::DataPtr workspace = device_memory(cuda::kernel_sum_workspace(problem));
+  check_length(problem.size, method);
+  const at::DataPtr workspace = device_memory(cuda::kernel_sum_workspace(problem, method));
   enqueue_on_current_stream([&](cudaStream_t stream) {
     return cuda::kernel_sum(problem, method, workspace.get(), stream);
   });

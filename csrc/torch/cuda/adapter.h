@@ -24,6 +24,9 @@ cuda::Results results_of(const at::Tensor& tensor);
 
 int64_t rows_of(const at::Tensor& tensor);
 
+/// Throws where a list has more items than the kernels of a smooth CDF take.
+void check_length(int64_t size, std::string_view method);
+
 /// The ranks, or the derivative of them, that the problem asks for, with any method. Enqueues on
 /// the current stream, with working memory of the caching allocator.
 void run_rank(const cuda::KernelSum& problem, std::string_view method);

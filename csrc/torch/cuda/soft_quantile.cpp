@@ -2,7 +2,6 @@
 
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/util/Exception.h>
 #include <torch/library.h>
 
 #include "torch/cuda/adapter.h"
@@ -18,9 +17,8 @@ void run_quantile(cuda::Quantile problem, const at::Tensor& input,
   problem.input = items_of(input);
   if (mask.has_value()) problem.mask = items_of(*mask);
   problem.regularization_strength = options.regularization_strength;
-  TORCH_CHECK_VALUE(problem.size <= cuda::kLongestRow, "rank_relax: a list can have ",
-                    cuda::kLongestRow, " items at most, got ", problem.size);
-  const at::DataPtr workspace = device_memory(cuda::quantile_workspace(problem));
+  check_length(problem.size, options.method);
+  const at::DataPtr workspace = device_memory(cuda::quantile_workspace(problem, options.method));
   enqueue_on_current_stream([&](cudaStream_t stream) {
     return cuda::quantile(problem, options.method, workspace.get(), stream);
   });

@@ -155,6 +155,11 @@ void check_smooth_cdf(const char* op, std::string_view method) {
                     SmoothCdfs::names(), ", got '", method, "'");
 }
 
+void check_cdf_with_grid(const char* op, std::string_view method) {
+  TORCH_CHECK_VALUE(SmoothCdfs::has_grid(method), op, ": method must be one of ",
+                    SmoothCdfs::names_with_grid(), ", got '", method, "'");
+}
+
 void check_mask(const char* op, const std::optional<at::Tensor>& mask, const char* values_name,
                 const at::Tensor& values) {
   if (!mask.has_value()) return;

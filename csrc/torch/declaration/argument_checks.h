@@ -59,6 +59,7 @@ void check_one_number_a_row(const char* op, const char* name, const at::Tensor& 
 void check_method(const char* op, std::string_view method);
 void check_projection(const char* op, std::string_view method);
 void check_smooth_cdf(const char* op, std::string_view method);
+void check_cdf_with_grid(const char* op, std::string_view method);
 /// If given: bool, on the device and of the shape of `values`.
 void check_mask(const char* op, const std::optional<at::Tensor>& mask, const char* values_name,
                 const at::Tensor& values);

@@ -47,7 +47,7 @@ void check_split_lists(const char* op, const SplitLists& lists, std::string_view
                        const std::optional<Tensor>& mask) {
   const Tensor& input = lists.input;
   check_part(op, lists.directions, input, mask);
-  check_smooth_cdf(op, method);
+  check_cdf_with_grid(op, method);
   const auto order = static_cast<int64_t>(lists.directions.size());
   check_tensor(op, "extents", lists.extents, row_shape(input, 2), at::kDouble, input);
   check_tensor(op, "strengths", lists.strengths, input.sym_sizes().slice(0, input.dim() - 1),
@@ -70,7 +70,7 @@ std::tuple<Tensor, Tensor> SplitRankSummary::outputs(at::TensorList directions, 
 
 void SplitRankSizes::check(const Tensor& extents, const Tensor& strengths, int64_t order,
                            at::ScalarType dtype, std::string_view method) {
-  check_smooth_cdf(name, method);
+  check_cdf_with_grid(name, method);
   TORCH_CHECK_VALUE(0 <= order && order <= kMostSplitDirections, name, ": order must be at most ",
                     kMostSplitDirections, ", got ", order);
   TORCH_CHECK_TYPE(dtype == at::kDouble || dtype == at::kFloat, name,

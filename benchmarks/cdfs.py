@@ -58,9 +58,9 @@ def uses(x: Tensor, strength: float, method: str) -> dict[str, Callable[[], obje
     return {name: use for name, use in named.items() if x.shape[-1] <= LONGEST_CAUCHY[name]}
 
 
-def error(x: Tensor, strength: float, method: str) -> float:
+def error(x: Tensor, strength: float, method: str) -> float | None:
     if method == "cauchy" and x.shape[-1] > LONGEST_CAUCHY["rank"]:
-        return math.nan
+        return None
     row = x[0].double()
     ranks = soft_rank(x[:1], strength, method=method)[0]
     largest = 0.0

@@ -8,7 +8,7 @@
 namespace rank_relax {
 
 // What a CDF can do, which follows from the members that it has. Kernel sums and their inverses
-// choose among the forms by these; docs/algorithm.md says what each form needs.
+// choose among the forms by these; docs/adding/cdf.md says what each needs.
 
 namespace capabilities {
 

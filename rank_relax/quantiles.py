@@ -64,7 +64,7 @@ def soft_quantile(
             quantile. A 0-dim tensor makes it learnable, and is the way to schedule it under
             ``torch.compile``; where its value is not positive and finite the quantiles are NaN.
         method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), ``"gaussian"``, F = Φ, ``"laplace"``,
-            F = e^d/2 below 0, or ``"cauchy"``, F = 1/2 + arctan(d)/π, whose cost is O(n²).
+            F = e^d/2 below 0, or ``"cauchy"``, F = 1/2 + arctan(d)/π.
         dim: The dimension that holds a list.
         mask: Bool, of the shape of ``input``, true where an item counts. Items that don't are left
             out of the sum and of n; their gradient is 0.

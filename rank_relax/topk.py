@@ -70,7 +70,7 @@ def soft_topk(
             mask. A 0-dim tensor makes it learnable, and is the way to schedule it under
             ``torch.compile``; where its value is not positive and finite the mask is NaN.
         method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), ``"gaussian"``, F = Φ, ``"laplace"``,
-            F = e^d/2 below 0, or ``"cauchy"``, F = 1/2 + arctan(d)/π, whose cost is O(n²).
+            F = e^d/2 below 0, or ``"cauchy"``, F = 1/2 + arctan(d)/π.
         dim: The dimension that holds a list.
         largest: If false, the k smallest: those of -x.
         mask: Bool, of the shape of ``input``, true where an item counts. Items that don't are never

@@ -110,7 +110,7 @@ class NastyRowCheck {
 
   /// All pairs of a long row.
   static bool takes_too_long(const std::string& name, const NastyRow& row) {
-    constexpr size_t kLong = 3000;
+    constexpr size_t kLong = 1000;
     bool falls = true;
     rank_relax::SmoothCdfs::visit(
         name, [&](auto cdf) { falls = rank_relax::kFallsExponentially<decltype(cdf)>; });

@@ -11,8 +11,8 @@ namespace rank_relax {
 // are taken as integers first, so that no item is rounded before it is compared. Differences that
 // float64 cannot hold come from gaps between sorted neighbours that are wider than any method sees:
 // cut down to its reach, they leave every rank as it is, and the rest exact while the gaps add up
-// to no more than 2^53. Beyond that, n cut gaps make n * 750 / α at most, and scores are rounded to
-// 2^-53 of it; their order stays exact, but for neighbours that become equal by that.
+// to no more than 2^53. Beyond that, n cut gaps make n times that reach at most, and scores are
+// rounded to 2^-53 of it; their order stays exact, but for neighbours that become equal by that.
 
 constexpr double kExactIntegers = 0x1p53;  // up to which float64 holds all of them
 

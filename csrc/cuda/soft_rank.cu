@@ -215,9 +215,12 @@ cudaError_t sum_in_scans(const KernelSum& problem, void* memory, cudaStream_t st
 
 template <class Cdf, class Scalar, int kOrder>
 cudaError_t sum_by_order(const KernelSum& problem, void* memory, cudaStream_t stream) {
-  if constexpr (kIsExponential<Cdf>)
+  static_assert(kIsExponential<Cdf> || kHasOneBox<Cdf>, "only what is_pairwise says has no form");
+  if constexpr (kIsExponential<Cdf>) {
     return sum_in_scans<Cdf, Scalar, kOrder>(problem, memory, stream);
-  if constexpr (kHasOneBox<Cdf>) return sum_in_series<Cdf, Scalar, kOrder>(problem, memory, stream);
+  } else {
+    return sum_in_series<Cdf, Scalar, kOrder>(problem, memory, stream);
+  }
 }
 
 template <class Cdf, class Scalar>

@@ -789,9 +789,10 @@ def topk_density(input: Tensor, setting: Setting) -> Tensor:
 
 
 def topk_bound(tensors: Tensors, setting: Setting, dtype: torch.dtype) -> Bound:
-    """The threshold's, times alpha and the largest F' of any method, and a share's own."""
+    """The threshold's, times alpha and the largest F', and a share's own."""
     error = point_bound(tensors[0], setting, topk_share(tensors[0], setting))
-    return SHARE_ERROR[dtype] + 0.5 * setting.regularization_strength * error
+    steepest = 0.5 if setting.method == "laplace" else 0.4
+    return SHARE_ERROR[dtype] + steepest * setting.regularization_strength * error
 
 
 def topk_derivative_bound(

@@ -12,6 +12,7 @@ import torch
 from order_statistics import FLOATS, HALVES, SMOOTH, TINY, doubles, gradient_of
 from torch import Tensor, nn
 from torch.autograd import gradcheck
+from torch.func import hessian
 
 import rank_relax
 from rank_relax import soft_quantile, soft_sort, soft_topk
@@ -362,3 +363,18 @@ def test_a_level_in_a_gap_of_any_width_is_found(method: str) -> None:
         return
     assert point.item() == 0.5
     assert weights.tolist() == pytest.approx([0, 0.5, 0.5, 0], abs=1e-9)
+
+
+def test_second_derivatives_at_a_kink_are_the_mean_of_both_sides() -> None:
+    """Where F'' jumps it counts as 0: of a median on an item, and of equal items."""
+    x = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
+    median = hessian(lambda x: soft_quantile(x, 0.5, 1.0, method="laplace"))(x)
+    in_sort = hessian(lambda x: soft_sort(x, 1.0, method="laplace")[1])(x)
+    torch.testing.assert_close(median, in_sort, atol=1e-12, rtol=0)
+    torch.testing.assert_close(median, -median.flip(0, 1), atol=1e-12, rtol=0)
+    share = hessian(lambda x: soft_topk(x, 1.5, 1.0, method="laplace")[1])(x)
+    assert abs(float(share[1, 1])) <= 1e-12
+    weights = torch.tensor([1.0, 2.0, 3.0, 5.0], dtype=torch.float64)
+    equal = torch.zeros(4, dtype=torch.float64)
+    of_equals = hessian(lambda x: (soft_topk(x, 2, 1.0, method="laplace") * weights).sum())(equal)
+    assert float(of_equals.abs().max()) <= 1e-12

@@ -10,7 +10,7 @@ namespace rank_relax {
 /// argument (S. L. Moshier, Cephes, atan.c).
 RANK_RELAX_HOST_DEVICE inline double arctangent(double x) {
   constexpr double kQuarterPi = 0.78539816339744830962, kFarthest = 1e300;
-  const double within = x < kFarthest ? x : kFarthest;
+  const double within = x > kFarthest ? kFarthest : x;  // NaN stays
   const double is_large = static_cast<double>(within > 2.41421356237309504880);
   const double is_not_small = static_cast<double>(within > 0.41421356237309504880);
   const double t =

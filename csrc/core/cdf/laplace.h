@@ -33,7 +33,7 @@ struct Laplace {
   }
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number first_derivative(const Number& d) {
-    return Math<Number>::exp(-Math<Number>::size(d)) / 2;
+    return Math<Number>::exp(-Math<Number>::absolute(d)) / 2;
   }
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number second_derivative(const Number& d) {
@@ -59,7 +59,7 @@ struct Laplace {
   }
   template <class Number, class Nearest>
   RANK_RELAX_HOST_DEVICE static Number log_density(const Number& d, const Nearest&) {
-    return -Math<Number>::size(d);
+    return -Math<Number>::absolute(d);
   }
 
   RANK_RELAX_HOST_DEVICE static double log_upper_tail(double d) {

@@ -24,6 +24,8 @@ struct Math<double> {
   /// |x|; of a kind of number that is differentiated, with derivative 1 at 0: so an even smooth
   /// function, written as one of |x|, has its derivatives there.
   RANK_RELAX_HOST_DEVICE static double size(double x) { return std::abs(x); }
+  /// |x|, with derivative 0 at 0: so an even function with a kink there has the mean of both sides.
+  RANK_RELAX_HOST_DEVICE static double absolute(double x) { return std::abs(x); }
   RANK_RELAX_HOST_DEVICE static double clamp(double x, double lowest, double highest) {
     return x < lowest ? lowest : (x > highest ? highest : x);
   }

@@ -11,7 +11,7 @@
 
 namespace rank_relax {
 
-// What a CDF must say of itself; docs/algorithm.md says what each member is and where its
+// What a CDF must say of itself; docs/adding/cdf.md says what each member is and where its
 // numbers come from. Whatever is missing is an error with its name, not another CDF in its place.
 
 namespace cdf_members {
@@ -110,6 +110,11 @@ struct CdfMembers {
   static_assert(!kHasGrid<Cdf> || kHasOneBox<Cdf>, "a CDF with a `box_grid` needs `series_spread`");
   static_assert(!kHasGrid<Cdf> || kHas<cdf_members::TailsInSingle>,
                 "a CDF with a `box_grid` needs `kTailsInSingle`");
+
+  static_assert(kMostScannedOrder<Cdf> < 0 || kIsExponential<Cdf> || kHasGrid<Cdf>,
+                "a CDF with an `ExponentialTail` of several terms needs a `box_grid`");
+  static_assert(kIsExponential<Cdf> || kHasOneBox<Cdf>,
+                "a CDF whose tail is not one exponential needs `series_spread`");
 
   static constexpr bool factors_are_there() {
     if constexpr (kHas<cdf_members::FactoredSpread>) {

@@ -9,9 +9,8 @@ namespace rank_relax {
 
 /// When a search for a root ends.
 struct RootTolerance {
-  double newton;     // a step of Newton's method that is as short times α: it leaves its square
-  double size;       // bisection down to the rounding of a number as large, or of the point
-  bool at_rounding;  // and a step of Newton's method that is lost in it; else bisection goes on
+  double newton;  // a step of Newton's method that is as short times α: it leaves its square
+  double size;    // any step that is lost in the rounding of a number as large, or of the point
 };
 
 /// The search for the point y at which a rising function f is 0, between bounds, from a first guess
@@ -43,15 +42,14 @@ class RootSearch {
   /// What f is at the point.
   RANK_RELAX_HOST_DEVICE void take(const Step& f) {
     double next = point_ - f.value / f.slope / strength_;
-    has_ended_ = f.value == 0 || (tolerance_.at_rounding && next == point_);
+    has_ended_ = f.value == 0 || next == point_;
     if (has_ended_) return;
     (f.value > 0 ? upper_ : lower_) = point_;
     const bool newton = lower_ < next && next < upper_ && std::fabs(next - point_) <= last_ / 2;
     if (!newton) next = lower_ / 2 + upper_ / 2;  // halved, their sum does not overflow
     last_ = std::fabs(next - point_);
     point_ = next;
-    has_ended_ = (newton && last_ * strength_ <= tolerance_.newton) ||
-                 ((!newton || tolerance_.at_rounding) && last_ <= rounding_of(next)) ||
+    has_ended_ = (newton && last_ * strength_ <= tolerance_.newton) || last_ <= rounding_of(next) ||
                  next == lower_ || next == upper_ || ++steps_ == kMostSteps;
   }
 

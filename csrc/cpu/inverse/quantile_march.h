@@ -337,7 +337,7 @@ class QuantileMarch {
 
   /// The same for one level, certain to end.
   static double bisect(const LocalSum& sum, double wanted, double t) {
-    RootSearch search(t, -1, 1, 1, {1e-15, 0, true});
+    RootSearch search(t, -1, 1, 1, {1e-15, 0});
     while (!search.has_ended()) {
       double value = sum.powers[kTerms - 1], slope = 0;
       for (int k = kTerms - 2; k >= 0; --k) {

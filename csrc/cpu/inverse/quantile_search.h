@@ -52,8 +52,10 @@ class QuantileSearch {
     if (static_cast<double>(whole) == level) {
       const double lower = *std::max_element(values.begin(), values.begin() + whole);
       if constexpr (!kFallsExponentially<Cdf>) {
-        return root([&](double y) { return excess(y, level); }, lower_bound(level),
-                    upper_bound(level), lower / 2 + upper / 2);
+        const QuantileSearch search = in_gap(lower, upper);
+        return search.root([&](double y) { return search.excess(y, level); },
+                           search.lower_bound(level), search.upper_bound(level),
+                           lower / 2 + upper / 2);
       } else if (distance(lower, upper, strength_) > kWideGap &&
                  balance(lower, lower, upper).value <= 0 &&
                  balance(upper, lower, upper).value >= 0) {
@@ -93,6 +95,16 @@ class QuantileSearch {
       bound = std::min(bound + step, kHuge);
     }
     return bound;
+  }
+
+  /// The same with an α at which a gap's width in units of 1/α does not overflow. In a gap that is
+  /// very wide a whole level has the same point for every α where tails fall as 1/d.
+  QuantileSearch in_gap(double lower, double upper) const {
+    constexpr double kWidest = 1e100;
+    QuantileSearch search = *this;
+    const double half_gap = upper / 2 - lower / 2;
+    if (strength_ * half_gap > kWidest) search.strength_ = kWidest / half_gap;
+    return search;
   }
 
   /// G(y) - level.
@@ -137,7 +149,7 @@ class QuantileSearch {
 
   static constexpr int64_t kChunk = 512;
   static constexpr double kHuge = std::numeric_limits<double>::max();
-  static constexpr RootTolerance kTolerance = {4e-9, 0, true};
+  static constexpr RootTolerance kTolerance = {4e-9, 0};
   // In a narrower gap the tails' sum is steep enough for Newton's method from the middle on.
   static constexpr double kWideGap = 16;
 

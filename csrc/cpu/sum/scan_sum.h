@@ -368,8 +368,10 @@ void centered_scan_sum(const Scalar* sorted, int64_t count, double regularizatio
                        double base, Scalar* sums) {
   std::vector<double> grown(count);  // E
   for (int64_t i = 1; i < count; ++i) {
-    grown[i] =
-        exponential_growth(scaled_difference(regularization_strength, sorted[i], sorted[i - 1]));
+    const double gap = static_cast<double>(sorted[i]) - static_cast<double>(sorted[i - 1]);
+    grown[i] = exponential_growth(
+        std::isfinite(gap) ? regularization_strength * gap
+                           : scaled_difference(regularization_strength, sorted[i], sorted[i - 1]));
   }
   double below = 0;
   for (int64_t i = 0; i < count; ++i) {

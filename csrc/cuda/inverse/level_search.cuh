@@ -25,7 +25,7 @@ using Step = RootSearch::Step;
 /// together get the same of f.
 template <class Function>
 __device__ double find_root(const Function& f, double u, double lower, double upper) {
-  constexpr RootTolerance kTolerance = {1e-8, 0.5, true};  // y has the rounding of the anchor
+  constexpr RootTolerance kTolerance = {1e-8, 0.5};  // y has the rounding of the anchor
   RootSearch search(u, lower, upper, 1, kTolerance);
   while (!search.has_ended()) search.take(f(search.point()));
   return search.point();

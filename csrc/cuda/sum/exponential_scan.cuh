@@ -54,6 +54,9 @@ struct ScannedRow {
         firsts(memory.sort.positions[1]),
         sums_of_equals(reinterpret_cast<Scalar*>(memory.moments)) {}
 
+  static_assert(kBoxTerms<Scalar> * 2 * sizeof(double) >= kFewestItemsOfMoments * sizeof(Scalar),
+                "the moments of order 1 leave room for a number for each item");
+
   __device__ double weight(int l, int64_t p) const { return weights[l * count + p]; }
 
   /// The item that a scan comes to at step s, and its value in the plan's unit; downwards with the

@@ -20,6 +20,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/correlation.h"
 #include "core/methods.h"
 #include "torch/cdf/by_method.h"
 #include "torch/declaration/argument_checks.h"
@@ -158,7 +159,10 @@ Strength Strength::for_correlation(const Lists& lists, double regularization_str
   const Tensor spread = lists.values.masked_fill(absent, -infinity).amax(-1, true) -
                         lists.values.masked_fill(absent, infinity).amin(-1, true);
   const Tensor scaled_spread = spread / lists.shrink * strength.first * strength.second;
-  const double linear = linear_spread(method);
+  // In float32 F - 1/2 is linear to rounding earlier, and squares of smaller ranks would underflow.
+  const double linear = lists.values.scalar_type() == at::kDouble
+                            ? linear_spread(method)
+                            : std::max(linear_spread(method), kLinearSpread);
   const Tensor narrow = (spread > 0)
                             .logical_and(scaled_spread < linear)
                             .logical_and((lists.infinity != 0).any(-1, true).logical_not());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
 #include <ATen/ops/atan.h>
 #include <ATen/ops/atan2.h>
 #include <ATen/ops/clamp.h>
@@ -29,6 +30,7 @@ struct Math<at::Tensor> {
     return at::where(condition, yes, no);
   }
   static Tensor size(const Tensor& x) { return at::where(x < 0, -x, x); }
+  static Tensor absolute(const Tensor& x) { return at::abs(x); }
   static Tensor clamp(const Tensor& x, double lowest, double highest) {
     return at::clamp(x, lowest, highest);
   }

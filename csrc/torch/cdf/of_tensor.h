@@ -1,6 +1,9 @@
 #pragma once
 
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/minimum.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <limits>
 
@@ -21,6 +24,10 @@ struct OfTensor {
 
   /// F, to full relative precision.
   static Tensor cdf(const Tensor& d) {
+    if constexpr (kIsExponential<Cdf>) {  // at its kink the derivatives are the mean of both sides
+      const Tensor zero = at::zeros_like(d);
+      return Cdf::upper_tail(-at::minimum(d, zero)) + (0.5 - Cdf::upper_tail(at::maximum(d, zero)));
+    }
     const Tensor tail = Cdf::upper_tail(Math<Tensor>::size(d));
     return Math<Tensor>::select(d < 0, tail, 1 - tail);
   }

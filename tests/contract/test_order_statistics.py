@@ -378,3 +378,13 @@ def test_second_derivatives_at_a_kink_are_the_mean_of_both_sides() -> None:
     equal = torch.zeros(4, dtype=torch.float64)
     of_equals = hessian(lambda x: (soft_topk(x, 2, 1.0, method="laplace") * weights).sum())(equal)
     assert float(of_equals.abs().max()) <= 1e-12
+
+
+@pytest.mark.parametrize("strength", [1.0, 1e3, 1e250])
+def test_a_whole_level_in_a_gap_that_overflows_is_where_heavy_tails_are_equal(
+    strength: float,
+) -> None:
+    """At a distance u of the gap's lower end, 1/u = 1/(gap - u) + 1/(gap - u + rest)."""
+    x = torch.tensor([-1e308, 1e308, 1.2e308], dtype=torch.float64)
+    u = float(soft_quantile(x, 0.25, strength, method="cauchy")) / 1e308 + 1
+    assert abs(1 / u - 1 / (2 - u) - 1 / (2.2 - u)) <= 1e-12

@@ -410,3 +410,10 @@ def test_a_hard_loss_trains_to_the_order_of_its_targets() -> None:
         optimizer.step()
     assert torch.equal(hard_rank(p), hard_rank(t))
     assert math.isfinite(loss(p, t).item())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_subnormal_scores_correlate_as_they_are(method: str) -> None:
+    x = torch.arange(40, dtype=torch.float64) * 5e-324
+    assert abs(float(soft_spearman_loss(x, x, method=method))) <= 1e-12
+    assert abs(float(soft_spearman_loss(x, -x, method=method)) - 2) <= 1e-12

@@ -58,8 +58,12 @@ class EveryCall(nn.Module):
                 target_ranks="soft",
             ),
             "rank laplace": rank_relax.soft_rank(x, STRENGTH, method="laplace", mask=mask),
-            "rank cauchy": rank_relax.soft_rank(x, STRENGTH, method="cauchy"),
+            **({} if x.dtype == torch.float64 else self.in_float32(x)),
         }
+
+    def in_float32(self, x: Tensor) -> dict[str, Tensor]:
+        """Onnxruntime has no arctangent of float64."""
+        return {"rank cauchy": rank_relax.soft_rank(x, STRENGTH, method="cauchy")}
 
 
 class EveryTarget(nn.Module):
@@ -247,7 +251,6 @@ def test_the_ranks_are_those_of_the_definition(
         ("rank", ("sigmoid", mask)),
         ("rank gaussian", ("gaussian", None)),
         ("rank laplace", ("laplace", mask)),
-        ("rank cauchy", ("cauchy", None)),
     ):
         assert (actual[name] - oracle.soft_rank(x, STRENGTH, *setting)).abs().max() <= 1e-12
     for name, setting in (("loss", ("sigmoid", None)), ("loss gaussian", ("gaussian", mask))):

@@ -25,7 +25,8 @@ inline int max_order(std::string_view method) {
 
 /// The scaled spread of a row below which its ranks are linear in its values, to rounding.
 inline double linear_spread(std::string_view method) {
-  double spread = SmoothCdfs::linear_spread(method);
+  double spread = 0;
+  SmoothCdfs::visit(method, [&](auto cdf) { spread = decltype(cdf)::linear_spread; });
   Projections::visit(method,
                      [&](auto projection) { spread = decltype(projection)::kLinearSpread; });
   return spread;

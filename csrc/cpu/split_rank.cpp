@@ -91,7 +91,7 @@ void split_row_summary(const Batch<Scalar>& batch, const Rows<double>* direction
 int64_t split_row_numbers(Precision precision, int order, const WholeRow& row,
                           std::string_view method) {
   int64_t numbers = 0;
-  SmoothCdfs::visit_with_grid(method, [&](auto cdf) {
+  SmoothCdfs::WithGrid::visit(method, [&](auto cdf) {
     if (!(row.minimum <= row.maximum)) return;
     const SplitRowForm<decltype(cdf)> form(precision, order, row);
     const int64_t sets = weight_sets(order);

@@ -1043,7 +1043,7 @@ void threads_don_t_change_a_sorted_row() {
 void parts_of_a_row_add_up_to_the_row() {
   std::mt19937 generator(11);
   for_each_method([&](const std::string& method) {
-    if (!SmoothCdfs::has_grid(method)) return;  // no moments say what the others add
+    if (!SmoothCdfs::WithGrid::contains(method)) return;  // no moments say what the others add
     for (const double spread : {1e-3, 1.0, 20.0, 1000.0}) {
       std::vector<double> values = normal_values(400, spread, generator);
       values[3] = values[250] = kInfinity;

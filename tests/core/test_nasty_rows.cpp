@@ -61,7 +61,7 @@ int main(int count, char** arguments) {
                         }},
                        {"in parts",
                         {kNoBoundAtEnds, kNoBoundAtEnds},
-                        [](const std::string& cdf) { return SmoothCdfs::has_grid(cdf); },
+                        [](const std::string& cdf) { return SmoothCdfs::WithGrid::contains(cdf); },
                         kTooWideForATest,
                         [](const std::string& cdf, bool in_double, const auto&... row) {
                           return in_double ? in_parts<double>(cdf, row...)

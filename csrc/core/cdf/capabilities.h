@@ -39,6 +39,10 @@ struct ExponentialOrders<Cdf, std::void_t<typename Cdf::ExponentialTail>> {
 template <class Cdf>
 constexpr bool kHasOneBox = capabilities::kHasSeriesSpread<Cdf>;
 
+/// F is not analytic at 0: the derivatives of one side are not those of the other.
+template <class Cdf>
+constexpr bool kHasKink = !kHasOneBox<Cdf>;
+
 /// `box_grid`: F is analytic around the real axis, and a step beyond a reach: broad rows are many
 /// boxes, and sorts march through them.
 template <class Cdf>

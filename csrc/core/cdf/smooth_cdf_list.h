@@ -1,7 +1,6 @@
 #pragma once
 
-#include <string>
-#include <string_view>
+#include <type_traits>
 
 #include "core/cdf/capabilities.h"
 #include "core/cdf/members.h"
@@ -9,6 +8,20 @@
 #include "core/series/series_spread.h"
 
 namespace rank_relax {
+
+namespace cdf_list {
+
+/// `Kept`, and of the others those that have a grid.
+template <class Kept, class... Others>
+struct WithGrid {
+  using List = Kept;
+};
+template <class... Kept, class Cdf, class... Others>
+struct WithGrid<MethodList<Kept...>, Cdf, Others...>
+    : WithGrid<std::conditional_t<kHasGrid<Cdf>, MethodList<Kept..., Cdf>, MethodList<Kept...>>,
+               Others...> {};
+
+}  // namespace cdf_list
 
 template <class... Cdfs>
 struct SmoothCdfList : MethodList<Cdfs...> {
@@ -36,36 +49,7 @@ struct SmoothCdfList : MethodList<Cdfs...> {
   }();
 
   /// Those that a grid of boxes serves at any spread: what lists over several processes need.
-  static bool has_grid(std::string_view name) {
-    return ((name == Cdfs::name && kHasGrid<Cdfs>) || ...);
-  }
-  template <class Visitor>
-  static bool visit_with_grid(std::string_view name, const Visitor& visitor) {
-    const auto visit_one = [&](auto cdf) {
-      if constexpr (kHasGrid<decltype(cdf)>) {
-        if (name == decltype(cdf)::name) return visitor(cdf), true;
-      }
-      return false;
-    };
-    return (visit_one(Cdfs()) || ...);
-  }
-  static std::string names_with_grid() {
-    std::string list;
-    const auto add = [&](auto cdf) {
-      if (kHasGrid<decltype(cdf)>) {
-        list += (list.empty() ? "'" : ", '") + std::string(decltype(cdf)::name) + "'";
-      }
-    };
-    (add(Cdfs()), ...);
-    return list;
-  }
-
-  /// The scaled spread of a row below which F - 1/2 is linear in its values, to rounding.
-  static double linear_spread(std::string_view name) {
-    double spread = 0;
-    ((name == Cdfs::name && (spread = Cdfs::linear_spread, true)) || ...);
-    return spread;
-  }
+  using WithGrid = typename cdf_list::WithGrid<MethodList<>, Cdfs...>::List;
 };
 
 }  // namespace rank_relax

@@ -16,7 +16,7 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 template <class Scalar, int kOrder, class Visit>
 void for_each_split_row_of_order(const SplitBatch<Scalar>& batch, const ParallelFor& parallel_for,
                                  const Visit& visit) {
-  SmoothCdfs::visit_with_grid(batch.method, [&](auto cdf) {
+  SmoothCdfs::WithGrid::visit(batch.method, [&](auto cdf) {
     RowsOverThreads{1 << 12}.visit_ranges(
         batch.part.count, batch.part.size, parallel_for,
         [&](int64_t begin, int64_t end, const ParallelFor& in_row) {

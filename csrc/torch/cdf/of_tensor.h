@@ -24,7 +24,7 @@ struct OfTensor {
 
   /// F, to full relative precision.
   static Tensor cdf(const Tensor& d) {
-    if constexpr (kIsExponential<Cdf>) {  // at its kink the derivatives are the mean of both sides
+    if constexpr (kHasKink<Cdf>) {  // where the derivatives are the mean of both sides
       const Tensor zero = at::zeros_like(d);
       return Cdf::upper_tail(-at::minimum(d, zero)) + (0.5 - Cdf::upper_tail(at::maximum(d, zero)));
     }

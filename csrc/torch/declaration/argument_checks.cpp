@@ -156,8 +156,8 @@ void check_smooth_cdf(const char* op, std::string_view method) {
 }
 
 void check_cdf_with_grid(const char* op, std::string_view method) {
-  TORCH_CHECK_VALUE(SmoothCdfs::has_grid(method), op, ": method must be one of ",
-                    SmoothCdfs::names_with_grid(), ", got '", method, "'");
+  TORCH_CHECK_VALUE(SmoothCdfs::WithGrid::contains(method), op, ": method must be one of ",
+                    SmoothCdfs::WithGrid::names(), ", got '", method, "'");
 }
 
 void check_mask(const char* op, const std::optional<at::Tensor>& mask, const char* values_name,

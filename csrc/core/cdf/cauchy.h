@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/cdf/in_differences.h"
 #include "core/cdf/math.h"
 #include "core/cdf/upper_tail.h"
 #include "core/correlation.h"
@@ -16,7 +17,7 @@ namespace rank_relax {
 /// Its tail falls as 1/(π d): no distance is out of reach, so that there is no grid of boxes, and a
 /// row too wide for one box is summed over all pairs. With z = 1/(d - i) = (d + i)/(1 + d²),
 /// F^(k) = (-1)^(k-1) (k-1)! Im(z^k)/π.
-struct Cauchy {
+struct Cauchy : InDifferences<Cauchy> {
   static constexpr const char* name = "cauchy";
   static constexpr double linear_spread = kLinearSpread;
   static constexpr double farthest[] = {1e18, 1e150};  // whose squares are in range
@@ -29,12 +30,6 @@ struct Cauchy {
         {0.06, 0.24, 0.50, 0.78, 1.06, 1.34, 1.61, 1.88, 2.15, 2.41, 2.67, 2.93, 3.19, 3.45, 3.71},
         {0.05, 0.20, 0.42, 0.67, 0.92, 1.17, 1.42, 1.67, 1.91, 2.15, 2.39, 2.64, 2.87, 3.10,
          3.33}}}};
-
-  template <class Number>
-  RANK_RELAX_HOST_DEVICE static Number coordinate(const Number& d) {
-    return d;
-  }
-  static constexpr double factored_spread = 0;
 
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number centered(const Number& d) {
@@ -54,16 +49,8 @@ struct Cauchy {
     return Math<Number>::atan_of_inverse(d) * kInversePi;
   }
   template <class Number>
-  RANK_RELAX_HOST_DEVICE static UpperTail<Number> tail(const Number& d) {
-    return {upper_tail(d), first_derivative(d)};
-  }
-  template <class Number>
   RANK_RELAX_HOST_DEVICE static Number slope(const Number& d, const UpperTail<Number>& tail) {
     return -2 * real_part(d) * tail.density;
-  }
-  template <class Number>
-  RANK_RELAX_HOST_DEVICE static Number density(const Number& d) {
-    return first_derivative(d);
   }
   template <class Number, class Nearest>
   RANK_RELAX_HOST_DEVICE static Number log_density(const Number& d, const Nearest&) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/cdf/in_differences.h"
 #include "core/cdf/math.h"
 #include "core/cdf/upper_tail.h"
 #include "core/correlation.h"
@@ -14,7 +15,7 @@ namespace rank_relax {
 ///
 /// F' = φ(d) = e^(-d²/2) / sqrt(2π), and F^(k) = (-1)^(k-1) He_{k-1}(d) φ(d) with the Hermite
 /// polynomials He_0 = 1, He_1 = d, He_{k+1} = d He_k - k He_{k-1}.
-struct Gaussian {
+struct Gaussian : InDifferences<Gaussian> {
   static constexpr const char* name = "gaussian";
   static constexpr double linear_spread = kLinearSpread;
   static constexpr double farthest[] = {1000, 1000};
@@ -28,12 +29,6 @@ struct Gaussian {
         {0.1, 0.5, 1.1, 2.1, 2.9, 4.1, 5.1, 6.1, 7.3, 8.3, 9.3, 10.5, 11.5, 12.5, 13.7}}}};
   static constexpr bool kTailsInSingle = false;  // they fall by e^-d in a unit: too fast for it
   static constexpr BoxGrid box_grid[] = {{0.8, 6, 8.5}, {1.25, 8.75, 10.5}};
-
-  template <class Number>
-  RANK_RELAX_HOST_DEVICE static Number coordinate(const Number& d) {
-    return d;
-  }
-  static constexpr double factored_spread = 0;  // Φ of a difference does not factor
 
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number centered(const Number& d) {
@@ -56,16 +51,8 @@ struct Gaussian {
     return Math<Number>::erfc(d * kInverseSqrt2) / 2;
   }
   template <class Number>
-  RANK_RELAX_HOST_DEVICE static UpperTail<Number> tail(const Number& d) {
-    return {upper_tail(d), first_derivative(d)};
-  }
-  template <class Number>
   RANK_RELAX_HOST_DEVICE static Number slope(const Number& d, const UpperTail<Number>& tail) {
     return -within_density(d) * tail.density;
-  }
-  template <class Number>
-  RANK_RELAX_HOST_DEVICE static Number density(const Number& d) {
-    return first_derivative(d);
   }
   /// log F'(d) - log F'(nearest) = (nearest² - d²)/2.
   template <class Number, class Nearest>

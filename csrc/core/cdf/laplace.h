@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/cdf/in_differences.h"
 #include "core/cdf/math.h"
 #include "core/cdf/upper_tail.h"
 #include "core/host_device.h"
@@ -15,16 +16,10 @@ namespace rank_relax {
 /// Its density e^-|d|/2 has a kink at 0, so that no series serves a box that holds the target; but
 /// its tail is one exponential exactly, and sums over sorted items are scans. F'' jumps at 0, where
 /// it counts as 0; the derivatives above are those of either side.
-struct Laplace {
+struct Laplace : InDifferences<Laplace> {
   static constexpr const char* name = "laplace";
   static constexpr double linear_spread = 0x1p-60;  // F - 1/2 = d/2 - d|d|/4 + ...
   static constexpr double farthest[] = {1000, 1000};
-
-  template <class Number>
-  RANK_RELAX_HOST_DEVICE static Number coordinate(const Number& d) {
-    return d;
-  }
-  static constexpr double factored_spread = 0;
 
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number centered(const Number& d) {
@@ -52,10 +47,6 @@ struct Laplace {
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number slope(const Number&, const UpperTail<Number>& tail) {
     return -tail.density;
-  }
-  template <class Number>
-  RANK_RELAX_HOST_DEVICE static Number density(const Number& d) {
-    return first_derivative(d);
   }
   template <class Number, class Nearest>
   RANK_RELAX_HOST_DEVICE static Number log_density(const Number& d, const Nearest&) {

@@ -17,18 +17,19 @@ struct Points {
 
 namespace pairwise {
 
-/// sums[i] = Σ_j Π_l (v_l[i] - v_l[j]) F^(order)(d_ij), or Σ_j (F(d_ij) - 1/2) for order 0, where
-/// coordinate(i, j) is Cdf's coordinate of d_ij. The term j = i is exactly zero.
+/// For i in [begin, end): sums[i] = Σ_j Π_l (v_l[i] - v_l[j]) F^(order)(d_ij), or
+/// Σ_j (F(d_ij) - 1/2) for order 0, where coordinate(i, j) is Cdf's coordinate of d_ij. The term
+/// j = i is exactly zero.
 template <class Cdf, class Coordinate>
-void sums(const Coordinate& coordinate, int64_t count, const double* const* directions, int order,
-          double* sums) {
+void sums(const Coordinate& coordinate, int64_t begin, int64_t end, int64_t count,
+          const double* const* directions, int order, double* sums) {
   if (order == 0) {
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       sums[i] = lane_sum(count, [&](int64_t j) { return Cdf::centered(coordinate(i, j)); });
     }
   } else if (order == 1) {
     const double* v = directions[0];
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       sums[i] = lane_sum(count, [&](int64_t j) {
         return (v[i] - v[j]) * Cdf::first_derivative(coordinate(i, j));
       });
@@ -36,14 +37,14 @@ void sums(const Coordinate& coordinate, int64_t count, const double* const* dire
   } else if (order == 2) {
     const double* v = directions[0];
     const double* w = directions[1];
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       sums[i] = lane_sum(count, [&](int64_t j) {
         return (v[i] - v[j]) * (w[i] - w[j]) * Cdf::second_derivative(coordinate(i, j));
       });
     }
   } else {
     const typename Cdf::Ratio ratio(order);
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       sums[i] = lane_sum(count, [&](int64_t j) {
         const double q = coordinate(i, j);
         double term = ratio(q) * Cdf::first_derivative(q);
@@ -62,37 +63,66 @@ void sums(const Coordinate& coordinate, int64_t count, const double* const* dire
 ///     order k:   sums[i] = Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(α (x_i - x_j))
 ///
 /// with F centred and the weights as differences, so that nothing cancels: narrow rows and smooth
-/// directions keep their relative precision. Equal values get equal bits. `workspace` holds `count`
-/// doubles.
+/// directions keep their relative precision. Equal values get equal bits.
 template <class Cdf>
-void pairwise_sum(const Points& points, double regularization_strength,
-                  const double* const* directions, int order, double* workspace, double* sums) {
-  const double* x = points.values;
-  const double spread = points.maximum - points.minimum;  // inf where the difference overflows
-  if constexpr (Cdf::factored_spread > 0) {
-    if (spread * regularization_strength <= Cdf::factored_spread) {
-      const double center = points.minimum + spread / 2;
-      const double offset = Cdf::factor_offset(spread * regularization_strength);
-      for (int64_t i = 0; i < points.count; ++i) {
-        workspace[i] = Cdf::factor(regularization_strength * (x[i] - center), offset);
+class PairwiseSum {
+ public:
+  /// `workspace` holds as many doubles as there are points.
+  PairwiseSum(const Points& points, double regularization_strength, const double* const* directions,
+              int order, double* workspace)
+      : count_(points.count),
+        strength_(regularization_strength),
+        directions_(directions),
+        order_(order),
+        items_(workspace) {
+    const double* x = points.values;
+    const double spread = points.maximum - points.minimum;  // inf where the difference overflows
+    if constexpr (Cdf::factored_spread > 0) {
+      is_factored_ = spread * strength_ <= Cdf::factored_spread;
+      if (is_factored_) {
+        const double center = points.minimum + spread / 2;
+        offset_ = Cdf::factor_offset(spread * strength_);
+        for (int64_t i = 0; i < count_; ++i) {
+          workspace[i] = Cdf::factor(strength_ * (x[i] - center), offset_);
+        }
+        return;
       }
-      pairwise::sums<Cdf>(
-          [=](int64_t i, int64_t j) {
-            return Cdf::factored_coordinate(workspace[i], workspace[j], offset);
-          },
-          points.count, directions, order, sums);
-      return;
     }
+    // Halved, no difference of finite values overflows. Halving loses a bit of denormals alone, and
+    // beside a spread that overflows those are equal.
+    unit_ = std::isfinite(spread) ? 1 : 2;
+    for (int64_t i = 0; i < count_; ++i) workspace[i] = x[i] / unit_;
   }
-  // Halved, no difference of finite values overflows. Halving loses a bit of denormals alone, and
-  // beside a spread that overflows those are equal.
-  const double unit = std::isfinite(spread) ? 1 : 2;
-  for (int64_t i = 0; i < points.count; ++i) workspace[i] = x[i] / unit;
-  pairwise::sums<Cdf>(
-      [=](int64_t i, int64_t j) {
-        return Cdf::coordinate(regularization_strength * (workspace[i] - workspace[j]) * unit);
-      },
-      points.count, directions, order, sums);
-}
+
+  /// For i in [begin, end).
+  void sum(int64_t begin, int64_t end, double* sums) const {
+    const double* items = items_;
+    if constexpr (Cdf::factored_spread > 0) {
+      if (is_factored_) {
+        const double offset = offset_;
+        return pairwise::sums<Cdf>(
+            [=](int64_t i, int64_t j) {
+              return Cdf::factored_coordinate(items[i], items[j], offset);
+            },
+            begin, end, count_, directions_, order_, sums);
+      }
+    }
+    const double strength = strength_, unit = unit_;
+    pairwise::sums<Cdf>(
+        [=](int64_t i, int64_t j) {
+          return Cdf::coordinate(strength * (items[i] - items[j]) * unit);
+        },
+        begin, end, count_, directions_, order_, sums);
+  }
+
+ private:
+  int64_t count_;
+  double strength_;
+  const double* const* directions_;
+  int order_;
+  const double* items_;       // factors, or values in this unit
+  bool is_factored_ = false;  // with this offset
+  double offset_ = 0, unit_ = 1;
+};
 
 }  // namespace rank_relax

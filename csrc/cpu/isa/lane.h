@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "core/cdf/math.h"
+#include "cpu/isa/exponential_decay.h"
 #include "cpu/isa/instruction_set.h"
-#include "cpu/sum/exponential_decay.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 

@@ -31,7 +31,8 @@ class KernelSum {
     } else if (order == 2) {
       sum_of_order<Cdf, 2>(row, regularization_strength, directions, output, parallel_for);
     } else {
-      series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, order, output);
+      series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, order, output,
+                                         parallel_for);
     }
   }
 
@@ -45,7 +46,7 @@ class KernelSum {
         row_form<Cdf>(precision_of<Scalar>, kOrder, row.count, spread, Vector<Scalar>::kLooksUp)) {
       case RowForm::kPairwise:
         return series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, kOrder,
-                                                  output);
+                                                  output, parallel_for);
       case RowForm::kOneBox:
         if constexpr (kHasOneBox<Cdf>) {
           series_sum_.template one_box<Cdf, kOrder>(row, regularization_strength, directions,

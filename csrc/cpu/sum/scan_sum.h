@@ -9,8 +9,8 @@
 #include "core/cdf/capabilities.h"
 #include "core/cdf/exponential_sum.h"
 #include "core/row/scaled_difference.h"
+#include "cpu/isa/exponential_decay.h"
 #include "cpu/isa/vector.h"
-#include "cpu/sum/exponential_decay.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
@@ -362,11 +362,11 @@ void scan_sum(const Scalar* sorted, int64_t count, double regularization_strengt
 ///
 ///     M_i = E i + (1 - E) M_(i-1),    E = 1 - e^-α(x_i - x_(i-1)),
 ///
-/// whose terms are all positive. Likewise of those above.
+/// whose terms are all positive. Likewise of those above. `grown` is memory for E.
 template <class Scalar>
 void centered_scan_sum(const Scalar* sorted, int64_t count, double regularization_strength,
-                       double base, Scalar* sums) {
-  std::vector<double> grown(count);  // E
+                       double base, std::vector<double>& grown, Scalar* sums) {
+  grown.resize(count);  // E
   for (int64_t i = 1; i < count; ++i) {
     const double gap = static_cast<double>(sorted[i]) - static_cast<double>(sorted[i - 1]);
     grown[i] = exponential_growth(

@@ -27,7 +27,8 @@ class SeriesSum {
  public:
   template <class Cdf>
   void pairwise(const FiniteRow<Scalar>& row, double regularization_strength,
-                const Direction<Scalar>* directions, int order, const Output<Scalar>& output) {
+                const Direction<Scalar>* directions, int order, const Output<Scalar>& output,
+                const ParallelFor& parallel_for) {
     const int64_t count = row.count;
     doubles_.resize((order + 3) * count);
     double* values = doubles_.data();
@@ -42,8 +43,15 @@ class SeriesSum {
       const double scale = directions[l].scale;
       for (int64_t i = 0; i < count; ++i) direction_row[i] = scale * directions[l].values[i];
     }
-    pairwise_sum<Cdf>({values, count, row.minimum, row.maximum}, regularization_strength,
-                      direction_rows, order, workspace, sums);
+    const PairwiseSum<Cdf> pairs({values, count, row.minimum, row.maximum}, regularization_strength,
+                                 direction_rows, order, workspace);
+    constexpr int64_t kPairsWorthAThread = 1 << 16;
+    const int64_t grain = std::max<int64_t>(kPairsWorthAThread / count, 1);
+    if (count <= grain) {
+      pairs.sum(0, count, sums);
+    } else {
+      parallel_for(count, grain, [&](int64_t begin, int64_t end) { pairs.sum(begin, end, sums); });
+    }
     finish_in_double(sums, count, output);
   }
 
@@ -70,11 +78,7 @@ class SeriesSum {
             .sum(output, parallel_for)) {
       return;
     }
-    if constexpr (kHasGrid<Cdf>) {
-      many_boxes<Cdf, kOrder>(row, regularization_strength, directions, output, parallel_for);
-    } else {
-      pairwise<Cdf>(row, regularization_strength, directions, kOrder, output);
-    }
+    without_one_box<Cdf, kOrder>(row, regularization_strength, directions, output, parallel_for);
   }
 
   template <class Cdf, int kOrder>
@@ -85,6 +89,18 @@ class SeriesSum {
         .sum(row, {0, row.count}, regularization_strength, directions,
              grid_series<Cdf>(kPrecision, kOrder), boxes_within_reach<Cdf>(kPrecision, row.count),
              ManyBoxes<Scalar, kOrder>::kMostParts, output, parallel_for);
+  }
+
+  /// A row that has a box, but not one that is precise or wide enough.
+  template <class Cdf, int kOrder>
+  void without_one_box(const FiniteRow<Scalar>& row, double regularization_strength,
+                       const Direction<Scalar>* directions, const Output<Scalar>& output,
+                       const ParallelFor& parallel_for) {
+    if constexpr (kHasGrid<Cdf>) {
+      many_boxes<Cdf, kOrder>(row, regularization_strength, directions, output, parallel_for);
+    } else {
+      pairwise<Cdf>(row, regularization_strength, directions, kOrder, output, parallel_for);
+    }
   }
 
   /// Over all of a part of a row, at its items in `targets`, with no memory but that of its boxes.
@@ -130,11 +146,9 @@ class SeriesSum {
     if (one_box_terms<Cdf>(kDouble, kOrder, scaled_spread(row, regularization_strength)) > 0) {
       in_double.template one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
                                               parallel_for);
-    } else if constexpr (kHasGrid<Cdf>) {
-      in_double.template many_boxes<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
-                                                 parallel_for);
     } else {
-      in_double.template pairwise<Cdf>(wide_row, regularization_strength, wide, kOrder, raw);
+      in_double.template without_one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
+                                                      parallel_for);
     }
     Output<Scalar> rest = output;
     rest.base = 0;

@@ -80,7 +80,8 @@ class SortedRow {
   template <class Cdf, int kOrder>
   void scan_all() {
     if (kOrder == 0 && !counts_) {
-      centered_scan_sum(sorted_.data(), count_, regularization_strength_, base_, sums_.data());
+      centered_scan_sum(sorted_.data(), count_, regularization_strength_, base_, grown_,
+                        sums_.data());
     } else {
       scan<Cdf, kOrder>(0, count_);
     }
@@ -170,9 +171,9 @@ class SortedRow {
     Direction<Scalar> directions[std::max(kOrder, 1)];
     if (cluster_end - cluster_begin <= kMostPairwise) {
       directions_from<kOrder>(cluster_begin, directions);
-      return series_sum.template pairwise<Cdf>(sorted_part(cluster_begin, cluster_end),
-                                               regularization_strength_, directions, kOrder,
-                                               sums_of<kOrder>(cluster_begin, cluster_end));
+      return series_sum.template pairwise<Cdf>(
+          sorted_part(cluster_begin, cluster_end), regularization_strength_, directions, kOrder,
+          sums_of<kOrder>(cluster_begin, cluster_end), in_this_thread);
     }
     const BoxGrid grid = Cdf::box_grid[kPrecision];
     int64_t from = cluster_begin, to = cluster_begin;
@@ -199,6 +200,7 @@ class SortedRow {
   std::vector<Scalar> sums_;          // in the order of sorted_; while sorting, spare values
   std::vector<unsigned char> spare_;  // while sorting, spare positions; then the first direction
   std::vector<Scalar> second_;
+  std::vector<double> grown_;  // of a centred scan
   const Scalar* directions_[2];
 };
 

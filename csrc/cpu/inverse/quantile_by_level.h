@@ -8,8 +8,8 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// The inverse of the smoothed count at many levels, each searched for by itself: O(count) a step,
-/// for CDFs that no faster way serves.
+/// The inverse of the smoothed count at many ascending levels, none of them whole, each searched
+/// for above the one before: O(count) a step, for CDFs that no faster way serves.
 template <class Cdf, class Scalar>
 class QuantileByLevel {
  public:
@@ -25,8 +25,9 @@ class QuantileByLevel {
     const auto count = static_cast<int64_t>(values_.size());
     const QuantileSearch<Cdf> search({values_.data(), count, values_.front(), values_.back()},
                                      strength_);
+    double point = 0;
     for (int64_t i = begin; i < end; ++i) {
-      const double point = search(level_at(i));
+      point = i == begin ? search(level_at(i)) : search.above(point, level_at(i));
       const double density = with_densities ? search.density_at(point) : 0;
       store(i, 1, &point, &density);
     }

@@ -71,10 +71,11 @@ constexpr auto tail_number() {
 template <class Cdf, class Scalar>
 using TailNumber = decltype(tail_number<Cdf, Scalar>());
 
-/// The inverse at many levels of sorted values of a CDF without a grid.
+/// The inverse at many levels, in the fastest way that a CDF has.
 template <class Cdf, class Scalar>
-using QuantilesWithoutGrid =
-    std::conditional_t<kIsExponential<Cdf>, QuantileScan<Scalar>, QuantileByLevel<Cdf, Scalar>>;
+using ManyQuantiles = std::conditional_t<
+    kHasGrid<Cdf>, QuantileMarch<Cdf, Scalar>,
+    std::conditional_t<kIsExponential<Cdf>, QuantileScan<Scalar>, QuantileByLevel<Cdf, Scalar>>>;
 
 /// Soft sorted values of one row after another, with the memory that they need.
 template <class Cdf, class Scalar>
@@ -93,18 +94,16 @@ class QuantileSortRow {
     points_ = points == nullptr ? nullptr : points + begin;
     densities_ = densities == nullptr ? nullptr : densities + begin;
     if (count == 0) return;
-    bool all_at_once = true;
     if constexpr (kHasGrid<Cdf>) {
       solver_.ask_for_half_levels(count);
-      all_at_once = solver_.set_grid(finite, regularization_strength, parallel_for);
+      if (solver_.set_grid(finite, regularization_strength, parallel_for)) {
+        solve_in_parts(count, parallel_for);
+      } else {
+        sort_clusters(finite, regularization_strength);
+      }
     } else {
       solver_.set_sorted(sorted_values_.of(finite.values, count), count, regularization_strength);
-    }
-    if (all_at_once) {
-      RowParts::for_each(count, parallel_for,
-                         [&](int64_t begin, int64_t end, int64_t) { solve(begin, end, 0); });
-    } else {
-      sort_clusters(finite, regularization_strength);
+      solve_in_parts(count, parallel_for);
     }
     keep_order(count);
   }
@@ -136,7 +135,12 @@ class QuantileSortRow {
     fill(items_.unmasked(), items_.size(), 0);
   }
 
-  /// The levels [begin, end) of the march's boxes, whose first item is the row's `offset`-th.
+  void solve_in_parts(int64_t count, const ParallelFor& parallel_for) {
+    RowParts::for_each(count, parallel_for,
+                       [&](int64_t begin, int64_t end, int64_t) { solve(begin, end, 0); });
+  }
+
+  /// The levels [begin, end) of what the solver has, whose first item is the row's `offset`-th.
   void solve(int64_t begin, int64_t end, int64_t offset) {
     if (densities_ != nullptr) {
       solve<true>(begin, end, offset);
@@ -157,15 +161,13 @@ class QuantileSortRow {
   }
 
   void sort_clusters(const FiniteRow<Number>& finite, double regularization_strength) {
-    if constexpr (kHasGrid<Cdf>) {
-      const Number* sorted = sorted_values_.of(finite.values, finite.count);
-      for_each_cluster(sorted, finite.count, regularization_strength, solver_.widest_gap(),
-                       [&](int64_t begin, int64_t end) {
-                         if (end - begin == 1) return take(sorted[begin], begin);
-                         solver_.set_sorted(sorted + begin, end - begin, regularization_strength);
-                         solve(0, end - begin, begin);
-                       });
-    }
+    const Number* sorted = sorted_values_.of(finite.values, finite.count);
+    for_each_cluster(sorted, finite.count, regularization_strength, solver_.widest_gap(),
+                     [&](int64_t begin, int64_t end) {
+                       if (end - begin == 1) return take(sorted[begin], begin);
+                       solver_.set_sorted(sorted + begin, end - begin, regularization_strength);
+                       solve(0, end - begin, begin);
+                     });
   }
 
   /// An item with none within reach.
@@ -185,8 +187,7 @@ class QuantileSortRow {
 
   RowItems<Scalar> items_;
   std::vector<Number> numbers_;
-  std::conditional_t<kHasGrid<Cdf>, QuantileMarch<Cdf, Number>, QuantilesWithoutGrid<Cdf, Number>>
-      solver_;
+  ManyQuantiles<Cdf, Number> solver_;
   SortedValues<Number> sorted_values_;
   Scalar* values_;
   double *points_, *densities_;  // of the finite values
@@ -266,8 +267,7 @@ class LevelSolver {
     for (int64_t i = begin; i < end; ++i) take(i, search(levels_[i]));
   }
 
-  std::conditional_t<kHasGrid<Cdf>, QuantileMarch<Cdf, double>, QuantilesWithoutGrid<Cdf, double>>
-      solver_;
+  ManyQuantiles<Cdf, double> solver_;
   SortedValues<double> sorted_values_;
   const double* levels_;
   int64_t number_;

@@ -6,7 +6,9 @@
 #include <limits>
 #include <vector>
 
+#include "core/cdf/capabilities.h"
 #include "core/inverse/root_search.h"
+#include "core/inverse/strength_in_gap.h"
 #include "core/inverse/tail_balance.h"
 #include "core/row/scaled_difference.h"
 #include "cpu/isa/instruction_set.h"
@@ -48,24 +50,26 @@ class QuantileSearch {
     std::vector<double> values(values_, values_ + count_);
     std::nth_element(values.begin(), values.begin() + whole, values.end());
     const double upper = values[whole];
-    double first = upper;
-    if (static_cast<double>(whole) == level) {
-      const double lower = *std::max_element(values.begin(), values.begin() + whole);
-      if constexpr (!kFallsExponentially<Cdf>) {
-        const QuantileSearch search = in_gap(lower, upper);
-        return search.root([&](double y) { return search.excess(y, level); },
-                           search.lower_bound(level), search.upper_bound(level),
-                           lower / 2 + upper / 2);
-      } else if (distance(lower, upper, strength_) > kWideGap &&
-                 balance(lower, lower, upper).value <= 0 &&
-                 balance(upper, lower, upper).value >= 0) {
+    if (static_cast<double>(whole) != level) {
+      return root_of_excess(level, lower_bound(level), upper);
+    }
+    const double lower = *std::max_element(values.begin(), values.begin() + whole);
+    if constexpr (kFallsExponentially<Cdf>) {
+      if (distance(lower, upper, strength_) > kWideGap && balance(lower, lower, upper).value <= 0 &&
+          balance(upper, lower, upper).value >= 0) {
         return root([&](double y) { return balance(y, lower, upper); }, lower, upper,
                     lower / 2 + upper / 2);
       }
-      first = lower / 2 + upper / 2;
     }
-    return root([&](double y) { return excess(y, level); }, lower_bound(level), upper_bound(level),
-                first);
+    QuantileSearch search = *this;
+    search.strength_ = strength_in_gap<Cdf>(strength_, lower, upper);
+    return search.root_of_excess(level, search.lower_bound(level), lower / 2 + upper / 2);
+  }
+
+  /// The same for a level that is not whole, of values that ascend, where G is below it up to
+  /// `least`.
+  double above(double least, double level) const {
+    return root_of_excess(level, least, values_[static_cast<int64_t>(level)]);
   }
 
  private:
@@ -95,16 +99,6 @@ class QuantileSearch {
       bound = std::min(bound + step, kHuge);
     }
     return bound;
-  }
-
-  /// The same with an α at which a gap's width in units of 1/α does not overflow. In a gap that is
-  /// very wide a whole level has the same point for every α where tails fall as 1/d.
-  QuantileSearch in_gap(double lower, double upper) const {
-    constexpr double kWidest = 1e100;
-    QuantileSearch search = *this;
-    const double half_gap = upper / 2 - lower / 2;
-    if (strength_ * half_gap > kWidest) search.strength_ = kWidest / half_gap;
-    return search;
   }
 
   /// G(y) - level.
@@ -137,6 +131,10 @@ class QuantileSearch {
     }
     const Step ratio = tails.log_ratio();
     return {ratio.value, ratio.slope * (balance_strength_ / strength_)};
+  }
+
+  double root_of_excess(double level, double lower, double first) const {
+    return root([&](double y) { return excess(y, level); }, lower, upper_bound(level), first);
   }
 
   /// Where f is 0 between bounds, from y on.

@@ -113,17 +113,6 @@ __device__ double point_in_gap(const LevelBracket& bracket, double strength,
   return bracket.anchor + u / strength;
 }
 
-/// α for a level where tails fall as 1/d. In a gap that is very wide a whole level has the same
-/// point for every α, and with this its width in units of 1/α does not overflow.
-template <class Cdf, class At>
-__device__ double strength_in_gap(const At& at, double strength, double level) {
-  constexpr double kWidest = 1e100;
-  if (kFallsExponentially<Cdf> || level != floor(level)) return strength;
-  const auto whole = static_cast<int64_t>(level);
-  const double half_gap = at(whole) / 2 - at(whole - 1) / 2;
-  return strength * half_gap > kWidest ? kWidest / half_gap : strength;
-}
-
 /// How many of begin .. end - 1 come before the first at which `holds` no longer does. By a warp,
 /// which looks at 32 places at a time.
 template <class Predicate>

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "core/cdf/capabilities.h"
-#include "cuda/inverse/level_search.cuh"
+#include "core/inverse/exponential_levels.h"
+#include "cuda/inverse/level_by_warp.cuh"
 #include "cuda/inverse/quantile_row.cuh"
-#include "cuda/inverse/quantile_short.cuh"
 #include "cuda/sort/block_sort.cuh"
 #include "cuda/sum/sorted_row.cuh"
 #include "cuda/sum/tile_scan.cuh"
@@ -16,15 +15,7 @@ namespace rank_relax::cuda {
 // Long rows of a CDF that has no grid of boxes. One block sorts a row, then several solve its
 // levels.
 //
-// Where F(-d) = e^-d/2, a thread takes a level: between x_i and x_(i+1), with m = i + 1 items at or
-// below,
-//
-//     G(y) = m - A e^-t + B e^-(g - t)       t = α (y - x_i), g = α (x_(i+1) - x_i)
-//     A = Σ_{j <= i} e^-α(x_i - x_j)/2,      B = Σ_{j > i} e^-α(x_j - x_(i+1))/2,
-//
-// and A and B of all items are scans. The interval is found by bisection, and a level m + h has a
-// quadratic equation for e^-t, or for e^-(g - t), of which the one is solved in which nothing
-// cancels or overflows. O(log n) a level.
+// Where F(-d) = e^-d/2, a thread takes a level, O(log n) (core/inverse/exponential_levels.h).
 //
 // Else a warp takes a level, and counts over all items at every step: O(n) a step.
 
@@ -98,60 +89,6 @@ __global__ void __launch_bounds__(kMostSortingThreads)
   }
 }
 
-/// The inverse in closed form.
-template <class Cdf>
-struct ExponentialLevels {
-  GridlessMemory<Cdf> sorted;
-  int64_t count;
-  double strength;
-
-  /// e^-α(b - a)
-  __device__ double decay(double a, double b) const {
-    return exp(-scaled_difference(strength, b, a));
-  }
-
-  /// The item that ends the interval of a level: the first at which G is not below it. G(x_i) =
-  /// i - (A_i - 1/2) + B_i.
-  __device__ int64_t next_of(double level) const {
-    int64_t begin = 0, end = count;
-    while (begin < end) {
-      const int64_t middle = (begin + end) / 2;
-      const double here =
-          static_cast<double>(middle) - (sorted.below[middle] - 0.5) + sorted.above[middle];
-      if (here < level)
-        begin = middle + 1;
-      else
-        end = middle;
-    }
-    return begin;
-  }
-
-  __device__ double point_of(double level, int64_t next) const {
-    const double h = level - static_cast<double>(next);
-    if (next == 0) return sorted.values[0] + log(level / sorted.above[0]) / strength;
-    const double a = sorted.below[next - 1], lower = sorted.values[next - 1];
-    if (next == count) return lower - log(-h / a) / strength;
-    const double b = sorted.above[next], upper = sorted.values[next];
-    double point = lower / 2 + upper / 2 + log(a / b) / strength / 2;
-    if (h != 0) {
-      const double root = sqrt(h * h + 4 * a * b * decay(lower, upper));
-      point = h > 0 ? upper + log((h + root) / (2 * b)) / strength
-                    : lower - log((root - h) / (2 * a)) / strength;
-    }
-    return Larger()(lower, Smaller()(point, upper));
-  }
-
-  /// Σ_j F'(α (y - x_j))
-  __device__ double density_at(double y, int64_t next) const {
-    double density = 0;
-    if (next > 0) {
-      density += sorted.below[next - 1] * decay(sorted.values[next - 1], y);
-    }
-    if (next < count) density += sorted.above[next] * decay(y, sorted.values[next]);
-    return density;
-  }
-};
-
 /// Second: the results.
 template <class Cdf>
 __global__ void solve_gridless_rows(Quantile problem, GridlessRows rows) {
@@ -159,8 +96,9 @@ __global__ void solve_gridless_rows(Quantile problem, GridlessRows rows) {
   const RowStatistics& found = rows.found[row];
   const GridlessMemory<Cdf> sorted = rows.of<Cdf>(row);
   if constexpr (kIsExponential<Cdf>) {
-    const ExponentialLevels<Cdf> levels = {sorted, static_cast<int64_t>(found.finite),
-                                           problem.regularization_strength};
+    const ExponentialLevels<double> levels = {sorted.values, sorted.below, sorted.above,
+                                              static_cast<int64_t>(found.finite),
+                                              problem.regularization_strength};
     for (int64_t place = rows.places.begin() + threadIdx.x; place < end; place += blockDim.x) {
       const Wanted wanted = wanted_at(problem, found, row, place);
       double point = wanted.point, density = 0;

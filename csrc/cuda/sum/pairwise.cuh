@@ -14,34 +14,43 @@ struct PairwiseDirections {
   double scale[SmoothCdfs::kMaxOrder];
 };
 
-/// Σ_j Π_l (v_l[i] - v_l[j]) K(α (x_i - x_j)) for one item by one thread, in double, chunks of 1024
-/// items apart. Weights are differences and F is centred, so that nothing cancels.
-template <class Cdf, class Scalar>
-__device__ double pairwise_sum(const KernelSum& problem, const RowPlan& plan,
-                               const PairwiseDirections& directions,
-                               const typename Cdf::Ratio* higher, int64_t row, int64_t i,
-                               double value) {
+/// Σ_j term(j, x_j) over the finite items of a row by one thread, in double, chunks of 1024 items
+/// apart; x_j in the plan's unit.
+template <class Scalar, class Term>
+__device__ double sum_over_items(const KernelSum& problem, const RowPlan& plan, int64_t row,
+                                 const Term& term) {
   constexpr int64_t kChunk = 1024;
-  double own[SmoothCdfs::kMaxOrder];
-  for (int l = 0; l < problem.order; ++l) {
-    own[l] = directions.scale[l] * load<Scalar>(problem.directions[l], row, i);
-  }
   double total = 0;
   for (int64_t begin = 0; begin < problem.size; begin += kChunk) {
     const int64_t end = begin + kChunk < problem.size ? begin + kChunk : problem.size;
     double sum = 0;
     for (int64_t j = begin; j < end; ++j) {
       Scalar other;
-      if (load_item(problem, row, j, other) != Kind::kFinite) continue;
-      double term = kernel_of_pair<Cdf>(problem.order, plan, value, other / plan.unit, higher);
-      for (int l = 0; l < problem.order; ++l) {
-        term *= own[l] - directions.scale[l] * load<Scalar>(problem.directions[l], row, j);
-      }
-      sum += term;
+      if (load_item(problem, row, j, other) == Kind::kFinite) sum += term(j, other / plan.unit);
     }
     total += sum;
   }
   return total;
+}
+
+/// Σ_j Π_l (v_l[i] - v_l[j]) K(α (x_i - x_j)) for one item. Weights are differences and F is
+/// centred, so that nothing cancels.
+template <class Cdf, class Scalar>
+__device__ double pairwise_sum(const KernelSum& problem, const RowPlan& plan,
+                               const PairwiseDirections& directions,
+                               const typename Cdf::Ratio* higher, int64_t row, int64_t i,
+                               double value) {
+  double own[SmoothCdfs::kMaxOrder];
+  for (int l = 0; l < problem.order; ++l) {
+    own[l] = directions.scale[l] * load<Scalar>(problem.directions[l], row, i);
+  }
+  return sum_over_items<Scalar>(problem, plan, row, [&](int64_t j, double other) {
+    double term = kernel_of_pair<Cdf>(problem.order, plan, value, other, higher);
+    for (int l = 0; l < problem.order; ++l) {
+      term *= own[l] - directions.scale[l] * load<Scalar>(problem.directions[l], row, j);
+    }
+    return term;
+  });
 }
 
 /// The same of order 0 for a row that counts: whole halves, beside which only tails F(-|d|) are
@@ -49,23 +58,15 @@ __device__ double pairwise_sum(const KernelSum& problem, const RowPlan& plan,
 template <class Cdf, class Scalar>
 __device__ double count_of_pairs(const KernelSum& problem, const RowPlan& plan, int64_t row,
                                  double value) {
-  constexpr int64_t kChunk = 1024;
-  double tails = 0;
   int64_t twice = 0;  // of the halves
-  for (int64_t begin = 0; begin < problem.size; begin += kChunk) {
-    const int64_t end = begin + kChunk < problem.size ? begin + kChunk : problem.size;
-    double sum = 0;
-    for (int64_t j = begin; j < end; ++j) {
-      Scalar other;
-      if (load_item(problem, row, j, other) != Kind::kFinite) continue;
-      const double difference = value - other / plan.unit;
-      if (difference == 0) continue;
-      const double tail = Cdf::upper_tail(std::fabs(plan.strength * difference * plan.unit));
-      sum += difference > 0 ? -tail : tail;
-      twice += difference > 0 ? 1 : -1;
-    }
-    tails += sum;
-  }
+  const double tails =
+      sum_over_items<Scalar>(problem, plan, row, [&](int64_t, double other) -> double {
+        const double difference = value - other;
+        if (difference == 0) return 0;
+        twice += difference > 0 ? 1 : -1;
+        const double tail = Cdf::upper_tail(std::fabs(plan.strength * difference * plan.unit));
+        return difference > 0 ? -tail : tail;
+      });
   return (static_cast<double>(twice) / 2 + plan.base) + tails;
 }
 

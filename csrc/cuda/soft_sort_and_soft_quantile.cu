@@ -27,6 +27,11 @@ size_t bytes_of_sort(const Quantile& problem) {
                      : SortedRowMemory<float>::bytes(problem.size));
 }
 
+int64_t rows_at_a_time(const Quantile& problem, size_t bytes_a_row) {
+  const auto at_a_time = static_cast<int64_t>(problem.most_bytes / bytes_a_row);
+  return std::min(problem.rows, std::max<int64_t>(at_a_time, 1));
+}
+
 /// The memory of as many long rows as are worked on at a time.
 struct Workspace {
   LongQuantileRows rows;
@@ -47,8 +52,7 @@ struct Workspace {
     const int64_t size = problem.size;
     rows.bytes_a_row = aligned(
         std::max(QuantileGridMemory::bytes(rows.most_boxes), SortedQuantileMemory::bytes(size)));
-    const auto at_a_time = static_cast<int64_t>(problem.most_bytes / rows.bytes_a_row);
-    count = std::min(problem.rows, std::max<int64_t>(at_a_time, 1));
+    count = rows_at_a_time(problem, rows.bytes_a_row);
     bytes_a_sort = bytes_of_sort(problem);
     sorting_blocks = std::min(count, kSortingBlocks * multiprocessors());
     DeviceMemory memory(begin);
@@ -74,8 +78,7 @@ struct GridlessWorkspace {
       : rows{QuantileParts(problem.places(), kIsExponential<Cdf> ? kPartPlaces : kPlacesOfWarps,
                            kMostParts),
              problem.size, nullptr, nullptr, aligned(GridlessMemory<Cdf>::bytes(problem.size))} {
-    const auto at_a_time = static_cast<int64_t>(problem.most_bytes / rows.bytes_a_row);
-    count = std::min(problem.rows, std::max<int64_t>(at_a_time, 1));
+    count = rows_at_a_time(problem, rows.bytes_a_row);
     bytes_a_sort = bytes_of_sort(problem);
     sorting_blocks = std::min(count, kSortingBlocks * multiprocessors());
     DeviceMemory memory(begin);
@@ -208,6 +211,10 @@ cudaError_t quantile_of(const Quantile& problem, void* memory, cudaStream_t stre
 
 }  // namespace
 
+int64_t longest_quantile_row(const Quantile& problem, std::string_view method) {
+  return problem.sorts() ? longest_row(method) : kLongestRow;
+}
+
 size_t quantile_workspace(const Quantile& problem, std::string_view method) {
   if (problem.rows == 0 || problem.places() == 0 || is_short(problem)) return 0;
   size_t bytes = 0;
@@ -224,7 +231,7 @@ cudaError_t quantile(const Quantile& problem, std::string_view method, void* wor
                      cudaStream_t stream) {
   cudaError_t error = cudaErrorInvalidValue;
   if (problem.rows == 0 || problem.places() == 0) return cudaSuccess;
-  if (problem.size > longest_row(method)) return error;
+  if (problem.size > longest_quantile_row(problem, method)) return error;
   SmoothCdfs::visit(
       method, [&](auto cdf) { error = quantile_of<decltype(cdf)>(problem, workspace, stream); });
   return error;

@@ -27,6 +27,9 @@ struct Quantile : RowBatch {
   RANK_RELAX_HOST_DEVICE int64_t places() const { return sorts() ? size : level_count; }
 };
 
+/// The most items of a row with this smooth CDF. A level alone takes no comparison of all pairs.
+int64_t longest_quantile_row(const Quantile& problem, std::string_view method);
+
 /// Bytes of device memory that quantile works in.
 size_t quantile_workspace(const Quantile& problem, std::string_view method);
 

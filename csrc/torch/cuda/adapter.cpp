@@ -65,8 +65,7 @@ int64_t rows_of(const at::Tensor& tensor) {
   return rows;
 }
 
-void check_length(int64_t size, std::string_view method) {
-  const int64_t longest = cuda::longest_row(method);
+void check_length(int64_t size, int64_t longest, std::string_view method) {
   TORCH_CHECK_VALUE(size <= longest, "rank_relax: with method '", method,
                     "' a list on CUDA can have ", longest, " items at most, got ", size,
                     longest == cuda::kLongestRowOfPairs
@@ -77,7 +76,7 @@ void check_length(int64_t size, std::string_view method) {
 
 void run_rank(const cuda::KernelSum& problem, std::string_view method) {
   if (Projections::contains(method)) return run_rank_by_projection(problem, method);
-  check_length(problem.size, method);
+  check_length(problem.size, cuda::longest_row(method), method);
   const at::DataPtr workspace = device_memory(cuda::kernel_sum_workspace(problem, method));
   enqueue_on_current_stream([&](cudaStream_t stream) {
     return cuda::kernel_sum(problem, method, workspace.get(), stream);

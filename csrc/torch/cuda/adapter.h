@@ -24,8 +24,8 @@ cuda::Results results_of(const at::Tensor& tensor);
 
 int64_t rows_of(const at::Tensor& tensor);
 
-/// Throws where a list has more items than the kernels of a smooth CDF take.
-void check_length(int64_t size, std::string_view method);
+/// Throws where a list has more items than kernels take with this smooth CDF.
+void check_length(int64_t size, int64_t longest, std::string_view method);
 
 /// The ranks, or the derivative of them, that the problem asks for, with any method. Enqueues on
 /// the current stream, with working memory of the caching allocator.

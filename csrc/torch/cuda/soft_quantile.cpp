@@ -17,7 +17,7 @@ void run_quantile(cuda::Quantile problem, const at::Tensor& input,
   problem.input = items_of(input);
   if (mask.has_value()) problem.mask = items_of(*mask);
   problem.regularization_strength = options.regularization_strength;
-  check_length(problem.size, options.method);
+  check_length(problem.size, cuda::longest_quantile_row(problem, options.method), options.method);
   const at::DataPtr workspace = device_memory(cuda::quantile_workspace(problem, options.method));
   enqueue_on_current_stream([&](cudaStream_t stream) {
     return cuda::quantile(problem, options.method, workspace.get(), stream);

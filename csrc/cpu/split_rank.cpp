@@ -8,7 +8,6 @@
 #include "core/cdf/smooth_cdfs.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/row/row_statistics.h"
-#include "cpu/sum/split_row_form.h"
 
 namespace rank_relax::cpu {
 namespace {
@@ -92,12 +91,7 @@ int64_t split_row_numbers(Precision precision, int order, const WholeRow& row,
                           std::string_view method) {
   int64_t numbers = 0;
   SmoothCdfs::WithGrid::visit(method, [&](auto cdf) {
-    if (!(row.minimum <= row.maximum)) return;
-    const SplitRowForm<decltype(cdf)> form(precision, order, row);
-    const int64_t sets = weight_sets(order);
-    numbers = form.terms > 0
-                  ? sets * form.terms
-                  : (form.boxes > 0 ? sets * kGridTerms[precision] * form.boxes : kTooManyNumbers);
+    numbers = SplitRowForm<decltype(cdf)>(precision, order, row).numbers;
   });
   return numbers;
 }

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/precision.h"
+#include "core/row/split_row_form.h"
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
 
@@ -34,15 +35,8 @@ template <class Scalar>
 void split_row_summary(const Batch<Scalar>& batch, const Rows<double>* directions, int order,
                        double* extents, double* sums, const ParallelFor& parallel_for);
 
-/// What all processes know of a row.
-struct WholeRow {
-  double minimum, maximum;  // of its finite items; minimum > maximum without any
-  double strength;
-};
-
-/// The numbers in a row's moments; 0 without finite items, kTooManyNumbers if no grid has so many.
-/// What an array of moments holds beyond them is 0.
-constexpr int64_t kTooManyNumbers = int64_t{1} << 31;  // what 32 bits can't address
+/// The numbers in a row's moments (core/row/split_row_form.h). What an array of moments holds
+/// beyond them is 0.
 int64_t split_row_numbers(Precision precision, int order, const WholeRow& row,
                           std::string_view method);
 

@@ -75,7 +75,7 @@ std::vector<double> derivative_of_parts(const std::vector<double>& values,
     for (int i = 0; i < 2; ++i) extent[i] = std::max(extent[i], extent_of_part[i]);
     for (size_t i = 0; i < sums.size(); ++i) sums[i] += sums_of_part[i];
   }
-  const cpu::WholeRow row = {-extent[0], extent[1], strength};
+  const WholeRow row = {-extent[0], extent[1], strength};
   const int64_t size = cpu::split_row_numbers(precision_of<Scalar>, order, row, method);
   if (size > 1 << 21) return {};
   std::vector<double> centers;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "core/host_device.h"
 
@@ -20,6 +21,8 @@ struct GridPlacement {
   double width, width_rest;           // the width in x, in two parts
   double anchor;
   double first, last;
+
+  RANK_RELAX_HOST_DEVICE int64_t boxes() const { return static_cast<int64_t>(last - first) + 1; }
 };
 
 RANK_RELAX_HOST_DEVICE inline GridPlacement grid_placement(double minimum, double maximum,

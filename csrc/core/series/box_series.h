@@ -52,6 +52,19 @@ int one_box_terms(Precision precision, int order, double spread) {
   return 0;
 }
 
+/// As one_box_terms, and of a box so wide that it takes α / half_width to be finite.
+template <class Cdf>
+int one_box_terms_at(Precision precision, int order, double spread,
+                     double regularization_strength) {
+  int terms = one_box_terms<Cdf>(precision, order, spread);
+  if constexpr (kHasOneBox<Cdf>) {
+    const double* widest = Cdf::series_spread.spread[precision][order];
+    const auto half_width = [&] { return widest[(terms - kFewestTerms) / kTermStep] / 2; };
+    while (terms > 0 && std::isinf(regularization_strength / half_width())) terms += kTermStep;
+  }
+  return terms;
+}
+
 /// The series with that many terms. Made at its first use and kept.
 template <class Cdf>
 const OneBoxSeries& one_box_series(Precision precision, int order, int terms) {
@@ -149,6 +162,17 @@ const GridSeries& grid_series(Precision precision, int order) {
     }
   });
   return series;
+}
+
+/// The kernel of an order as the tails of `count` items on a grid see it.
+struct GridKernel {
+  const GridSeries* series;
+  int reach;  // in boxes
+};
+
+template <class Cdf>
+GridKernel grid_kernel(Precision precision, int order, int64_t count) {
+  return {&grid_series<Cdf>(precision, order), boxes_within_reach<Cdf>(precision, count)};
 }
 
 /// The series of one kernel from one box over a whole row to kPieces equal pieces of it, where a

@@ -20,18 +20,18 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 ///     moments[b][set][l] = Σ_{j in b} w_j s_j^l          s = local coordinate in [-1, 1]
 ///
 /// In float32 items know cells alone, eight a box, with fewer powers, and the moments of a box are
-/// made of those of its cells. A row is cut into parts, in a way that threads don't change.
-template <class Scalar, int kOrder>
+/// made of those of its cells. A row is cut into parts, in a way that threads don't change. Doubles
+/// may have the grid of either precision.
+template <class Scalar, int kOrder, Precision kPrecision = precision_of<Scalar>>
 class BoxMoments {
   using V = Vector<Scalar>;
   using W = Vector<double>;
-  static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int kTerms = kGridTerms[kPrecision];
   static constexpr int kRow = kSets * kTerms;  // of a box: the terms of its sets
   static constexpr int kVectors = kTerms / W::kLanes;
-  static constexpr int kCells = kCellsABox[kPrecision];
-  static constexpr int kCellPowers = kCellTerms[kPrecision];
+  static constexpr int kCells = kCellsABox[precision_of<Scalar>];
+  static constexpr int kCellPowers = kCells > 1 ? kCellTerms[precision_of<Scalar>] : kTerms;
   static constexpr int kCellRow = kSets * kCellPowers;  // of a cell
   static constexpr int kBlock = 64;                     // items whose coordinates are kept at hand
   static constexpr int64_t kPart = 1 << 15;
@@ -39,12 +39,10 @@ class BoxMoments {
  public:
   /// `series` says how cells make a box; `most_parts` may share the work.
   template <class Grid>
-  void add(const Grid& grid, const FiniteRow<Scalar>& row, const Direction<Scalar>* directions,
-           const GridSeries& series, int64_t most_parts, const ParallelFor& parallel_for) {
-    row_ = row;
-    directions_ = directions;
+  void add(const Grid& grid, const Summands<Scalar>& summands, const GridSeries& series,
+           int64_t most_parts, const ParallelFor& parallel_for) {
     boxes_ = (grid.cells() + kCells - 1) / kCells;
-    add_parts(grid, most_parts, parallel_for);
+    add_parts(grid, summands, most_parts, parallel_for);
     constexpr int64_t kBoxesWorthAThread = 256;
     if constexpr (kCells > 1) {
       moments_.make_room(boxes_ * kRow);
@@ -60,18 +58,41 @@ class BoxMoments {
   }
   const double* cells() const { return cell_moments_.data(); }
 
+  /// The moments of the items in [begin, end), [cell][set][power], to those that are there.
+  template <class Grid>
+  static void add_items(const Grid& grid, const Summands<Scalar>& summands, int64_t begin,
+                        int64_t end, double* moments) {
+    const Scalar* values = summands.row.values;
+    if constexpr (kCells > 1) {
+      CellMoments<kOrder>::add(grid, values, summands.directions, begin, end, moments);
+    } else {
+      int64_t i = begin;
+      for (; i + kBlock <= end; i += kBlock) {
+        add_block(grid, values + i, summands.directions, i, kBlock, moments);
+      }
+      if (i == end) return;
+      Scalar rest[kBlock];
+      std::fill_n(rest, kBlock, summands.row.minimum);
+      std::copy(values + i, values + end, rest);
+      add_block(grid, rest, summands.directions, i, static_cast<int>(end - i), moments);
+    }
+  }
+
  private:
   template <class Grid>
-  void add_parts(const Grid& grid, int64_t most_parts, const ParallelFor& parallel_for) {
+  void add_parts(const Grid& grid, const Summands<Scalar>& summands, int64_t most_parts,
+                 const ParallelFor& parallel_for) {
+    const int64_t count = summands.row.count;
     const int64_t row_size = boxes_ * kCells * kCellRow;
     const int64_t parts =
-        std::clamp<int64_t>(std::min(row_.count / kPart, row_.count / (2 * row_size)), 1,
+        std::clamp<int64_t>(std::min(count / kPart, count / (2 * row_size)), 1,
                             most_parts);  // at most 4 bytes an item beside the first
     cell_moments_.make_room(parts * row_size);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
-        add_part(grid, row_.count * part / parts, row_.count * (part + 1) / parts,
-                 cell_moments_.data() + part * row_size);
+        double* moments = cell_moments_.data() + part * row_size;
+        std::fill_n(moments, row_size, 0.0);
+        add_items(grid, summands, count * part / parts, count * (part + 1) / parts, moments);
       }
     });
     double* total = cell_moments_.data();
@@ -81,28 +102,10 @@ class BoxMoments {
     }
   }
 
-  template <class Grid>
-  void add_part(const Grid& grid, int64_t begin, int64_t end, double* moments) const {
-    std::fill_n(moments, boxes_ * kCells * kCellRow, 0.0);
-    if constexpr (kCells > 1) {
-      CellMoments<kOrder>::add(grid, row_.values, directions_, begin, end, moments);
-    } else {
-      int64_t i = begin;
-      for (; i + kBlock <= end; i += kBlock) {
-        add_block(grid, row_.values + i, i, kBlock, moments);
-      }
-      if (i == end) return;
-      Scalar rest[kBlock];
-      std::fill_n(rest, kBlock, row_.minimum);
-      std::copy(row_.values + i, row_.values + end, rest);
-      add_block(grid, rest, i, static_cast<int>(end - i), moments);
-    }
-  }
-
   /// One item at a time, its powers across lanes.
   template <class Grid>
-  void add_block(const Grid& grid, const Scalar* values, int64_t first_item, int count,
-                 double* moments) const {
+  static void add_block(const Grid& grid, const Scalar* values, const Direction<Scalar>* directions,
+                        int64_t first_item, int count, double* moments) {
     int32_t offsets[kBlock];
     double t[kBlock], t2[kBlock], t4[kBlock], t8[kBlock];
     for (int i = 0; i < kBlock; i += V::kLanes) {
@@ -117,7 +120,7 @@ class BoxMoments {
     for (int i = 0; i < count; ++i) {
       double* row = moments + offsets[i];
       double weights[kSets] = {1};
-      for (int l = 0; l < kOrder; ++l) weights[1 << l] = directions_[l](first_item + i);
+      for (int l = 0; l < kOrder; ++l) weights[1 << l] = directions[l](first_item + i);
       if constexpr (kOrder == 2) weights[3] = weights[1] * weights[2];
       W powers = W::first_powers(t[i], t2[i], t4[i]);
       unroll<kVectors>([&](auto v) {
@@ -153,8 +156,6 @@ class BoxMoments {
     }
   }
 
-  FiniteRow<Scalar> row_;
-  const Direction<Scalar>* directions_;
   int64_t boxes_ = 0;
   AlignedArray<double> cell_moments_;  // [part][cell][set][power]; the total in part 0
   AlignedArray<double> moments_;       // [box][set][term], where a box has several cells

@@ -27,12 +27,11 @@ class BoxTranslation {
  public:
   static constexpr int kRow = kSets * kTerms;
 
-  /// Borrows both, until the next call. `reach` is in boxes. `base` is added to the sums of order 0
-  /// before anything is rounded: with half the number of items they count those below.
-  void set_moments(const GridSeries& series, int reach, const double* moments, int64_t boxes,
+  /// Borrows the moments until the next call. `base` is added to the sums of order 0 before
+  /// anything is rounded: with half the number of items they count those below.
+  void set_moments(const GridKernel& kernel, const double* moments, int64_t boxes,
                    double base = 0) {
-    series_ = &series;
-    reach_ = reach;
+    kernel_ = kernel;
     moments_ = moments;
     boxes_ = boxes;
     base_ = base;
@@ -50,7 +49,7 @@ class BoxTranslation {
     static constexpr double kNone[kRow] = {};
     Sums lower = {}, upper = {};  // from boxes below, with this one, and from those above
     add_moments_at(0, moments_of(box), kNone, lower, upper);
-    for (int64_t distance = 1; distance <= reach_; ++distance) {
+    for (int64_t distance = 1; distance <= kernel_.reach; ++distance) {
       const bool below = box - distance >= 0 && !is_empty(box - distance);
       const bool above = box + distance < boxes_ && !is_empty(box + distance);
       if (!below && !above) continue;
@@ -88,7 +87,7 @@ class BoxTranslation {
 
   void add_moments_at(int64_t distance, const double* below, const double* above, Sums& lower,
                       Sums& upper) const {
-    const double* column = series_->coefficients.data() + distance * kTerms * kTerms;
+    const double* column = kernel_.series->coefficients.data() + distance * kTerms * kTerms;
     for (int l = 0; l < kTerms; l += 2, column += 2 * kTerms) {
       unroll<kSets * kVectors>([&](auto i) {
         constexpr int kTerm = i / kVectors * kTerms;  // the first of the set's
@@ -102,8 +101,7 @@ class BoxTranslation {
     }
   }
 
-  const GridSeries* series_;
-  int reach_;
+  GridKernel kernel_;
   const double* moments_;
   int64_t boxes_;
   double base_;

@@ -22,7 +22,7 @@ class DoubleCellGrid {
  public:
   DoubleCellGrid(const FiniteRow<Scalar>& row, double scaled_width, double regularization_strength)
       : grid_(grid_placement(row.minimum, row.maximum, scaled_width, regularization_strength)),
-        cells_(static_cast<int64_t>(grid_.last - grid_.first) + 1) {}
+        cells_(grid_.boxes()) {}
 
   int64_t cells() const { return cells_; }
 

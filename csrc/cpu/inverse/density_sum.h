@@ -85,9 +85,7 @@ class DensitySum {
       add_block(grid, sources, weights, i);
     }
     constexpr int64_t kBoxesWorthAThread = 256;
-    translation_.set_moments(grid_series<Cdf>(kDouble, 1),
-                             boxes_within_reach<Cdf>(kDouble, sources.count), moments_.data(),
-                             boxes);
+    translation_.set_moments(grid_kernel<Cdf>(kDouble, 1, sources.count), moments_.data(), boxes);
     parallel_for(boxes, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
       for (int64_t box = begin; box < end; ++box) {
         translation_.local_series(box, local_.data() + box * kTerms);
@@ -154,7 +152,7 @@ class DensitySum {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const Direction<double> direction = {direction_.data(), 1, mean};
     const FiniteRow<double> row = {row_.data(), both.count, both.minimum, both.maximum};
-    kernel_sum_.template sum_of_order<Cdf, 1>(row, regularization_strength, &direction,
+    kernel_sum_.template sum_of_order<Cdf, 1>({row, regularization_strength, &direction},
                                               {results_.data(), -1, 0, -kInfinity, kInfinity},
                                               parallel_for);
     std::copy_n(results_.begin(), targets.count, sums);

@@ -59,10 +59,11 @@ class QuantileMarch {
     const double cell_width = series_.width / kCells;
     if constexpr (sizeof(Scalar) == 4) {
       const SingleCellGrid grid(row, cell_width, regularization_strength);
-      if (grid.suits()) return take_moments(grid, row, parallel_for), true;
+      if (grid.suits())
+        return take_moments(grid, {row, regularization_strength}, parallel_for), true;
     }
-    take_moments(DoubleCellGrid<Scalar>(row, cell_width, regularization_strength), row,
-                 parallel_for);
+    take_moments(DoubleCellGrid<Scalar>(row, cell_width, regularization_strength),
+                 {row, regularization_strength}, parallel_for);
     return true;
   }
 
@@ -136,10 +137,10 @@ class QuantileMarch {
   };
 
   template <class Grid>
-  void take_moments(const Grid& grid, const FiniteRow<Scalar>& row,
+  void take_moments(const Grid& grid, const Summands<Scalar>& summands,
                     const ParallelFor& parallel_for) {
     constexpr int64_t kMostParts = 16;
-    box_moments_.add(grid, row, nullptr, grid_series<Cdf>(kPrecision, 0), kMostParts, parallel_for);
+    box_moments_.add(grid, summands, grid_series<Cdf>(kPrecision, 0), kMostParts, parallel_for);
     origin_ = grid.origin();
     first_position_ = grid.first_position();
     width_ = grid.width();

@@ -14,6 +14,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -22,7 +23,9 @@
 #include "core/cdf/smooth_cdfs.h"
 #include "core/cdf/upper_tail.h"
 #include "core/correlation.h"
+#include "core/inverse/exponential_levels.h"
 #include "core/inverse/root_search.h"
+#include "core/inverse/strength_in_gap.h"
 #include "core/inverse/tail_balance.h"
 #include "core/row/grid_placement.h"
 #include "core/row/kind.h"
@@ -31,6 +34,7 @@
 #include "core/row/row_form.h"
 #include "core/row/scaled_difference.h"
 #include "core/row/scaled_spread.h"
+#include "core/row/split_row_form.h"
 #include "core/series/box_series.h"
 #include "core/series/quantile_series.h"
 #include "core/sum/pairwise_sum.h"

@@ -32,6 +32,17 @@ struct Direction {
   Scalar operator()(int64_t i) const { return scale * values[i] - center; }
 };
 
+/// What a kernel sum is taken over, and how sharply its items are compared. A sum of order k has k
+/// directions.
+template <class Scalar>
+struct Summands {
+  FiniteRow<Scalar> row;
+  double regularization_strength;
+  const Direction<Scalar>* directions = nullptr;
+
+  double spread() const { return scaled_spread(row, regularization_strength); }
+};
+
 /// Where a sum goes: values[i] = scale * sum_i + shift, kept between `lowest` and `highest`. Sums
 /// of order 0 become unit * (sum_i + base) first, in double: with half the number of items they
 /// count those below, and keep their relative precision where these are few.

@@ -21,48 +21,40 @@ template <class Scalar>
 class KernelSum {
  public:
   template <class Cdf>
-  void sum(const FiniteRow<Scalar>& row, double regularization_strength,
-           const Direction<Scalar>* directions, int order, const Output<Scalar>& output,
+  void sum(const Summands<Scalar>& summands, int order, const Output<Scalar>& output,
            const ParallelFor& parallel_for) {
     if (order == 0) {
-      sum_of_order<Cdf, 0>(row, regularization_strength, directions, output, parallel_for);
+      sum_of_order<Cdf, 0>(summands, output, parallel_for);
     } else if (order == 1) {
-      sum_of_order<Cdf, 1>(row, regularization_strength, directions, output, parallel_for);
+      sum_of_order<Cdf, 1>(summands, output, parallel_for);
     } else if (order == 2) {
-      sum_of_order<Cdf, 2>(row, regularization_strength, directions, output, parallel_for);
+      sum_of_order<Cdf, 2>(summands, output, parallel_for);
     } else {
-      series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, order, output,
-                                         parallel_for);
+      series_sum_.template pairwise<Cdf>(summands, order, output, parallel_for);
     }
   }
 
   /// The kernel sum of an order known to the compiler, which then makes no other.
   template <class Cdf, int kOrder>
-  void sum_of_order(const FiniteRow<Scalar>& row, double regularization_strength,
-                    const Direction<Scalar>* directions, const Output<Scalar>& output,
+  void sum_of_order(const Summands<Scalar>& summands, const Output<Scalar>& output,
                     const ParallelFor& parallel_for) {
-    const double spread = scaled_spread(row, regularization_strength);
-    switch (
-        row_form<Cdf>(precision_of<Scalar>, kOrder, row.count, spread, Vector<Scalar>::kLooksUp)) {
+    switch (row_form<Cdf>(precision_of<Scalar>, kOrder, summands.row.count, summands.spread(),
+                          Vector<Scalar>::kLooksUp)) {
       case RowForm::kPairwise:
-        return series_sum_.template pairwise<Cdf>(row, regularization_strength, directions, kOrder,
-                                                  output, parallel_for);
+        return series_sum_.template pairwise<Cdf>(summands, kOrder, output, parallel_for);
       case RowForm::kOneBox:
         if constexpr (kHasOneBox<Cdf>) {
-          series_sum_.template one_box<Cdf, kOrder>(row, regularization_strength, directions,
-                                                    output, parallel_for);
+          series_sum_.template one_box<Cdf, kOrder>(summands, output, parallel_for);
         }
         return;
       case RowForm::kManyBoxes:
         if constexpr (kHasGrid<Cdf>) {
-          series_sum_.template many_boxes<Cdf, kOrder>(row, regularization_strength, directions,
-                                                       output, parallel_for);
+          series_sum_.template many_boxes<Cdf, kOrder>(summands, output, parallel_for);
         }
         return;
       case RowForm::kSorted:
         if constexpr (kFallsExponentially<Cdf>) {
-          sorted_row_.template sum<Cdf, kOrder>(row, regularization_strength, directions, output,
-                                                series_sum_, parallel_for);
+          sorted_row_.template sum<Cdf, kOrder>(summands, output, series_sum_, parallel_for);
         }
         return;
     }

@@ -34,16 +34,16 @@ struct Range {
 /// float32 items know cells alone, eight a box, with fewer powers: the moments of a box are made of
 /// those of its cells, and its local series is cut into one for each of them. Moments are in
 /// double. A row is cut into parts, in a way that threads don't change.
-template <class Scalar, int kOrder>
+template <class Scalar, int kOrder, Precision kPrecision = precision_of<Scalar>>
 class ManyBoxes {
   using V = Vector<Scalar>;
   using W = Vector<double>;
-  static constexpr Precision kPrecision = precision_of<Scalar>;
+  using Moments = BoxMoments<Scalar, kOrder, kPrecision>;
   static constexpr int kSets = weight_sets(kOrder);
   static constexpr int kTerms = kGridTerms[kPrecision];
   static constexpr int kRow = kSets * kTerms;  // of a box: the terms of its sets
-  static constexpr int kCells = kCellsABox[kPrecision];
-  static constexpr int kCellPowers = kCellTerms[kPrecision];
+  static constexpr int kCells = kCellsABox[precision_of<Scalar>];
+  static constexpr int kCellPowers = kCells > 1 ? kCellTerms[precision_of<Scalar>] : kTerms;
   static constexpr int kCellRow = kSets * kCellPowers;  // of a cell
   static constexpr int64_t kPart = 1 << 15;
 
@@ -52,41 +52,74 @@ class ManyBoxes {
 
   /// Sums over all of the row's items, at those in `targets`; `most_parts` may share the first
   /// step.
-  void sum(const FiniteRow<Scalar>& row, Range targets, double regularization_strength,
-           const Direction<Scalar>* directions, const GridSeries& series, int reach,
+  void sum(const Summands<Scalar>& summands, Range targets, const GridKernel& kernel,
            int64_t most_parts, const Output<Scalar>& output, const ParallelFor& parallel_for) {
-    row_ = row;
-    directions_ = directions;
-    series_ = &series;
-    reach_ = reach;
-    const double cell_width = series.width / kCells;
+    const double cell_width = kernel.series->width / kCells;
+    const auto sum_on = [&](const auto& grid) {
+      moments_.add(grid, summands, *kernel.series, most_parts, parallel_for);
+      translate(kernel, moments_.of(0), moments_.boxes(), output, parallel_for);
+      const int64_t parts = (targets.end - targets.begin + kPart - 1) / kPart;
+      parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+        evaluate(
+            grid, summands,
+            {targets.begin + begin * kPart, std::min(targets.begin + end * kPart, targets.end)},
+            output);
+      });
+    };
     if constexpr (sizeof(Scalar) == 4) {
-      const SingleCellGrid grid(row, cell_width, regularization_strength);
-      if (grid.suits()) return sum_on(grid, targets, most_parts, output, parallel_for);
+      const SingleCellGrid grid(summands.row, cell_width, summands.regularization_strength);
+      if (grid.suits()) return sum_on(grid);
     }
-    const DoubleCellGrid<Scalar> grid(row, cell_width, regularization_strength);
-    sum_on(grid, targets, most_parts, output, parallel_for);
+    sum_on(DoubleCellGrid<Scalar>(summands.row, cell_width, summands.regularization_strength));
+  }
+
+  // The steps of sum(), for a row whose items don't lie together: the moments of its parts add up,
+  // translate() makes local series of them, and evaluate() serves one part after another. With one
+  // cell a box.
+
+  template <class Grid>
+  static void add_moments(const Grid& grid, const Summands<Scalar>& part, double* moments) {
+    static_assert(kCells == 1);
+    Moments::add_items(grid, part, 0, part.row.count, moments);
+  }
+
+  /// The moments [box][set][term] are read no more once this returns.
+  void translate(const GridKernel& kernel, const double* moments, int64_t boxes,
+                 const Output<Scalar>& output, const ParallelFor& parallel_for) {
+    if constexpr (kCells == 1) local_.make_room(boxes * kCellRow);
+    constexpr int64_t kBoxesWorthAThread = 256;
+    translation_.set_moments(kernel, moments, boxes, output.base);
+    parallel_for(boxes, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
+      for (int64_t box = begin; box < end; ++box) translate(*kernel.series, box, output.unit);
+    });
+  }
+
+  template <class Grid>
+  void evaluate(const Grid& grid, const Summands<Scalar>& summands, Range targets,
+                const Output<Scalar>& output) const {
+    const FiniteRow<Scalar>& row = summands.row;
+    const Direction<Scalar>* directions = summands.directions;
+    int64_t i = targets.begin;
+    for (; i + V::kLanes <= targets.end; i += V::kLanes) {
+      V at[std::max(kOrder, 1)];
+      for (int l = 0; l < kOrder; ++l) {
+        at[l] = direction_at(directions[l], V::load(directions[l].values + i));
+      }
+      finish(sum_at(grid, row.values + i, at), output).store(output.values + i);
+    }
+    if (i == targets.end) return;
+    const int count = static_cast<int>(targets.end - i);
+    Scalar rest[V::kLanes];
+    std::fill_n(rest, V::kLanes, row.minimum);  // whose box has a series
+    std::copy(row.values + i, row.values + targets.end, rest);
+    V at[std::max(kOrder, 1)];
+    for (int l = 0; l < kOrder; ++l) {
+      at[l] = direction_at(directions[l], V::load_first(directions[l].values + i, count));
+    }
+    finish(sum_at(grid, rest, at), output).store_first(output.values + i, count);
   }
 
  private:
-  template <class Grid>
-  void sum_on(const Grid& grid, Range targets, int64_t most_parts, const Output<Scalar>& output,
-              const ParallelFor& parallel_for) {
-    moments_.add(grid, row_, directions_, *series_, most_parts, parallel_for);
-    boxes_ = moments_.boxes();
-    if constexpr (kCells == 1) local_.make_room(boxes_ * kCellRow);
-    constexpr int64_t kBoxesWorthAThread = 256;
-    translation_.set_moments(*series_, reach_, moments_.of(0), boxes_, output.base);
-    parallel_for(boxes_, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
-      for (int64_t box = begin; box < end; ++box) translate(box, output.unit);
-    });
-    const int64_t parts = (targets.end - targets.begin + kPart - 1) / kPart;
-    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-      evaluate(grid, targets.begin + begin * kPart,
-               std::min(targets.begin + end * kPart, targets.end), output);
-    });
-  }
-
   /// Where a box has several cells, their local series take the place of their moments, which are
   /// not needed any more once the box has its own.
   const Scalar* local_series() const {
@@ -95,27 +128,31 @@ class ManyBoxes {
   Scalar* local_series() { return const_cast<Scalar*>(std::as_const(*this).local_series()); }
 
   /// A box's local coefficients, in this unit, from the moments of those within reach.
-  void translate(int64_t box, double unit) {
-    if (translation_.is_empty(box)) return;  // no item will ask
+  void translate(const GridSeries& series, int64_t box, double unit) {
+    if (translation_.is_empty(box)) {  // no item will ask
+      if constexpr (kCells == 1) std::fill_n(local_.data() + box * kRow, kRow, 0.0);
+      return;
+    }
     double local[kRow];
     translation_.local_series(box, local);
     if constexpr (kOrder == 0) {
       for (double& coefficient : local) coefficient *= unit;
     }
     for (int set = 0; set < kSets; ++set) {
-      cut(local + set * kTerms, local_series() + box * kCells * kCellRow + set * kCellPowers);
+      cut(series, local + set * kTerms,
+          local_series() + box * kCells * kCellRow + set * kCellPowers);
     }
   }
 
   /// The local series of one set for each cell of its box.
-  void cut(const double* local, Scalar* cells) const {
+  static void cut(const GridSeries& series, const double* local, Scalar* cells) {
     if constexpr (kCells == 1) {
       for (int k = 0; k < kTerms; ++k) cells[k] = static_cast<Scalar>(local[k]);
     } else {
       constexpr int kPieces = kCells * kCellPowers / W::kLanes;
       W sums[kPieces];
       unroll<kPieces>([&](auto i) { sums[i] = W::broadcast(0); });
-      const double* powers = series_->box_to_cells.data();
+      const double* powers = series.box_to_cells.data();
       for (int l = 0; l < kTerms; ++l, powers += kCells * kCellPowers) {
         unroll<kPieces>([&](auto i) {
           sums[i] = multiply_add(W::load(powers + i * W::kLanes), W::broadcast(local[l]), sums[i]);
@@ -129,28 +166,6 @@ class ManyBoxes {
         }
       }
     }
-  }
-
-  template <class Grid>
-  void evaluate(const Grid& grid, int64_t begin, int64_t end, const Output<Scalar>& output) const {
-    int64_t i = begin;
-    for (; i + V::kLanes <= end; i += V::kLanes) {
-      V at[std::max(kOrder, 1)];
-      for (int l = 0; l < kOrder; ++l) {
-        at[l] = direction_at(directions_[l], V::load(directions_[l].values + i));
-      }
-      finish(sum_at(grid, row_.values + i, at), output).store(output.values + i);
-    }
-    if (i == end) return;
-    const int count = static_cast<int>(end - i);
-    Scalar rest[V::kLanes];
-    std::fill_n(rest, V::kLanes, row_.minimum);  // whose box has a series
-    std::copy(row_.values + i, row_.values + end, rest);
-    V at[std::max(kOrder, 1)];
-    for (int l = 0; l < kOrder; ++l) {
-      at[l] = direction_at(directions_[l], V::load_first(directions_[l].values + i, count));
-    }
-    finish(sum_at(grid, rest, at), output).store_first(output.values + i, count);
   }
 
   template <class Grid>
@@ -176,12 +191,7 @@ class ManyBoxes {
     return combine<kOrder>(sums, directions);
   }
 
-  FiniteRow<Scalar> row_;
-  const Direction<Scalar>* directions_;
-  const GridSeries* series_;
-  int reach_;  // in boxes
-  int64_t boxes_;
-  BoxMoments<Scalar, kOrder> moments_;
+  Moments moments_;
   AlignedArray<Scalar> local_;  // [box][set][term], where it has one
   BoxTranslation<kTerms, kOrder> translation_;
 };

@@ -192,11 +192,20 @@ class OneBox {
   static constexpr Precision kPrecision = precision_of<Scalar>;
 
  public:
-  OneBox(const FiniteRow<Scalar>& row, double regularization_strength,
-         const Direction<Scalar>* directions, const OneBoxSeries& series)
-      : row_(row), directions_(directions), series_(series) {
+  struct Moments {
+    double of[kSets][kMostTerms];
+
+    void add(const Moments& others, int terms) {
+      for (int set = 0; set < kSets; ++set) {
+        for (int l = 0; l < terms; ++l) of[set][l] += others.of[set][l];
+      }
+    }
+  };
+
+  OneBox(const Summands<Scalar>& summands, const OneBoxSeries& series) : series_(series) {
+    const FiniteRow<Scalar>& row = summands.row;
     const OneBoxPlace<Scalar> place(row.minimum, row.maximum,
-                                    regularization_strength / series.half_width);
+                                    summands.regularization_strength / series.half_width);
     center_ = place.center;
     scale_ = place.scale;
     shift_ = place.shift;
@@ -210,61 +219,126 @@ class OneBox {
 
   /// False, and nothing is written, if a series over the whole row is not precise enough at one of
   /// its ends, where few items are near.
-  bool sum(const Output<Scalar>& output, const ParallelFor& parallel_for) {
-    const int64_t parts = (row_.count + kPart - 1) / kPart;
+  bool sum(const Summands<Scalar>& summands, const Output<Scalar>& output,
+           const ParallelFor& parallel_for) {
+    const int64_t count = summands.row.count;
+    const int64_t parts = (count + kPart - 1) / kPart;
     if (parts == 1) {
       Moments moments;
-      find_moments(0, row_.count, moments);
-      if (!is_precise(moments, output)) return false;
+      find_moments(summands, 0, count, moments);
+      if (!is_precise(summands.row, moments, output)) return false;
       translate(moments, output);
-      evaluate(0, row_.count, output);
+      evaluate(summands, 0, count, output);
       return true;
     }
-    const Moments moments = moments_of_parts(parts, parallel_for);
-    if (!is_precise(moments, output)) return false;
+    const Moments moments = moments_of_parts(summands, parts, parallel_for);
+    if (!is_precise(summands.row, moments, output)) return false;
     translate(moments, output);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-      evaluate(begin * kPart, std::min(end * kPart, row_.count), output);
+      evaluate(summands, begin * kPart, std::min(end * kPart, count), output);
     });
     return true;
   }
 
- private:
-  struct Moments {
-    double of[kSets][kMostTerms];
+  // The steps of sum(), for a row whose items don't lie together: the moments of its parts add up,
+  // translate() makes the local series of them, and evaluate() serves one part after another.
 
-    void add(const Moments& others, int terms) {
-      for (int set = 0; set < kSets; ++set) {
-        for (int l = 0; l < terms; ++l) of[set][l] += others.of[set][l];
+  /// Of the items in [begin, end).
+  void find_moments(const Summands<Scalar>& summands, int64_t begin, int64_t end,
+                    Moments& moments) const {
+    constexpr int64_t kChunkItems = Chunk::kVectors * V::kLanes;
+    Chunk chunk;
+    if (end - begin <= kChunkItems) {
+      fill(summands, begin, end, chunk);
+      chunk.sum(series_.terms, [&](int first, auto count, const V* sums) {
+        unroll<kSets>(
+            [&](auto set) { sums_of_lanes<count>(sums + set * count, moments.of[set] + first); });
+      });
+      return;
+    }
+    MomentSums sums(series_.terms, moments);
+    for (int64_t i = begin; i < end; i += kChunkItems) {
+      fill(summands, i, std::min(i + kChunkItems, end), chunk);
+      sums.add(chunk);
+    }
+    sums.flush();
+  }
+
+  void translate(const Moments& moments, const Output<Scalar>& output) {
+    if constexpr (V::kLooksUp) {
+      if (pieces_ != nullptr) return translate_to_pieces(moments, output);
+    }
+    const double unit = kOrder == 0 ? output.unit : 1;
+    using W = Vector<double>;
+    for (int set = 0; set < kSets; ++set) {
+      for (int k = 0; k < series_.terms; k += W::kLanes) {
+        W even = W::broadcast(0), odd = even;
+        const double* column = series_.coefficients.data() + k;
+        for (int l = 0; l < series_.terms; l += 2) {
+          even = multiply_add(W::load(column), W::broadcast(moments.of[set][l]), even);
+          odd = multiply_add(W::load(column + series_.row_size),
+                             W::broadcast(moments.of[set][l + 1]), odd);
+          column += 2 * series_.row_size;
+        }
+        double local[W::kLanes];
+        (even + odd).store(local);
+        if (kOrder == 0 && k == 0) local[0] += output.base;
+        for (int lane = 0; lane < W::kLanes; ++lane) {
+          local_[set][k + lane] = static_cast<Scalar>(unit * local[lane]);
+        }
       }
     }
-  };
+  }
 
-  Moments moments_of_parts(int64_t parts, const ParallelFor& parallel_for) const {
+  void evaluate(const Summands<Scalar>& summands, int64_t begin, int64_t end,
+                const Output<Scalar>& output) const {
+    if constexpr (V::kLooksUp) {
+      if (pieces_ != nullptr) return evaluate_in_pieces(summands, begin, end, output);
+    }
+    constexpr int kMany = V::kRegisters / 6;
+    constexpr int kSome = kMany / 2;
+    int64_t i = begin;
+    for (; i + kMany * V::kLanes <= end; i += kMany * V::kLanes) {
+      evaluate_vectors<kMany>(summands, i, kMany * V::kLanes, output);
+    }
+    for (; i + kSome * V::kLanes <= end; i += kSome * V::kLanes) {
+      evaluate_vectors<kSome>(summands, i, kSome * V::kLanes, output);
+    }
+    for (; i < end; i += V::kLanes) {
+      evaluate_vectors<1>(summands, i, static_cast<int>(std::min<int64_t>(end - i, V::kLanes)),
+                          output);
+    }
+  }
+
+ private:
+  Moments moments_of_parts(const Summands<Scalar>& summands, int64_t parts,
+                           const ParallelFor& parallel_for) const {
+    const int64_t count = summands.row.count;
     if constexpr (kHasCells) {
-      if (row_.count >= kFewestItemsForCells && series_.terms >= kFewestTermsForCells &&
+      if (count >= kFewestItemsForCells && series_.terms >= kFewestTermsForCells &&
           series_.terms <= kMostTermsForPieces) {
-        return moments_of_cells(parts, parallel_for);
+        return moments_of_cells(summands, parts, parallel_for);
       }
     }
     std::vector<Moments> moments(parts);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
-        find_moments(part * kPart, std::min((part + 1) * kPart, row_.count), moments[part]);
+        find_moments(summands, part * kPart, std::min((part + 1) * kPart, count), moments[part]);
       }
     });
     for (int64_t part = 1; part < parts; ++part) moments[0].add(moments[part], series_.terms);
     return moments[0];
   }
 
-  Moments moments_of_cells(int64_t parts, const ParallelFor& parallel_for) const {
+  Moments moments_of_cells(const Summands<Scalar>& summands, int64_t parts,
+                           const ParallelFor& parallel_for) const {
     constexpr int kSize = kBoxCells * CellMoments<kOrder>::kRow;
     std::vector<double> cells(parts * kSize);
     const BoxCells grid(center_, scale_, shift_);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
-        CellMoments<kOrder>::add(grid, row_.values, directions_, part * kPart,
-                                 std::min((part + 1) * kPart, row_.count),
+        CellMoments<kOrder>::add(grid, summands.row.values, summands.directions, part * kPart,
+                                 std::min((part + 1) * kPart, summands.row.count),
                                  cells.data() + part * kSize);
       }
     });
@@ -279,38 +353,20 @@ class OneBox {
     return moments;
   }
 
-  void find_moments(int64_t begin, int64_t end, Moments& moments) const {
-    constexpr int64_t kChunkItems = Chunk::kVectors * V::kLanes;
-    Chunk chunk;
-    if (end - begin <= kChunkItems) {
-      fill(begin, end, chunk);
-      chunk.sum(series_.terms, [&](int first, auto count, const V* sums) {
-        unroll<kSets>(
-            [&](auto set) { sums_of_lanes<count>(sums + set * count, moments.of[set] + first); });
-      });
-      return;
-    }
-    MomentSums sums(series_.terms, moments);
-    for (int64_t i = begin; i < end; i += kChunkItems) {
-      fill(i, std::min(i + kChunkItems, end), chunk);
-      sums.add(chunk);
-    }
-    sums.flush();
-  }
-
   [[gnu::always_inline]] V coordinate(V values) const {
     return multiply_subtract(values - V::broadcast(center_), V::broadcast(scale_),
                              V::broadcast(shift_));
   }
 
-  void fill(int64_t begin, int64_t end, Chunk& chunk) const {
+  void fill(const Summands<Scalar>& summands, int64_t begin, int64_t end, Chunk& chunk) const {
     for (int64_t i = begin; i < end; i += V::kLanes) {
       const int lanes = static_cast<int>(std::min<int64_t>(end - i, V::kLanes));
       const auto load = [&](const Scalar* from) {
         return lanes == V::kLanes ? V::load(from + i) : V::load_first(from + i, lanes);
       };
-      chunk.add(coordinate(load(row_.values)), lanes,
-                [&](int l) { return direction_at(directions_[l], load(directions_[l].values)); });
+      chunk.add(coordinate(load(summands.row.values)), lanes, [&](int l) {
+        return direction_at(summands.directions[l], load(summands.directions[l].values));
+      });
     }
   }
 
@@ -356,13 +412,14 @@ class OneBox {
   /// Whether the error of a pair, which is the same all over the box, times the number of items is
   /// small beside the smallest result: 1 + the count below the lowest item, or the sum of F' at
   /// either end.
-  bool is_precise(const Moments& moments, const Output<Scalar>& output) const {
+  bool is_precise(const FiniteRow<Scalar>& row, const Moments& moments,
+                  const Output<Scalar>& output) const {
     if (kOrder > 1 || (kOrder == 0 && !output.counts)) return true;
     const double enough =
-        static_cast<double>(row_.count) * (kPairError[kPrecision] / kPrecisionOfEnds[kPrecision]) -
+        static_cast<double>(row.count) * (kPairError[kPrecision] / kPrecisionOfEnds[kPrecision]) -
         (kOrder == 0 ? 1 : 0);
-    const double t = (row_.maximum / 2 - row_.minimum / 2) * scale_;  // whose double may overflow
-    if (enough <= least_at_ends(t, moments, output)) return true;
+    const double t = (row.maximum / 2 - row.minimum / 2) * scale_;  // whose double may overflow
+    if (enough <= least_at_ends(t, row.count, moments, output)) return true;
     double local[kMostTerms] = {};
     for (int l = 0; l < series_.terms; ++l) {
       const double* column = series_.coefficients.data() + l * series_.row_size;
@@ -381,38 +438,13 @@ class OneBox {
 
   /// A bound from below on those results, but for the 1: F(-d) is convex, so that of the mean
   /// distance is no more than the mean of F(-d), and F'(d) is not less than F(-d) F'(0)/F(0).
-  double least_at_ends(double t, const Moments& moments, const Output<Scalar>& output) const {
-    const double count = static_cast<double>(row_.count), mean = moments.of[0][1] / count;
+  double least_at_ends(double t, int64_t items, const Moments& moments,
+                       const Output<Scalar>& output) const {
+    const double count = static_cast<double>(items), mean = moments.of[0][1] / count;
     const double distance = series_.half_width * (t + (kOrder == 0 ? mean : std::abs(mean)));
     const double tails = count * series_.upper_tail(std::max(distance, 0.0));
     if (kOrder == 0) return output.base - count / 2 + tails;
     return 2 * series_.steepest * tails;
-  }
-
-  void translate(const Moments& moments, const Output<Scalar>& output) {
-    if constexpr (V::kLooksUp) {
-      if (pieces_ != nullptr) return translate_to_pieces(moments, output);
-    }
-    const double unit = kOrder == 0 ? output.unit : 1;
-    using W = Vector<double>;
-    for (int set = 0; set < kSets; ++set) {
-      for (int k = 0; k < series_.terms; k += W::kLanes) {
-        W even = W::broadcast(0), odd = even;
-        const double* column = series_.coefficients.data() + k;
-        for (int l = 0; l < series_.terms; l += 2) {
-          even = multiply_add(W::load(column), W::broadcast(moments.of[set][l]), even);
-          odd = multiply_add(W::load(column + series_.row_size),
-                             W::broadcast(moments.of[set][l + 1]), odd);
-          column += 2 * series_.row_size;
-        }
-        double local[W::kLanes];
-        (even + odd).store(local);
-        if (kOrder == 0 && k == 0) local[0] += output.base;
-        for (int lane = 0; lane < W::kLanes; ++lane) {
-          local_[set][k + lane] = static_cast<Scalar>(unit * local[lane]);
-        }
-      }
-    }
   }
 
   // The lanes of polynomials_[set * kPieceTerms + p] are the coefficients of s^p on each piece.
@@ -433,33 +465,17 @@ class OneBox {
     });
   }
 
-  void evaluate(int64_t begin, int64_t end, const Output<Scalar>& output) const {
-    if constexpr (V::kLooksUp) {
-      if (pieces_ != nullptr) return evaluate_in_pieces(begin, end, output);
-    }
-    constexpr int kMany = V::kRegisters / 6;
-    constexpr int kSome = kMany / 2;
-    int64_t i = begin;
-    for (; i + kMany * V::kLanes <= end; i += kMany * V::kLanes) {
-      evaluate_vectors<kMany>(i, kMany * V::kLanes, output);
-    }
-    for (; i + kSome * V::kLanes <= end; i += kSome * V::kLanes) {
-      evaluate_vectors<kSome>(i, kSome * V::kLanes, output);
-    }
-    for (; i < end; i += V::kLanes) {
-      evaluate_vectors<1>(i, static_cast<int>(std::min<int64_t>(end - i, V::kLanes)), output);
-    }
-  }
-
   /// `count` items from `begin` on: whole vectors, or the beginning of one.
   template <int kVectors>
-  void evaluate_vectors(int64_t begin, int count, const Output<Scalar>& output) const {
+  void evaluate_vectors(const Summands<Scalar>& summands, int64_t begin, int count,
+                        const Output<Scalar>& output) const {
     V t[kVectors], at[std::max(kOrder, 1)][kVectors], sums[kVectors];
     unroll<kVectors>([&](auto v) {
-      t[v] = coordinate(load(row_.values + begin + v * V::kLanes, count));
+      const int64_t first = begin + v * V::kLanes;
+      t[v] = coordinate(load(summands.row.values + first, count));
       unroll<kOrder>([&](auto l) {
-        at[l][v] = direction_at(directions_[l],
-                                load(directions_[l].values + begin + v * V::kLanes, count));
+        const Direction<Scalar>& direction = summands.directions[l];
+        at[l][v] = direction_at(direction, load(direction.values + first, count));
       });
     });
     combined_series<kOrder, kVectors>(
@@ -485,7 +501,8 @@ class OneBox {
     }
   }
 
-  void evaluate_in_pieces(int64_t begin, int64_t end, const Output<Scalar>& output) const {
+  void evaluate_in_pieces(const Summands<Scalar>& summands, int64_t begin, int64_t end,
+                          const Output<Scalar>& output) const {
     V tables[kMostTables];  // at hand in registers
     unroll<kMostTables>([&](auto i) { tables[i] = polynomials_[i]; });
     const V center = V::broadcast(center_);
@@ -498,7 +515,7 @@ class OneBox {
     const V shift = V::broadcast(static_cast<Scalar>(shift_ * kPiecesPerUnit));
     for (int64_t i = begin; i < end; i += V::kLanes) {
       const int count = static_cast<int>(std::min<int64_t>(end - i, V::kLanes));
-      const V offset = load(row_.values + i, count) - center;
+      const V offset = load(summands.row.values + i, count) - center;
       const V piece = round(multiply_add(offset, scale, middle - shift));
       const V from_piece = multiply_subtract(offset, scale, piece - middle);
       const V rest = multiply_add(offset, scale_rest, from_piece) - shift;
@@ -513,14 +530,13 @@ class OneBox {
       });
       V at[std::max(kOrder, 1)];
       unroll<kOrder>([&](auto l) {
-        at[l] = direction_at(directions_[l], load(directions_[l].values + i, count));
+        const Direction<Scalar>& direction = summands.directions[l];
+        at[l] = direction_at(direction, load(direction.values + i, count));
       });
       write(combine<kOrder>(sums, at), i, count, output);
     }
   }
 
-  FiniteRow<Scalar> row_;
-  const Direction<Scalar>* directions_;
   const OneBoxSeries& series_;
   const PieceSeries* pieces_ = nullptr;  // null: one series, local_
   Scalar center_, scale_, shift_;        // as in OneBoxPlace

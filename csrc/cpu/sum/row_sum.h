@@ -121,7 +121,7 @@ class RowSum {
       std::fill_n(output.values, row.count, std::clamp(value, output.lowest, output.highest));
       return;
     }
-    kernel_sum_.template sum<Cdf>(row, regularization_strength, directions, order, output,
+    kernel_sum_.template sum<Cdf>({row, regularization_strength, directions}, order, output,
                                   parallel_for);
   }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <tuple>
@@ -26,9 +25,9 @@ class SeriesSum {
 
  public:
   template <class Cdf>
-  void pairwise(const FiniteRow<Scalar>& row, double regularization_strength,
-                const Direction<Scalar>* directions, int order, const Output<Scalar>& output,
+  void pairwise(const Summands<Scalar>& summands, int order, const Output<Scalar>& output,
                 const ParallelFor& parallel_for) {
+    const FiniteRow<Scalar>& row = summands.row;
     const int64_t count = row.count;
     doubles_.resize((order + 3) * count);
     double* values = doubles_.data();
@@ -40,11 +39,13 @@ class SeriesSum {
       double* direction_row = sums + (l + 1) * count;
       direction_rows[l] = direction_row;
       // Not centred: the sums are of differences.
-      const double scale = directions[l].scale;
-      for (int64_t i = 0; i < count; ++i) direction_row[i] = scale * directions[l].values[i];
+      const Direction<Scalar>& direction = summands.directions[l];
+      const double scale = direction.scale;
+      for (int64_t i = 0; i < count; ++i) direction_row[i] = scale * direction.values[i];
     }
-    const PairwiseSum<Cdf> pairs({values, count, row.minimum, row.maximum}, regularization_strength,
-                                 direction_rows, order, workspace);
+    const PairwiseSum<Cdf> pairs({values, count, row.minimum, row.maximum},
+                                 summands.regularization_strength, direction_rows, order,
+                                 workspace);
     constexpr int64_t kPairsWorthAThread = 1 << 16;
     const int64_t grain = std::max<int64_t>(kPairsWorthAThread / count, 1);
     if (count <= grain) {
@@ -56,61 +57,47 @@ class SeriesSum {
   }
 
   template <class Cdf, int kOrder>
-  void one_box(const FiniteRow<Scalar>& row, double regularization_strength,
-               const Direction<Scalar>* directions, const Output<Scalar>& output,
+  void one_box(const Summands<Scalar>& summands, const Output<Scalar>& output,
                const ParallelFor& parallel_for) {
-    int terms = one_box_terms<Cdf>(kPrecision, kOrder, scaled_spread(row, regularization_strength));
-    // At the strongest α a wider box, so that α / half_width does not overflow.
-    while (std::isinf(regularization_strength /
-                      one_box_series<Cdf>(kPrecision, kOrder, terms).half_width)) {
-      terms += kTermStep;
-    }
-    const OneBoxSeries& series = one_box_series<Cdf>(kPrecision, kOrder, terms);
+    const double strength = summands.regularization_strength;
+    const OneBoxSeries& series = one_box_series<Cdf>(
+        kPrecision, kOrder, one_box_terms_at<Cdf>(kPrecision, kOrder, summands.spread(), strength));
     if constexpr (sizeof(Scalar) == 4) {
-      const double scale = regularization_strength / series.half_width;
+      const double scale = strength / series.half_width;
       const bool in_range = 1e-30 < scale && scale < 1e30;  // coordinates in float32
-      if (!in_range) {
-        return one_box_in_double<Cdf, kOrder>(row, regularization_strength, directions, output,
-                                              parallel_for);
-      }
+      if (!in_range) return one_box_in_double<Cdf, kOrder>(summands, output, parallel_for);
     }
-    if (OneBox<Scalar, kOrder>(row, regularization_strength, directions, series)
-            .sum(output, parallel_for)) {
-      return;
-    }
-    without_one_box<Cdf, kOrder>(row, regularization_strength, directions, output, parallel_for);
+    if (OneBox<Scalar, kOrder>(summands, series).sum(summands, output, parallel_for)) return;
+    without_one_box<Cdf, kOrder>(summands, output, parallel_for);
   }
 
   template <class Cdf, int kOrder>
-  void many_boxes(const FiniteRow<Scalar>& row, double regularization_strength,
-                  const Direction<Scalar>* directions, const Output<Scalar>& output,
+  void many_boxes(const Summands<Scalar>& summands, const Output<Scalar>& output,
                   const ParallelFor& parallel_for) {
+    const int64_t count = summands.row.count;
     std::get<kOrder>(many_boxes_)
-        .sum(row, {0, row.count}, regularization_strength, directions,
-             grid_series<Cdf>(kPrecision, kOrder), boxes_within_reach<Cdf>(kPrecision, row.count),
+        .sum(summands, {0, count}, grid_kernel<Cdf>(kPrecision, kOrder, count),
              ManyBoxes<Scalar, kOrder>::kMostParts, output, parallel_for);
   }
 
   /// A row that has a box, but not one that is precise or wide enough.
   template <class Cdf, int kOrder>
-  void without_one_box(const FiniteRow<Scalar>& row, double regularization_strength,
-                       const Direction<Scalar>* directions, const Output<Scalar>& output,
+  void without_one_box(const Summands<Scalar>& summands, const Output<Scalar>& output,
                        const ParallelFor& parallel_for) {
     if constexpr (kHasGrid<Cdf>) {
-      many_boxes<Cdf, kOrder>(row, regularization_strength, directions, output, parallel_for);
+      many_boxes<Cdf, kOrder>(summands, output, parallel_for);
     } else {
-      pairwise<Cdf>(row, regularization_strength, directions, kOrder, output, parallel_for);
+      pairwise<Cdf>(summands, kOrder, output, parallel_for);
     }
   }
 
   /// Over all of a part of a row, at its items in `targets`, with no memory but that of its boxes.
   template <class Cdf, int kOrder>
-  void stretch_of_boxes(const FiniteRow<Scalar>& row, Range targets, double regularization_strength,
-                        const Direction<Scalar>* directions, const Output<Scalar>& output) {
+  void stretch_of_boxes(const Summands<Scalar>& summands, Range targets,
+                        const Output<Scalar>& output) {
     std::get<kOrder>(many_boxes_)
-        .sum(row, targets, regularization_strength, directions,
-             grid_series<Cdf>(kPrecision, kOrder), boxes_within_reach<Cdf>(kPrecision, row.count),
-             1, output, in_this_thread);
+        .sum(summands, targets, grid_kernel<Cdf>(kPrecision, kOrder, summands.row.count), 1, output,
+             in_this_thread);
   }
 
  private:
@@ -125,30 +112,30 @@ class SeriesSum {
   }
 
   template <class Cdf, int kOrder>
-  void one_box_in_double(const FiniteRow<Scalar>& row, double regularization_strength,
-                         const Direction<Scalar>* directions, const Output<Scalar>& output,
+  void one_box_in_double(const Summands<Scalar>& summands, const Output<Scalar>& output,
                          const ParallelFor& parallel_for) {
+    const FiniteRow<Scalar>& row = summands.row;
     const int64_t count = row.count;
     doubles_.resize((kOrder + 2) * count);
     double* values = doubles_.data();
     double* sums = values + count;
     std::copy(row.values, row.values + count, values);
-    Direction<double> wide[std::max(kOrder, 1)];
+    Direction<double> directions[std::max(kOrder, 1)];
     for (int l = 0; l < kOrder; ++l) {
+      const Direction<Scalar>& direction = summands.directions[l];
       double* direction_row = sums + (l + 1) * count;
-      std::copy(directions[l].values, directions[l].values + count, direction_row);
-      wide[l] = {direction_row, directions[l].scale, directions[l].center};
+      std::copy(direction.values, direction.values + count, direction_row);
+      directions[l] = {direction_row, direction.scale, direction.center};
     }
-    const FiniteRow<double> wide_row = {values, count, row.minimum, row.maximum};
+    const Summands<double> wide = {
+        {values, count, row.minimum, row.maximum}, summands.regularization_strength, directions};
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     SeriesSum<double> in_double;
     const Output<double> raw = {sums, 1, 0, -kInfinity, kInfinity, output.base, 1, output.counts};
-    if (one_box_terms<Cdf>(kDouble, kOrder, scaled_spread(row, regularization_strength)) > 0) {
-      in_double.template one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
-                                              parallel_for);
+    if (one_box_terms<Cdf>(kDouble, kOrder, wide.spread()) > 0) {
+      in_double.template one_box<Cdf, kOrder>(wide, raw, parallel_for);
     } else {
-      in_double.template without_one_box<Cdf, kOrder>(wide_row, regularization_strength, wide, raw,
-                                                      parallel_for);
+      in_double.template without_one_box<Cdf, kOrder>(wide, raw, parallel_for);
     }
     Output<Scalar> rest = output;
     rest.base = 0;

@@ -33,16 +33,15 @@ class SortedRow {
 
  public:
   template <class Cdf, int kOrder>
-  void sum(const FiniteRow<Scalar>& row, double regularization_strength,
-           const Direction<Scalar>* directions, const Output<Scalar>& output,
+  void sum(const Summands<Scalar>& summands, const Output<Scalar>& output,
            SeriesSum<Scalar>& series_sum, const ParallelFor& parallel_for) {
-    regularization_strength_ = regularization_strength;
-    count_ = row.count;
+    regularization_strength_ = summands.regularization_strength;
+    count_ = summands.row.count;
     base_ = output.base;
     counts_ = output.counts;
-    sort(row);
+    sort(summands.row);
     if (kOrder == 0 && count_ > kShortest) std::vector<unsigned char>().swap(spare_);
-    gather<kOrder>(directions);
+    gather<kOrder>(summands.directions);
     if constexpr (kIsExponential<Cdf>) {
       scan_all<Cdf, kOrder>();
     } else {
@@ -118,8 +117,13 @@ class SortedRow {
     return 2 * ((above / 2 - below / 2) * regularization_strength_);
   }
 
-  FiniteRow<Scalar> sorted_part(int64_t begin, int64_t end) const {
-    return {sorted_.data() + begin, end - begin, sorted_[begin], sorted_[end - 1]};
+  /// A part of the sorted row, whose directions go to `directions`.
+  template <int kOrder>
+  Summands<Scalar> sorted_part(int64_t begin, int64_t end, Direction<Scalar>* directions) const {
+    for (int l = 0; l < kOrder; ++l) directions[l] = {directions_[l] + begin, 1, 0};
+    return {{sorted_.data() + begin, end - begin, sorted_[begin], sorted_[end - 1]},
+            regularization_strength_,
+            directions};
   }
 
   /// What is to be added to the sums of F - 1/2 over [begin, end): what the items outside of it
@@ -150,18 +154,12 @@ class SortedRow {
                   base_of(begin, end), sums_.data() + begin);
   }
 
-  template <int kOrder>
-  void directions_from(int64_t begin, Direction<Scalar>* directions) const {
-    for (int l = 0; l < kOrder; ++l) directions[l] = {directions_[l] + begin, 1, 0};
-  }
-
   template <class Cdf, int kOrder>
   void sum_in_one_box(int64_t begin, int64_t end, SeriesSum<Scalar>& series_sum,
                       const ParallelFor& parallel_for) {
     Direction<Scalar> directions[std::max(kOrder, 1)];
-    directions_from<kOrder>(begin, directions);
-    series_sum.template one_box<Cdf, kOrder>(sorted_part(begin, end), regularization_strength_,
-                                             directions, sums_of<kOrder>(begin, end), parallel_for);
+    series_sum.template one_box<Cdf, kOrder>(sorted_part<kOrder>(begin, end, directions),
+                                             sums_of<kOrder>(begin, end), parallel_for);
   }
 
   /// A cluster through many boxes, stretch by stretch, each with what lies within reach on its
@@ -170,9 +168,8 @@ class SortedRow {
   void sum_in_stretches(int64_t cluster_begin, int64_t cluster_end, SeriesSum<Scalar>& series_sum) {
     Direction<Scalar> directions[std::max(kOrder, 1)];
     if (cluster_end - cluster_begin <= kMostPairwise) {
-      directions_from<kOrder>(cluster_begin, directions);
       return series_sum.template pairwise<Cdf>(
-          sorted_part(cluster_begin, cluster_end), regularization_strength_, directions, kOrder,
+          sorted_part<kOrder>(cluster_begin, cluster_end, directions), kOrder,
           sums_of<kOrder>(cluster_begin, cluster_end), in_this_thread);
     }
     const BoxGrid grid = Cdf::box_grid[kPrecision];
@@ -183,10 +180,9 @@ class SortedRow {
       while (scaled_gap(from, begin) > reach_) ++from;
       to = std::max(to, end);
       while (to < cluster_end && scaled_gap(end - 1, to) <= reach_) ++to;
-      directions_from<kOrder>(from, directions);
-      series_sum.template stretch_of_boxes<Cdf, kOrder>(
-          sorted_part(from, to), {begin - from, end - from}, regularization_strength_, directions,
-          sums_of<kOrder>(from, to));
+      series_sum.template stretch_of_boxes<Cdf, kOrder>(sorted_part<kOrder>(from, to, directions),
+                                                        {begin - from, end - from},
+                                                        sums_of<kOrder>(from, to));
     }
   }
 

@@ -30,11 +30,11 @@ std::vector<cpu::Rows<double>> rows_of_each(at::TensorList tensors) {
 }
 
 /// From [*, 2] and [*] tensors.
-std::vector<cpu::WholeRow> whole_rows(const at::Tensor& extents, const at::Tensor& strengths) {
+std::vector<WholeRow> whole_rows(const at::Tensor& extents, const at::Tensor& strengths) {
   const at::Tensor flat_extents = extents.contiguous(), flat_strengths = strengths.contiguous();
   const double* extent = flat_extents.const_data_ptr<double>();
   const double* strength = flat_strengths.const_data_ptr<double>();
-  std::vector<cpu::WholeRow> rows(strengths.numel());
+  std::vector<WholeRow> rows(strengths.numel());
   for (size_t i = 0; i < rows.size(); ++i) {
     rows[i] = {extent[2 * i], extent[2 * i + 1], strength[i]};
   }
@@ -62,7 +62,7 @@ at::Tensor split_rank_sizes_cpu(const at::Tensor& extents, const at::Tensor& str
                                 int64_t order, at::ScalarType dtype, std::string_view method) {
   const at::Tensor sizes = at::empty(strengths.sizes(), strengths.options().dtype(at::kLong));
   int64_t* size = sizes.mutable_data_ptr<int64_t>();
-  for (const cpu::WholeRow& row : whole_rows(extents, strengths)) {
+  for (const WholeRow& row : whole_rows(extents, strengths)) {
     *size++ = cpu::split_row_numbers(precision(dtype), static_cast<int>(order), row, method);
   }
   return sizes;
@@ -72,9 +72,9 @@ at::Tensor split_rank_sizes_cpu(const at::Tensor& extents, const at::Tensor& str
 template <class Stage>
 void run_stage(const char* op, const SplitLists& lists, int64_t size, std::string_view method,
                const std::optional<at::Tensor>& mask, const Stage& stage) {
-  const std::vector<cpu::WholeRow> rows = whole_rows(lists.extents, lists.strengths);
+  const std::vector<WholeRow> rows = whole_rows(lists.extents, lists.strengths);
   const int order = static_cast<int>(lists.directions.size());
-  for (const cpu::WholeRow& row : rows) {
+  for (const WholeRow& row : rows) {
     const int64_t numbers =
         cpu::split_row_numbers(precision(lists.input.scalar_type()), order, row, method);
     TORCH_CHECK_VALUE(numbers <= size, op, ": the moments of a list take ", numbers,

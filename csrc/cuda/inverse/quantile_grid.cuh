@@ -96,9 +96,10 @@ __device__ inline int64_t quantile_box_of(const QuantileGrid& grid, double value
 }
 
 /// Counts items [begin, end) in their boxes, by the threads of a block.
-__device__ inline void count_in_boxes(const RowBatch& source, const QuantileGrid& grid, int64_t row,
-                                      int64_t begin, int64_t end, Fixed* counts) {
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+__device__ inline void count_in_boxes(const RowBatch& source, const QuantileGrid& grid,
+                                      const ItemRange& items, Fixed* counts) {
+  const int64_t row = items.row, end = items.end;
+  for (int64_t i = items.begin + threadIdx.x; i < end; i += blockDim.x) {
     double value, s;
     if (load_double(source, row, i, value) != Kind::kFinite) continue;
     atomicAdd(counts + quantile_box_of(grid, value, s), Fixed{1});
@@ -107,9 +108,10 @@ __device__ inline void count_in_boxes(const RowBatch& source, const QuantileGrid
 
 /// Adds their powers s, s², .. to the moments.
 __device__ inline void add_quantile_moments(const RowBatch& source, const QuantileGrid& grid,
-                                            int64_t row, int64_t begin, int64_t end,
+                                            const ItemRange& items,
                                             const QuantileGridMemory& memory) {
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+  const int64_t row = items.row, end = items.end;
+  for (int64_t i = items.begin + threadIdx.x; i < end; i += blockDim.x) {
     double value, s;
     if (load_double(source, row, i, value) != Kind::kFinite) continue;
     const int64_t box = quantile_box_of(grid, value, s);
@@ -221,7 +223,8 @@ __device__ inline double point_in_grid(const QuantileGrid& grid, int64_t box, do
 /// One place of the results, by a thread. Whole levels in a wide gap are left out.
 __device__ inline void solve_in_grid(const Quantile& problem, const QuantileTables& tables,
                                      const QuantileGrid& grid, const QuantileGridMemory& memory,
-                                     int64_t row, int64_t place, double level) {
+                                     const WantedLevel& wanted_level) {
+  const double level = wanted_level.level;
   const int64_t box = box_of_level(grid, memory, level);
   if (is_flat(tables, grid, memory, box, level)) return;
   const double wanted = level - static_cast<double>(memory.below[box]);
@@ -242,7 +245,7 @@ __device__ inline void solve_in_grid(const Quantile& problem, const QuantileTabl
                                        : (wanted - middle) / (upper + wanted - middle);
   const double t = find_root(polynomial, fabs(guess) <= 1 ? guess : 0, -1, 1);
   const double density = problem.densities != nullptr ? polynomial(t).slope : 0;
-  write_point(problem, row, place, point_in_grid(grid, box, t),
+  write_point(problem, wanted_level.row, wanted_level.place, point_in_grid(grid, box, t),
               Larger()(0, density * 2 / tables.box_width));
 }
 

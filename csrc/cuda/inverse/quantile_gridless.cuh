@@ -72,7 +72,7 @@ __global__ void __launch_bounds__(kMostSortingThreads)
     sort_gridless_rows(RowBatch source, GridlessRows rows, char* sorting, size_t bytes_a_block) {
   const SortedRowMemory<Scalar> memory(sorting + blockIdx.x * bytes_a_block, source.size);
   for (int64_t row = blockIdx.x; row < source.rows; row += gridDim.x) {
-    const RowStatistics found = statistics_of<Scalar, 0>(source, row, 0, source.size);
+    const RowStatistics found = statistics_of<Scalar, 0>(source, source.whole(row));
     if (threadIdx.x == 0) rows.found[row] = found;
     sort_row(source, row, memory);
     const GridlessMemory<Cdf> sorted = rows.of<Cdf>(row);

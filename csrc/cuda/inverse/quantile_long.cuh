@@ -38,8 +38,7 @@ struct LongQuantileRows {
 
 /// First stage: what is in every part.
 static __global__ void count_quantile_items(RowBatch source, LongQuantileRows rows) {
-  const RowStatistics found =
-      count_items(source, rows.items.row(), rows.items.begin(), rows.items.end());
+  const RowStatistics found = count_items(source, rows.items.range());
   if (threadIdx.x == 0) rows.statistics[blockIdx.x] = found;
 }
 
@@ -78,8 +77,7 @@ static __global__ void count_quantile_boxes(RowBatch source, LongQuantileRows ro
   const int64_t row = rows.items.row();
   const QuantilePlan& plan = rows.plans[row];
   if (!plan.has_grid) return;
-  count_in_boxes(source, plan.grid, row, rows.items.begin(), rows.items.end(),
-                 rows.grid_of(row).counts);
+  count_in_boxes(source, plan.grid, rows.items.range(), rows.grid_of(row).counts);
 }
 
 /// Fifth, a block a row: the items below every box.
@@ -93,8 +91,7 @@ static __global__ void add_quantile_box_moments(RowBatch source, LongQuantileRow
   const int64_t row = rows.items.row();
   const QuantilePlan& plan = rows.plans[row];
   if (!plan.has_grid) return;
-  add_quantile_moments(source, plan.grid, row, rows.items.begin(), rows.items.end(),
-                       rows.grid_of(row));
+  add_quantile_moments(source, plan.grid, rows.items.range(), rows.grid_of(row));
 }
 
 /// Seventh: the polynomials of all boxes.
@@ -133,10 +130,10 @@ __global__ void solve_long_rows(Quantile problem, LongQuantileRows rows,
     if (!wanted.has_level) {
       if (threadIdx.x % lanes == 0) write_point(problem, row, place, wanted.point, 0);
     } else if (plan.has_grid) {
-      solve_in_grid(problem, *tables, plan.grid, rows.grid_of(row), row, place, wanted.level);
+      solve_in_grid(problem, *tables, plan.grid, rows.grid_of(row), {row, place, wanted.level});
     } else {
-      solve_sorted<Cdf>(problem, *tables, rows.sorted_of(row), row, place,
-                        static_cast<int64_t>(plan.found.finite), wanted.level);
+      solve_sorted<Cdf>(problem, *tables, rows.sorted_of(row),
+                        static_cast<int64_t>(plan.found.finite), {row, place, wanted.level});
     }
   }
 }

@@ -21,11 +21,9 @@ __device__ inline Kind load_double(const RowBatch& source, int64_t row, int64_t 
 }
 
 /// By the threads of a block, for all of them: what is in items [begin, end) of a row.
-__device__ inline RowStatistics count_items(const RowBatch& source, int64_t row, int64_t begin,
-                                            int64_t end) {
-  return source.input.storage == Storage::kFloat64
-             ? statistics_of<double, 0>(source, row, begin, end)
-             : statistics_of<float, 0>(source, row, begin, end);
+__device__ inline RowStatistics count_items(const RowBatch& source, const ItemRange& items) {
+  return source.input.storage == Storage::kFloat64 ? statistics_of<double, 0>(source, items)
+                                                   : statistics_of<float, 0>(source, items);
 }
 
 /// What a place of the results asks for: the point at a level among the finite values, or else a
@@ -34,6 +32,13 @@ struct Wanted {
   bool has_level;
   double level;  // 0 < level < number of finite values
   double point;
+};
+
+/// A level among the finite values, and where its point goes.
+struct WantedLevel {
+  int64_t row;
+  int64_t place;
+  double level;
 };
 
 /// Of a sort: -inf, the finite values, inf, NaN, masked items.
@@ -85,6 +90,7 @@ struct QuantileParts {
   __device__ int64_t number() const { return blockIdx.x % count; }
   __device__ int64_t begin() const { return number() * part; }
   __device__ int64_t end() const { return begin() + part < size ? begin() + part : size; }
+  __device__ ItemRange range() const { return {row(), begin(), end()}; }
 };
 
 }  // namespace rank_relax::cuda

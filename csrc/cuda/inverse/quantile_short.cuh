@@ -44,7 +44,7 @@ __global__ void solve_short_rows(Quantile problem, int64_t slices) {
     const int64_t begin = block % slices * warps() * kLevelsOfAWarp;
     const int64_t behind = begin + warps() * kLevelsOfAWarp;
     const int64_t end = behind < problem.places() ? behind : problem.places();
-    const RowStatistics found = count_items(problem, row, 0, problem.size);
+    const RowStatistics found = count_items(problem, problem.whole(row));
     sort_by_counting(problem, row, values, sorted);
     for (int64_t place = begin + warp(); place < end; place += warps()) {
       solve_by_warp<Cdf>(problem, found, row, place, sorted);

@@ -184,8 +184,10 @@ __device__ Step count_sorted(const QuantileTables& tables, const SortedQuantileM
 /// One place of the results, by a warp. Whole levels in a wide gap are left out.
 template <class Cdf>
 __device__ void solve_sorted(const Quantile& problem, const QuantileTables& tables,
-                             const SortedQuantileMemory& sorted, int64_t row, int64_t place,
-                             int64_t count, double level) {
+                             const SortedQuantileMemory& sorted, int64_t count,
+                             const WantedLevel& wanted) {
+  const double level = wanted.level;
+
   const double strength = problem.regularization_strength;
   const LevelBracket bracket =
       bracket_of<Cdf>([&](int64_t i) { return sorted.values[i]; }, count, strength, level);
@@ -197,7 +199,8 @@ __device__ void solve_sorted(const Quantile& problem, const QuantileTables& tabl
   const double u = find_root(count_at, guess, bracket.lower, bracket.upper);
   const double density = problem.densities != nullptr ? count_at(u).slope : 0;
   if (lane() == 0) {
-    write_point(problem, row, place, bracket.anchor + u / strength, Larger()(0, density));
+    write_point(problem, wanted.row, wanted.place, bracket.anchor + u / strength,
+                Larger()(0, density));
   }
 }
 

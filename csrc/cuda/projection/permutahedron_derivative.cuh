@@ -122,8 +122,8 @@ struct BlockRow {
     for (int place = 0; place < places; ++place) {
       const int from = place % 2, to = 1 - from;
       count_digits(memory.keys[from], size, place, digit_begins);
-      scatter_by_digit(memory.keys[from], memory.positions[from], size, place, memory.keys[to],
-                       memory.positions[to], digit_begins, ahead);
+      scatter_by_digit<uint32_t>({memory.keys[from], memory.positions[from]}, size, place,
+                                 {memory.keys[to], memory.positions[to]}, digit_begins, ahead);
     }
     const int here = places % 2;
     keys = memory.keys[here];

@@ -108,8 +108,8 @@ struct RowStatistics {
 /// By the threads of a block, for all of them: items [begin, end) of a row, and the `directions` of
 /// the problem where it has an order.
 template <class Scalar, int kOrder, bool kWithTotal = false, class Problem>
-__device__ RowStatistics statistics_of(const Problem& problem, int64_t row, int64_t begin,
-                                       int64_t end) {
+__device__ RowStatistics statistics_of(const Problem& problem, const ItemRange& items) {
+  const int64_t row = items.row, end = items.end;
   RowStatistics found;
   found.clear();
   const double per_size = 1 / static_cast<double>(problem.size);
@@ -119,7 +119,7 @@ __device__ RowStatistics statistics_of(const Problem& problem, int64_t row, int6
   }
   unsigned unmasked = 0, undefined = 0, below = 0, above = 0;  // of this thread
   Scalar minimum = std::numeric_limits<Scalar>::infinity(), maximum = -minimum;
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+  for (int64_t i = items.begin + threadIdx.x; i < end; i += blockDim.x) {
     Scalar value;
     const Kind kind = load_item(problem, row, i, value);
     unmasked += kind != Kind::kMasked;
@@ -260,10 +260,18 @@ __device__ bool one_box_is_precise(const SeriesTables& tables, const RowPlan& pl
   return farther * plan.strength <= tables.most_mean_distance * plan.finite;
 }
 
-/// The form of a row whose order has series; there is memory for a grid of `most_boxes`. By a warp.
+/// What a row's form is chosen from.
+struct FormChoice {
+  const SeriesTables& tables;
+  int64_t most_boxes;  // that there is memory for
+  bool has_total;      // of the row's values
+};
+
+/// The form of a row whose order has series. By a warp.
 template <class Scalar, int kOrder>
-__device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool has_total,
-                            RowPlan& plan) {
+__device__ void choose_form(const FormChoice& choice, RowPlan& plan) {
+  const SeriesTables& tables = choice.tables;
+
   if (plan.finite == 0 || plan.undefined || (plan.constant && kOrder % 2 == 0)) return;
   const double spread = scaled_spread(plan);
   static_assert(kTermCounts <= kWarp);
@@ -275,10 +283,10 @@ __device__ void choose_form(const SeriesTables& tables, int64_t most_boxes, bool
   const bool has_one_box = which < kTermCounts;
   constexpr double kWidest = kWidestOneBox[precision_of<Scalar>];
   const bool has_grid = tables.box_width > 0;
-  const bool is_precise = one_box_is_precise<Scalar, kOrder>(tables, plan, has_total);
+  const bool is_precise = one_box_is_precise<Scalar, kOrder>(tables, plan, choice.has_total);
   const bool one_box_serves = has_one_box && spread <= kWidest && is_precise;
   if (!one_box_serves && has_grid && plan.unit == 1 &&
-      spread / tables.box_width + 2 <= static_cast<double>(most_boxes)) {
+      spread / tables.box_width + 2 <= static_cast<double>(choice.most_boxes)) {
     plan.grid = grid_placement(plan.minimum, plan.maximum, tables.box_width, plan.strength);
     plan.boxes = plan.grid.last - plan.grid.first + 1;
     plan.form = Form::kManyBoxes;

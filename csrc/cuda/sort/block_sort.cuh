@@ -81,18 +81,24 @@ __device__ void count_digits(const Key* keys, int64_t size, int place, uint32_t*
   __syncthreads();
 }
 
+template <class Key>
+struct KeysAndPositions {
+  Key* keys;
+  uint32_t* positions;
+};
+
 /// One stable pass by a digit: a tile of blockDim.x items at a time. `ahead` counts a tile's items
 /// of each digit in each warp, then those in the warps before it.
 template <class Key>
-__device__ void scatter_by_digit(const Key* from, const uint32_t* from_positions, int64_t size,
-                                 int place, Key* to, uint32_t* to_positions, uint32_t* begins,
+__device__ void scatter_by_digit(const KeysAndPositions<Key>& from, int64_t size, int place,
+                                 const KeysAndPositions<Key>& to, uint32_t* begins,
                                  uint32_t (*ahead)[kDigits]) {
   for (int64_t first = 0; first < size; first += blockDim.x) {
     for (int i = threadIdx.x; i < warps() * kDigits; i += blockDim.x) (&ahead[0][0])[i] = 0;
     __syncthreads();
     const int64_t i = first + threadIdx.x;
     const bool here = i < size;
-    const Key key = here ? from[i] : Key{0};
+    const Key key = here ? from.keys[i] : Key{0};
     const int digit =
         here ? static_cast<int>((key >> (place * kDigitBits)) & (kDigits - 1)) : kDigits;
     const unsigned same = __match_any_sync(kAllLanes, digit);
@@ -112,8 +118,8 @@ __device__ void scatter_by_digit(const Key* from, const uint32_t* from_positions
     __syncthreads();
     if (here) {
       const uint32_t at = begins[digit] + ahead[warp()][digit] + rank;
-      to[at] = key;
-      to_positions[at] = from_positions[i];
+      to.keys[at] = key;
+      to.positions[at] = from.positions[i];
     }
     __syncthreads();
     for (int d = threadIdx.x, n = 0; d < kDigits; d += blockDim.x, ++n) begins[d] += tile[n];
@@ -129,8 +135,8 @@ __device__ void radix_sort(Key* const* keys, uint32_t* const* positions, int64_t
   for (int place = 0; place < static_cast<int>(sizeof(Key)); ++place) {
     const int from = place % 2, to = 1 - from;
     count_digits(keys[from], size, place, begins);
-    scatter_by_digit(keys[from], positions[from], size, place, keys[to], positions[to], begins,
-                     ahead);
+    scatter_by_digit<Key>({keys[from], positions[from]}, size, place, {keys[to], positions[to]},
+                          begins, ahead);
   }
 }
 

@@ -213,7 +213,7 @@ __global__ void __launch_bounds__(kMostSummingThreads, 1)
                               : memory + blockIdx.x * bytes_a_block;
   const SortedSumMemory<Scalar> parts(own, problem.size, kOrder);
   for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
-    const RowStatistics found = statistics_of<Scalar, kOrder>(problem, row, 0, problem.size);
+    const RowStatistics found = statistics_of<Scalar, kOrder>(problem, problem.whole(row));
     if (threadIdx.x == 0) {
       make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
     }

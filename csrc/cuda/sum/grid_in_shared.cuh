@@ -212,7 +212,7 @@ __device__ void sum_on_grid_in_shared(const KernelSum& problem, const SeriesTabl
   grid.clear();
   __syncthreads();
   many_boxes_moments<Scalar, kOrder>(
-      problem, plan, row, 0, problem.size,
+      problem, plan, problem.whole(row),
       [&](int64_t box, int number, double moment) { grid.add(box, number, moment); });
   __syncthreads();
   grid.make_numbers();
@@ -224,7 +224,7 @@ __device__ void sum_on_grid_in_shared(const KernelSum& problem, const SeriesTabl
   }
   __syncthreads();
   many_boxes_evaluate<Scalar, kOrder>(
-      problem, plan, row, 0, problem.size,
+      problem, plan, problem.whole(row),
       [&](int64_t box, int number) { return grid.coefficient(box, number); });
   __syncthreads();
 }
@@ -232,18 +232,20 @@ __device__ void sum_on_grid_in_shared(const KernelSum& problem, const SeriesTabl
 /// What items [begin, end) of a long row add to the moments of its grid, [box][set][l], one set and
 /// one piece of the row at a time.
 template <class Scalar, int kOrder>
-__device__ void add_by_grid_in_shared(const KernelSum& problem, const RowPlan& plan, int64_t row,
-                                      int64_t begin, int64_t end, char* memory, Fixed* moments) {
+__device__ void add_by_grid_in_shared(const KernelSum& problem, const RowPlan& plan,
+                                      const ItemRange& items, char* memory, Fixed* moments) {
+  const int64_t row = items.row, end = items.end;
   constexpr int kTerms = kBoxTerms<Scalar>;
   constexpr int64_t kPiece = GridInShared<Scalar>::kMostItems;
   const GridInShared<Scalar> grid(memory, plan.boxes, kTerms,
-                                  end - begin < kPiece ? end - begin : kPiece, problem.size);
-  for (int64_t first = begin; first < end; first += kPiece) {
+                                  end - items.begin < kPiece ? end - items.begin : kPiece,
+                                  problem.size);
+  for (int64_t first = items.begin; first < end; first += kPiece) {
     const int64_t last = first + kPiece < end ? first + kPiece : end;
     for (int set = 0; set < kSets<kOrder>; ++set) {
       grid.clear();
       __syncthreads();
-      many_boxes_moments<Scalar, kOrder>(problem, plan, row, first, last,
+      many_boxes_moments<Scalar, kOrder>(problem, plan, {row, first, last},
                                          [&](int64_t box, int number, double moment) {
                                            if (number / kTerms == set)
                                              grid.add(box, number % kTerms, moment);

@@ -18,9 +18,13 @@ struct Parts {
   int64_t count;
   int64_t size;  // items of each, but for the last
 
-  __device__ int64_t begin(int64_t part) const { return part * size; }
-  __device__ int64_t end(int64_t part, int64_t row_size) const {
-    return (part + 1) * size < row_size ? (part + 1) * size : row_size;
+  /// The items of a part, and of those behind it up to another, in a row of so many.
+  __device__ ItemRange range(int64_t row, int64_t part, int64_t last_part, int64_t row_size) const {
+    const int64_t end = (last_part + 1) * size;
+    return {row, part * size, end < row_size ? end : row_size};
+  }
+  __device__ ItemRange range(int64_t row, int64_t part, int64_t row_size) const {
+    return range(row, part, part, row_size);
   }
 };
 
@@ -54,15 +58,14 @@ struct LongRows {
 
 /// The plan of a row from what a block has found.
 template <class Scalar, int kOrder>
-__device__ void plan_found(const KernelSum& problem, const SeriesTables& tables, int64_t row,
-                           const RowStatistics& found, int64_t most_boxes, bool has_total,
-                           RowPlan& plan) {
+__device__ void plan_found(const KernelSum& problem, int64_t row, const RowStatistics& found,
+                           const FormChoice& choice, RowPlan& plan) {
   if (warp() == 0) {
     if (lane() == 0) {
       make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
     }
     __syncwarp();
-    choose_form<Scalar, kOrder>(tables, most_boxes, has_total, plan);
+    choose_form<Scalar, kOrder>(choice, plan);
   }
   __syncthreads();
 }
@@ -73,9 +76,9 @@ __device__ void plan_found(const KernelSum& problem, const SeriesTables& tables,
 template <class Scalar, int kOrder>
 __device__ void plan_row(const KernelSum& problem, const SeriesTables& tables, int64_t row,
                          int64_t most_boxes, RowPlan& plan) {
-  plan_found<Scalar, kOrder>(problem, tables, row,
-                             statistics_of<Scalar, kOrder>(problem, row, 0, problem.size),
-                             most_boxes, /*has_total=*/false, plan);
+  plan_found<Scalar, kOrder>(problem, row,
+                             statistics_of<Scalar, kOrder>(problem, problem.whole(row)),
+                             {tables, most_boxes, /*has_total=*/false}, plan);
 }
 
 /// Short rows, a block each, in one pass over the input; the second and third reading of a row come
@@ -92,11 +95,11 @@ __global__ void __launch_bounds__(kThreads)
     plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, plan);
     if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(plan.form);
     if (plan.form == Form::kOneBox) {
-      one_box_moments<Scalar, kOrder>(problem, plan, row, 0, problem.size, of_warps, moments);
+      one_box_moments<Scalar, kOrder>(problem, plan, problem.whole(row), of_warps, moments);
       one_box_translate<Scalar, kOrder>(*tables, plan, moments, local);
-      one_box_evaluate<Scalar, kOrder>(problem, plan, row, 0, problem.size, local);
+      one_box_evaluate<Scalar, kOrder>(problem, plan, problem.whole(row), local);
     } else if (plan.form == Form::kDone) {
-      write_without_sums<Scalar>(problem, plan, row, 0, problem.size);
+      write_without_sums<Scalar>(problem, plan, problem.whole(row));
     }
     __syncthreads();
   }
@@ -136,7 +139,7 @@ template <class Scalar, int kOrder>
 __global__ void find_statistics(KernelSum problem, LongRows<Scalar> rows) {
   const int64_t row = blockIdx.x / rows.parts.count, part = blockIdx.x % rows.parts.count;
   const RowStatistics found = statistics_of<Scalar, kOrder, /*kWithTotal=*/true>(
-      problem, row, rows.parts.begin(part), rows.parts.end(part, problem.size));
+      problem, rows.parts.range(row, part, problem.size));
   if (threadIdx.x == 0) rows.statistics[blockIdx.x] = found;
 }
 
@@ -153,7 +156,7 @@ __global__ void make_plans(KernelSum problem, LongRows<Scalar> rows, const Serie
   found.reduce(kOrder, /*with_total=*/true);
   // Later stages copy the whole plan, whatever of it the form needs.
   if (threadIdx.x == 0) memset(&rows.plans[row], 0, sizeof(RowPlan));
-  plan_found<Scalar, kOrder>(problem, *tables, row, found, rows.most_boxes, /*has_total=*/true,
+  plan_found<Scalar, kOrder>(problem, row, found, {*tables, rows.most_boxes, /*has_total=*/true},
                              rows.plans[row]);
   if (threadIdx.x == 0) forms[row] = static_cast<uint8_t>(rows.plans[row].form);
 }
@@ -183,17 +186,17 @@ __device__ void add_to_grid(const KernelSum& problem, const RowPlan& plan,
   if (static_cast<int64_t>(plan.boxes) * GridInShared<Scalar>::kBytesOfSet <= rows.shared) {
     if (part % kPartsTogether != 0) return;
     const int64_t last = part + kPartsTogether - 1;
-    const int64_t end = rows.parts.end(last, problem.size);
-    add_by_grid_in_shared<Scalar, kOrder>(problem, plan, row, rows.parts.begin(part), end,
+    add_by_grid_in_shared<Scalar, kOrder>(problem, plan,
+                                          rows.parts.range(row, part, last, problem.size),
                                           dynamic_shared_memory(), moments);
     return;
   }
   const double unit = fixed_point_unit(problem.size);
-  many_boxes_moments<Scalar, kOrder>(
-      problem, plan, row, rows.parts.begin(part), rows.parts.end(part, problem.size),
-      [&](int64_t box, int number, double moment) {
-        atomicAdd(moments + box * kNumbers + number, static_cast<Fixed>(llrint(moment * unit)));
-      });
+  many_boxes_moments<Scalar, kOrder>(problem, plan, rows.parts.range(row, part, problem.size),
+                                     [&](int64_t box, int number, double moment) {
+                                       atomicAdd(moments + box * kNumbers + number,
+                                                 static_cast<Fixed>(llrint(moment * unit)));
+                                     });
 }
 
 /// Fourth: the moments of every part, or in the grid.
@@ -203,11 +206,11 @@ __global__ void __launch_bounds__(kThreads) add_moments(KernelSum problem, LongR
   __shared__ double of_warps[kThreads / kWarp * kNumbers];
   __shared__ RowPlan plan;
   const int64_t row = blockIdx.x / rows.parts.count, part = blockIdx.x % rows.parts.count;
-  const int64_t begin = rows.parts.begin(part), end = rows.parts.end(part, problem.size);
+  const ItemRange items = rows.parts.range(row, part, problem.size);
   if (threadIdx.x == 0) plan = rows.plans[row];
   __syncthreads();
   if (plan.form == Form::kOneBox) {
-    one_box_moments<Scalar, kOrder>(problem, plan, row, begin, end, of_warps,
+    one_box_moments<Scalar, kOrder>(problem, plan, items, of_warps,
                                     rows.moments_of(row, part, kNumbers));
   } else if (plan.form == Form::kManyBoxes) {
     add_to_grid<Scalar, kOrder>(problem, plan, rows, row, part);
@@ -260,9 +263,9 @@ __global__ void translate_grids(KernelSum problem, LongRows<Scalar> rows,
     const int64_t box = i / kNumbers;
     const int number = static_cast<int>(i % kNumbers);
     if (moments[box * kNumbers] == 0) continue;
-    const double coefficient =
-        many_boxes_translate<Scalar, kOrder>(*tables, plan, box, number / kTerms, number % kTerms,
-                                             moments, rows.grid_below_of(row), unit);
+    const double coefficient = many_boxes_translate<Scalar, kOrder>(
+        *tables, plan, {moments, rows.grid_below_of(row), unit}, box, number / kTerms,
+        number % kTerms);
     rows.grid_local_of(row, kNumbers)[i] = static_cast<Scalar>(coefficient / unit);
   }
 }
@@ -274,7 +277,7 @@ __global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows) {
   __shared__ Scalar local[kNumbers];
   __shared__ RowPlan plan;
   const int64_t row = blockIdx.x / rows.parts.count, part = blockIdx.x % rows.parts.count;
-  const int64_t begin = rows.parts.begin(part), end = rows.parts.end(part, problem.size);
+  const ItemRange items = rows.parts.range(row, part, problem.size);
   if (threadIdx.x == 0) plan = rows.plans[row];
   __syncthreads();
   if (plan.form == Form::kOneBox) {
@@ -283,15 +286,15 @@ __global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows) {
       local[at] = rows.local[row * kNumbers + at];
     }
     __syncthreads();
-    one_box_evaluate<Scalar, kOrder>(problem, plan, row, begin, end, local);
+    one_box_evaluate<Scalar, kOrder>(problem, plan, items, local);
   } else if (plan.form == Form::kManyBoxes) {
     constexpr int kGridNumbers = kSets<kOrder> * kBoxTerms<Scalar>;
     const Scalar* grid_local = rows.grid_local_of(row, kGridNumbers);
-    many_boxes_evaluate<Scalar, kOrder>(
-        problem, plan, row, begin, end,
-        [&](int64_t box, int number) { return grid_local[box * kGridNumbers + number]; });
+    many_boxes_evaluate<Scalar, kOrder>(problem, plan, items, [&](int64_t box, int number) {
+      return grid_local[box * kGridNumbers + number];
+    });
   } else if (plan.form == Form::kDone) {
-    write_without_sums<Scalar>(problem, plan, row, begin, end);
+    write_without_sums<Scalar>(problem, plan, items);
   }
 }
 
@@ -307,9 +310,9 @@ __global__ void __launch_bounds__(kMostSummingThreads, 1)
                               : memory + blockIdx.x * bytes_a_block;
   for_rows_of_form(problem.rows, forms, Form::kSorted, [&](int64_t row) {
     const RowStatistics found =
-        problem.order == 0   ? statistics_of<Scalar, 0>(problem, row, 0, problem.size)
-        : problem.order == 1 ? statistics_of<Scalar, 1>(problem, row, 0, problem.size)
-                             : statistics_of<Scalar, 2>(problem, row, 0, problem.size);
+        problem.order == 0   ? statistics_of<Scalar, 0>(problem, problem.whole(row))
+        : problem.order == 1 ? statistics_of<Scalar, 1>(problem, problem.whole(row))
+                             : statistics_of<Scalar, 2>(problem, problem.whole(row));
     if (threadIdx.x == 0) {
       make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
     }

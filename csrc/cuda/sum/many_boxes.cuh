@@ -52,11 +52,12 @@ __device__ inline Place place_in_grid(const RowPlan& plan, double value) {
 
 /// Calls add(box, set * kBoxTerms + l, w s^l) for items [begin, end), by the threads of a block.
 template <class Scalar, int kOrder, class Add>
-__device__ void many_boxes_moments(const KernelSum& problem, const RowPlan& plan, int64_t row,
-                                   int64_t begin, int64_t end, const Add& add) {
+__device__ void many_boxes_moments(const KernelSum& problem, const RowPlan& plan,
+                                   const ItemRange& items, const Add& add) {
+  const int64_t row = items.row, end = items.end;
   constexpr int kTerms = kBoxTerms<Scalar>;
   [[maybe_unused]] constexpr int kTermsAtOnce = sizeof(Scalar) == 4 ? kTerms : 1;
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+  for (int64_t i = items.begin + threadIdx.x; i < end; i += blockDim.x) {
     Scalar value;
     if (load_item(problem, row, i, value) != Kind::kFinite) continue;
     const Place place = place_in_grid(plan, value);
@@ -93,13 +94,21 @@ __device__ void count_below(const RowPlan& plan, const Fixed* moments, Fixed* be
   }
 }
 
+/// Of a row on its grid, as many in 1 as the unit says.
+struct GridMoments {
+  const Fixed* moments;
+  const Fixed* below;  // the items in the boxes before each
+  double unit;
+};
+
 /// One coefficient of a box's local series from the moments of the boxes within reach.
 /// K(-d) = ±K(d), so a box above adds at t, up to that sign, what its mirror image below would at
 /// -t.
 template <class Scalar, int kOrder>
-__device__ double many_boxes_translate(const SeriesTables& tables, const RowPlan& plan, int64_t box,
-                                       int set, int k, const Fixed* moments, const Fixed* below,
-                                       double unit) {
+__device__ double many_boxes_translate(const SeriesTables& tables, const RowPlan& plan,
+                                       const GridMoments& grid, int64_t box, int set, int k) {
+  const Fixed* moments = grid.moments;
+  const Fixed* below = grid.below;
   constexpr int kTerms = kBoxTerms<Scalar>, kRow = kSets<kOrder> * kTerms;
   const auto boxes = static_cast<int64_t>(plan.boxes);
   const int64_t reach = tables.box_reach[plan.capacity];
@@ -125,7 +134,7 @@ __device__ double many_boxes_translate(const SeriesTables& tables, const RowPlan
   if (kOrder == 0 && k == 0) {
     // In whole halves, so that nothing is rounded where they add up to few.
     const Fixed twice = below[box] - (below[boxes] - below[box + 1]);
-    const auto twice_base = static_cast<int64_t>(2 * plan.base * unit);
+    const auto twice_base = static_cast<int64_t>(2 * plan.base * grid.unit);
     sum += static_cast<double>(static_cast<int64_t>(twice) + twice_base) / 2;
   }
   return sum;
@@ -134,10 +143,11 @@ __device__ double many_boxes_translate(const SeriesTables& tables, const RowPlan
 /// The results of items [begin, end), by the threads of a block, from the local series:
 /// coefficient(box, set * kBoxTerms + k).
 template <class Scalar, int kOrder, class Coefficient>
-__device__ void many_boxes_evaluate(const KernelSum& problem, const RowPlan& plan, int64_t row,
-                                    int64_t begin, int64_t end, const Coefficient& coefficient) {
+__device__ void many_boxes_evaluate(const KernelSum& problem, const RowPlan& plan,
+                                    const ItemRange& items, const Coefficient& coefficient) {
+  const int64_t row = items.row, end = items.end;
   constexpr int kTerms = kBoxTerms<Scalar>;
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+  for (int64_t i = items.begin + threadIdx.x; i < end; i += blockDim.x) {
     Scalar value;
     const Kind kind = load_item(problem, row, i, value);
     Scalar sum = 0;

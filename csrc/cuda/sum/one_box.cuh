@@ -85,15 +85,16 @@ __device__ void add_few_items(const Scalar (&twice)[kItems], Scalar (&current)[k
 /// The moments of items [begin, end), by the threads of a block, into `moments` in shared memory.
 /// `of_warps` holds as much for each warp.
 template <class Scalar, int kOrder>
-__device__ void one_box_moments(const KernelSum& problem, const RowPlan& plan, int64_t row,
-                                int64_t begin, int64_t end, double* of_warps, double* moments) {
+__device__ void one_box_moments(const KernelSum& problem, const RowPlan& plan,
+                                const ItemRange& items, double* of_warps, double* moments) {
+  const int64_t row = items.row, end = items.end;
   // As many as registers hold.
   constexpr int kItems =
       sizeof(Scalar) == 4 ? (kOrder == 0 ? 8 : 6 - 2 * kOrder) : (kOrder == 0 ? 4 : 2);
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
   for (int i = threadIdx.x; i < warps() * kNumbers; i += blockDim.x) of_warps[i] = 0;
   __syncthreads();
-  for (int64_t base = begin; base < end; base += int64_t{kItems} * blockDim.x) {
+  for (int64_t base = items.begin; base < end; base += int64_t{kItems} * blockDim.x) {
     Scalar twice[kItems], current[kItems], previous[kItems], weights[kItems][kSets<kOrder>];
 #pragma unroll
     for (int m = 0; m < kItems; ++m) {
@@ -165,10 +166,11 @@ __device__ void one_box_series_at(const Scalar (&t)[kItems], int terms, const Sc
 
 /// The results of items [begin, end), by the threads of a block.
 template <class Scalar, int kOrder>
-__device__ void one_box_evaluate(const KernelSum& problem, const RowPlan& plan, int64_t row,
-                                 int64_t begin, int64_t end, const Scalar* local) {
+__device__ void one_box_evaluate(const KernelSum& problem, const RowPlan& plan,
+                                 const ItemRange& items, const Scalar* local) {
+  const int64_t row = items.row, end = items.end;
   constexpr int kItems = 4 >> kOrder;  // a recurrence for each and each of the sets
-  for (int64_t base = begin + threadIdx.x; base < end; base += int64_t{kItems} * blockDim.x) {
+  for (int64_t base = items.begin + threadIdx.x; base < end; base += int64_t{kItems} * blockDim.x) {
     Kind kinds[kItems];
     Scalar t[kItems], sums[kItems][kSets<kOrder>];
 #pragma unroll
@@ -192,9 +194,10 @@ __device__ void one_box_evaluate(const KernelSum& problem, const RowPlan& plan, 
 
 /// The results of items [begin, end) of a row whose sums are all 0, or that has no finite item.
 template <class Scalar>
-__device__ void write_without_sums(const KernelSum& problem, const RowPlan& plan, int64_t row,
-                                   int64_t begin, int64_t end) {
-  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+__device__ void write_without_sums(const KernelSum& problem, const RowPlan& plan,
+                                   const ItemRange& items) {
+  const int64_t row = items.row, end = items.end;
+  for (int64_t i = items.begin + threadIdx.x; i < end; i += blockDim.x) {
     Scalar value;
     const Kind kind = load_item(problem, row, i, value);
     write_result<Scalar>(problem, plan, row, i, kind, plan.base);

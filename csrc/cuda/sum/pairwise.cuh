@@ -38,8 +38,8 @@ __device__ double sum_over_items(const KernelSum& problem, const RowPlan& plan, 
 template <class Cdf, class Scalar>
 __device__ double pairwise_sum(const KernelSum& problem, const RowPlan& plan,
                                const PairwiseDirections& directions,
-                               const typename Cdf::Ratio* higher, int64_t row, int64_t i,
-                               double value) {
+                               const typename Cdf::Ratio* higher, int64_t row, int64_t i) {
+  const double value = load<Scalar>(problem.input, row, i) / plan.unit;
   double own[SmoothCdfs::kMaxOrder];
   for (int l = 0; l < problem.order; ++l) {
     own[l] = directions.scale[l] * load<Scalar>(problem.directions[l], row, i);
@@ -106,8 +106,7 @@ __device__ void sum_item(const KernelSum& problem, const RowPlan& plan,
   double sum = plan.base;
   if (kind == Kind::kFinite && !vanishes) {
     sum = plan.counts ? count_of_pairs<Cdf, Scalar>(problem, plan, row, value / plan.unit)
-                      : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i,
-                                                  value / plan.unit);
+                      : pairwise_sum<Cdf, Scalar>(problem, plan, directions, &higher, row, i);
   }
   write_result<Scalar>(problem, plan, row, i, kind, sum);
 }
@@ -123,7 +122,7 @@ __global__ void sum_pairwise(KernelSum problem, int64_t tiles, const uint8_t* fo
   for (int64_t block = blockIdx.x; block < all; block += gridDim.x) {
     const int64_t row = block / tiles, i = block % tiles * blockDim.x + threadIdx.x;
     if (forms != nullptr && forms[row] != static_cast<uint8_t>(Form::kPairwise)) continue;
-    const RowStatistics found = statistics_of<Scalar, 0>(problem, row, 0, problem.size);
+    const RowStatistics found = statistics_of<Scalar, 0>(problem, problem.whole(row));
     if (threadIdx.x == 0) {
       make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/false, plan);
     }

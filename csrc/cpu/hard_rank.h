@@ -34,11 +34,11 @@ class HardRankRow {
       : keys_(size), sorted_(size), spare_(size), places_(size), order_(size), spare_order_(size) {}
 
   /// ranks[i] of a row; 0 where masked, NaN where the item is.
-  void rank(Row<Bits> input, Row<uint8_t> mask, bool descending, RankUnit unit, Result* ranks) {
-    const int64_t count = take_in(input, mask, ranks);
+  void rank(const MaskedRow<Bits>& row, bool descending, RankUnit unit, Result* ranks) {
+    const int64_t count = take_in(row, ranks);
     if (count == 0) return;
-    radix_argsort(keys_.data(), count, sorted_.data(), order_.data(), spare_.data(),
-                  spare_order_.data());
+    radix_argsort(keys_.data(), count, {sorted_.data(), order_.data()},
+                  {spare_.data(), spare_order_.data()});
     const double others = static_cast<double>(count - 1);
     const double divisor = unit == RankUnit::kFraction && count > 1 ? others : 1;
     const double center = unit == RankUnit::kCentered ? others / 2 : 0;
@@ -53,12 +53,12 @@ class HardRankRow {
 
  private:
   /// The keys of the items that count, and where they stand; writes the ranks of the others.
-  int64_t take_in(Row<Bits> input, Row<uint8_t> mask, Result* ranks) {
+  int64_t take_in(const MaskedRow<Bits>& row, Result* ranks) {
     const auto size = static_cast<int64_t>(keys_.size());
     int64_t count = 0;
     for (int64_t i = 0; i < size; ++i) {
-      const Bits item = input[i];
-      if (mask.data != nullptr && mask[i] == 0) {
+      const Bits item = row.items[i];
+      if (!row.counts(i)) {
         ranks[i] = 0;
       } else if (Order::is_nan(item)) {
         ranks[i] = std::numeric_limits<Result>::quiet_NaN();
@@ -85,8 +85,7 @@ void hard_rank(const Batch<typename Order::Bits>& batch, bool descending, RankUn
                [&](int64_t begin, int64_t end) {
                  HardRankRow<Order, Result> row(batch.size);
                  for (int64_t i = begin; i < end; ++i) {
-                   row.rank(batch.input.row(i), batch.mask.row(i), descending, unit,
-                            ranks + i * batch.size);
+                   row.rank(batch.row(i), descending, unit, ranks + i * batch.size);
                  }
                });
 }

@@ -25,14 +25,13 @@ class IntegerScoresRow {
  public:
   /// scores[i] for a row at a strength; 0 where masked. A strength that is not positive and finite
   /// asks for the plain differences. Returns the largest score, the smallest being 0.
-  double score(Row<Bits> input, Row<uint8_t> mask, int64_t size, double strength,
-               std::string_view method, double* scores) {
-    const auto counts = [&](int64_t i) { return mask.data == nullptr || mask[i] != 0; };
+  double score(const MaskedRow<Bits>& row, double strength, std::string_view method,
+               double* scores) {
     uint64_t minimum = ~uint64_t{0}, maximum = 0;
     int64_t count = 0;
-    for (int64_t i = 0; i < size; ++i) {
-      if (!counts(i)) continue;
-      const uint64_t key = Order::key(input[i]);
+    for (int64_t i = 0; i < row.size; ++i) {
+      if (!row.counts(i)) continue;
+      const uint64_t key = Order::key(row.items[i]);
       minimum = std::min(minimum, key);
       maximum = std::max(maximum, key);
       ++count;
@@ -43,11 +42,11 @@ class IntegerScoresRow {
     const double widest =
         has_strength ? reach_of_gaps(method, static_cast<double>(count)) / strength : spread;
     if (spread > kExactIntegers && widest < spread) {
-      return score_sorted(input, counts, size, static_cast<uint64_t>(std::ceil(widest)), scores);
+      return score_sorted(row, static_cast<uint64_t>(std::ceil(widest)), scores);
     }
     const double stretch = has_strength ? stretch_of(strength * spread, method) : 1;
-    for (int64_t i = 0; i < size; ++i) {
-      const uint64_t above = counts(i) ? Order::key(input[i]) - minimum : 0;
+    for (int64_t i = 0; i < row.size; ++i) {
+      const uint64_t above = row.counts(i) ? Order::key(row.items[i]) - minimum : 0;
       scores[i] = stretch * static_cast<double>(above);
     }
     return stretch * spread;
@@ -62,20 +61,19 @@ class IntegerScoresRow {
     return std::ldexp(1, std::min(std::ilogb(linear / scaled_spread), 900));
   }
 
-  template <class Counts>
-  double score_sorted(Row<Bits> input, const Counts& counts, int64_t size, uint64_t widest,
-                      double* scores) {
-    for (std::vector<uint64_t>* keys : {&keys_, &sorted_, &spare_}) keys->resize(size);
-    for (std::vector<uint32_t>* places : {&places_, &order_, &spare_order_}) places->resize(size);
+  double score_sorted(const MaskedRow<Bits>& row, uint64_t widest, double* scores) {
+    for (std::vector<uint64_t>* keys : {&keys_, &sorted_, &spare_}) keys->resize(row.size);
+    for (std::vector<uint32_t>* places : {&places_, &order_, &spare_order_})
+      places->resize(row.size);
     int64_t count = 0;
-    for (int64_t i = 0; i < size; ++i) {
+    for (int64_t i = 0; i < row.size; ++i) {
       scores[i] = 0;
-      if (!counts(i)) continue;
-      keys_[count] = Order::key(input[i]);
+      if (!row.counts(i)) continue;
+      keys_[count] = Order::key(row.items[i]);
       places_[count++] = static_cast<uint32_t>(i);
     }
-    radix_argsort(keys_.data(), count, sorted_.data(), order_.data(), spare_.data(),
-                  spare_order_.data());
+    radix_argsort(keys_.data(), count, {sorted_.data(), order_.data()},
+                  {spare_.data(), spare_order_.data()});
     uint64_t position = 0;
     for (int64_t k = 0; k < count; ++k) {
       if (k > 0) position += std::min(sorted_[k] - sorted_[k - 1], widest);
@@ -100,8 +98,8 @@ void integer_scores(const Batch<typename Order::Bits>& batch, const Rows<double>
                [&](int64_t begin, int64_t end) {
                  IntegerScoresRow<Order> row;
                  for (int64_t i = begin; i < end; ++i) {
-                   largest[i] = row.score(batch.input.row(i), batch.mask.row(i), batch.size,
-                                          strengths.row(i)[0], method, scores + i * batch.size);
+                   largest[i] = row.score(batch.row(i), strengths.row(i)[0], method,
+                                          scores + i * batch.size);
                  }
                });
 }

@@ -20,16 +20,14 @@ namespace rank_relax::cpu {
 /// which nothing counts. In a gap so wide that G is flat there at that level, the point to which y
 /// tends as F's tails do, where both sides weigh the same.
 template <class Scalar>
-void quantile_at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, int64_t level_count,
-                        double regularization_strength, std::string_view method, double* points,
-                        const ParallelFor& parallel_for);
+void quantile_at_levels(const SoftBatch<Scalar>& batch, const Rows<double>& levels,
+                        int64_t level_count, double* points, const ParallelFor& parallel_for);
 
 /// In one instruction set: batch/soft_quantile.h, in each file of compiled/.
 template <class Set, class Scalar>
 struct SoftQuantileKernels {
-  static void at_levels(const Batch<Scalar>& batch, const Rows<double>& levels, int64_t level_count,
-                        double regularization_strength, std::string_view method, double* points,
-                        const ParallelFor& parallel_for);
+  static void at_levels(const SoftBatch<Scalar>& batch, const Rows<double>& levels,
+                        int64_t level_count, double* points, const ParallelFor& parallel_for);
 };
 
 }  // namespace rank_relax::cpu

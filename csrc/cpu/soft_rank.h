@@ -13,25 +13,22 @@ namespace rank_relax::cpu {
 
 /// R_i = 1/(n-1) Σ_{j≠i} F(α (x_i - x_j)); 0 where masked or n = 1.
 template <class Scalar>
-void soft_rank(const Batch<Scalar>& batch, double regularization_strength, std::string_view method,
-               Scalar* output, const ParallelFor& parallel_for);
+void soft_rank(const SoftBatch<Scalar>& batch, Scalar* output, const ParallelFor& parallel_for);
 
 /// y_i = α^k/(n-1) Σ_j Π_{l<k} (v_l[i] - v_l[j]) F^(k)(α (x_i - x_j)) for k = `order` directions
 /// v_l, at most max_order(method); for order 0 the centred rank R - 1/2.
 template <class Scalar>
-void soft_rank_derivative(const Batch<Scalar>& batch, const Rows<Scalar>* directions, int order,
-                          double regularization_strength, std::string_view method, Scalar* output,
-                          const ParallelFor& parallel_for);
+void soft_rank_derivative(const SoftBatch<Scalar>& batch, const Rows<Scalar>* directions, int order,
+                          Scalar* output, const ParallelFor& parallel_for);
 
 /// For a smooth CDF, in one instruction set: batch/soft_rank.h, in each file of compiled/.
 template <class Set, class Scalar>
 struct SoftRankKernels {
-  static void forward(const Batch<Scalar>& batch, double regularization_strength,
-                      std::string_view method, Scalar* output, const ParallelFor& parallel_for);
+  static void forward(const SoftBatch<Scalar>& batch, Scalar* output,
+                      const ParallelFor& parallel_for);
 
-  static void derivative(const Batch<Scalar>& batch, const Rows<Scalar>* directions, int order,
-                         double regularization_strength, std::string_view method, Scalar* output,
-                         const ParallelFor& parallel_for);
+  static void derivative(const SoftBatch<Scalar>& batch, const Rows<Scalar>* directions, int order,
+                         Scalar* output, const ParallelFor& parallel_for);
 };
 
 }  // namespace rank_relax::cpu

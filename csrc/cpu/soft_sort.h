@@ -23,30 +23,33 @@ namespace rank_relax::cpu {
 ///
 /// O(size) a row while it spans fewer boxes than items, else a sort and O(size).
 template <class Scalar>
-void quantile_sort(const Batch<Scalar>& batch, double regularization_strength,
-                   std::string_view method, Scalar* values, double* points, double* densities,
-                   const ParallelFor& parallel_for);
+void quantile_sort(const SoftBatch<Scalar>& batch, Scalar* values, double* points,
+                   double* densities, const ParallelFor& parallel_for);
+
+/// The points and densities that quantile_sort gave.
+struct SortedPoints {
+  const double* points;
+  const double* densities;
+};
 
 /// Products with the Jacobian of the sorted values, J_kj = F'(α (y_k - x_j)) / D_k, for the points
-/// y_k and the densities D_k that quantile_sort gave, contiguous: `transposed` Σ_k g_k J_kj, of
+/// y_k and the densities D_k: `transposed` Σ_k g_k J_kj, of
 /// places to items, else Σ_j J_kj v_j, of items to places. 0 at infinities and masked items (or
 /// their places), NaN at NaN. O(size) a row, as above.
 template <class Scalar>
-void quantile_sort_product(const Batch<Scalar>& batch, const double* points,
-                           const double* densities, const Rows<Scalar>& vector, bool transposed,
-                           double regularization_strength, std::string_view method, Scalar* output,
+void quantile_sort_product(const SoftBatch<Scalar>& batch, const SortedPoints& sorted,
+                           const Rows<Scalar>& vector, bool transposed, Scalar* output,
                            const ParallelFor& parallel_for);
 
 /// In one instruction set: batch/soft_sort.h, in each file of compiled/.
 template <class Set, class Scalar>
 struct SoftSortKernels {
-  static void forward(const Batch<Scalar>& batch, double regularization_strength,
-                      std::string_view method, Scalar* values, double* points, double* densities,
-                      const ParallelFor& parallel_for);
+  static void forward(const SoftBatch<Scalar>& batch, Scalar* values, double* points,
+                      double* densities, const ParallelFor& parallel_for);
 
-  static void product(const Batch<Scalar>& batch, const double* points, const double* densities,
-                      const Rows<Scalar>& vector, bool transposed, double regularization_strength,
-                      std::string_view method, Scalar* output, const ParallelFor& parallel_for);
+  static void product(const SoftBatch<Scalar>& batch, const SortedPoints& sorted,
+                      const Rows<Scalar>& vector, bool transposed, Scalar* output,
+                      const ParallelFor& parallel_for);
 };
 
 }  // namespace rank_relax::cpu

@@ -16,26 +16,23 @@ namespace rank_relax::cpu {
 /// count; NaN or negative, it makes all of these NaN. `densities` are F'(α (x_i - c)), 0 at
 /// infinite and masked items, NaN where the mask is. O(size) a row.
 template <class Scalar>
-void topk(const Batch<Scalar>& batch, const Rows<double>& k, double regularization_strength,
-          std::string_view method, Scalar* chosen, double* densities,
+void topk(const SoftBatch<Scalar>& batch, const Rows<double>& k, Scalar* chosen, double* densities,
           const ParallelFor& parallel_for);
 
 /// Products with the Jacobian of the mask, which is symmetric, for the densities f that topk gave:
 /// α f_i (v_i - Σ_j f_j v_j / Σ_j f_j) for the rows v of a batch. Items without a density take no
 /// part; NaN where it is.
 template <class Scalar>
-void topk_product(const Batch<Scalar>& batch, const Rows<double>& densities,
-                  double regularization_strength, Scalar* output, const ParallelFor& parallel_for);
+void topk_product(const SoftBatch<Scalar>& batch, const Rows<double>& densities, Scalar* output,
+                  const ParallelFor& parallel_for);
 
 /// In one instruction set: batch/soft_topk.h, in each file of compiled/.
 template <class Set, class Scalar>
 struct SoftTopKKernels {
-  static void forward(const Batch<Scalar>& batch, const Rows<double>& k,
-                      double regularization_strength, std::string_view method, Scalar* chosen,
+  static void forward(const SoftBatch<Scalar>& batch, const Rows<double>& k, Scalar* chosen,
                       double* densities, const ParallelFor& parallel_for);
 
-  static void product(const Batch<Scalar>& batch, const Rows<double>& densities,
-                      double regularization_strength, Scalar* output,
+  static void product(const SoftBatch<Scalar>& batch, const Rows<double>& densities, Scalar* output,
                       const ParallelFor& parallel_for);
 };
 

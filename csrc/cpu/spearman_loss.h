@@ -15,30 +15,27 @@ namespace rank_relax::cpu {
 /// loss[row] = 1 - Pearson(R(predictions), R(targets)), and its gradients with respect to the
 /// ranks, each [count, size]. The batch's input are the predictions.
 template <class Scalar>
-void spearman_loss_forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
-                           double regularization_strength, std::string_view method, Scalar* loss,
-                           Scalar* rank_gradient_predictions, Scalar* rank_gradient_targets,
-                           const ParallelFor& parallel_for);
+void spearman_loss_forward(const SoftBatch<Scalar>& batch, const Targets<Scalar>& targets,
+                           Scalar* loss, Scalar* rank_gradient_predictions,
+                           Scalar* rank_gradient_targets, const ParallelFor& parallel_for);
 
 /// output = grad_output[row] · ∂loss/∂input, [count, size], from the gradient with respect to the
 /// input's ranks: a soft rank's derivative along it. Serves predictions and targets alike.
 template <class Scalar>
-void spearman_loss_backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad_output,
-                            const Rows<Scalar>& rank_gradient, double regularization_strength,
-                            std::string_view method, Scalar* output,
+void spearman_loss_backward(const SoftBatch<Scalar>& batch, const Rows<Scalar>& grad_output,
+                            const Rows<Scalar>& rank_gradient, Scalar* output,
                             const ParallelFor& parallel_for);
 
 /// For a smooth CDF, in one instruction set: batch/spearman_loss.h, in each file of compiled/.
 template <class Set, class Scalar>
 struct SpearmanLossKernels {
-  static void forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
-                      double regularization_strength, std::string_view method, Scalar* loss,
+  static void forward(const SoftBatch<Scalar>& batch, const Targets<Scalar>& targets, Scalar* loss,
                       Scalar* rank_gradient_predictions, Scalar* rank_gradient_targets,
                       const ParallelFor& parallel_for);
 
-  static void backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad_output,
-                       const Rows<Scalar>& rank_gradient, double regularization_strength,
-                       std::string_view method, Scalar* output, const ParallelFor& parallel_for);
+  static void backward(const SoftBatch<Scalar>& batch, const Rows<Scalar>& grad_output,
+                       const Rows<Scalar>& rank_gradient, Scalar* output,
+                       const ParallelFor& parallel_for);
 };
 
 }  // namespace rank_relax::cpu

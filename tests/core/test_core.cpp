@@ -82,7 +82,7 @@ std::vector<double> ranks_of(const std::vector<double>& values, double strength,
                              const std::string& method) {
   const Dense<double> input(values, static_cast<int64_t>(values.size()));
   std::vector<double> ranks(values.size(), -7);
-  cpu::soft_rank(input.batch(), strength, method, ranks.data(), serial);
+  cpu::soft_rank({input.batch(), strength, method}, ranks.data(), serial);
   return ranks;
 }
 
@@ -208,7 +208,7 @@ void derivatives_equal_the_plain_sum() {
       const Dense<double> g(normal_values(2 * n, 1, generator), n);
       std::vector<double> output(2 * n);
       const cpu::Rows<double> directions[] = {g.rows()};
-      cpu::soft_rank_derivative(input.batch(), directions, 1, strength, method, output.data(),
+      cpu::soft_rank_derivative({input.batch(), strength, method}, directions, 1, output.data(),
                                 serial);
       for (int64_t row = 0; row < 2; ++row) {
         for (int64_t i = 0; i < n; ++i) {
@@ -283,7 +283,7 @@ void masked_and_nan_items_are_left_out() {
   cpu::Batch<double> batch = input.batch();
   batch.mask = {counts, sizes, strides, 1};
   std::vector<double> ranks(6);
-  cpu::soft_rank(batch, 1.0, "sigmoid", ranks.data(), serial);
+  cpu::soft_rank({batch, 1.0, "sigmoid"}, ranks.data(), serial);
   const std::vector<double> short_ranks = ranks_of({1, 5, 2}, 1.0, "sigmoid");
   expect(ranks[0] == 0 && ranks[3] == 0, "masked items rank 0");
   expect(std::isnan(ranks[4]), "NaN ranks NaN");
@@ -296,8 +296,8 @@ void layout_and_threads_do_not_change_bits() {
   const int64_t count = 12, size = 50;
   const Dense<float> input(normal_values(count * size, 1, generator), size);
   std::vector<float> expected(count * size), output(count * size);
-  cpu::soft_rank(input.batch(), 2.0, "sigmoid", expected.data(), serial);
-  cpu::soft_rank(input.batch(), 2.0, "sigmoid", output.data(), thread_per_row);
+  cpu::soft_rank({input.batch(), 2.0, "sigmoid"}, expected.data(), serial);
+  cpu::soft_rank({input.batch(), 2.0, "sigmoid"}, output.data(), thread_per_row);
   expect(output == expected, "rows on threads of their own");
   // [3, 4, 50] stored with the list first, then the two batch dimensions exchanged.
   std::vector<float> stored(count * size);
@@ -308,7 +308,7 @@ void layout_and_threads_do_not_change_bits() {
   }
   const int64_t sizes[] = {3, 4, size}, strides[] = {1, 3, count};
   const cpu::Batch<float> strided{count, size, {stored.data(), sizes, strides, 3}, {}};
-  cpu::soft_rank(strided, 2.0, "sigmoid", output.data(), serial);
+  cpu::soft_rank({strided, 2.0, "sigmoid"}, output.data(), serial);
   expect(output == expected, "strides");
 }
 
@@ -316,13 +316,13 @@ void empty_batches_touch_nothing() {
   const int64_t sizes[] = {4, 0}, strides[] = {0, 1};
   double untouched = 7;
   const cpu::Batch<double> no_items{4, 0, {&untouched, sizes, strides, 2}, {}};
-  cpu::soft_rank(no_items, 1.0, "sigmoid", &untouched, serial);
+  cpu::soft_rank({no_items, 1.0, "sigmoid"}, &untouched, serial);
   double losses[4] = {7, 7, 7, 7};
-  cpu::spearman_loss_forward(no_items, cpu::Targets<double>{no_items.input}, 1.0, "sigmoid", losses,
-                             &untouched, &untouched, serial);
+  cpu::spearman_loss_forward({no_items, 1.0, "sigmoid"}, cpu::Targets<double>{no_items.input},
+                             losses, &untouched, &untouched, serial);
   const int64_t huge_sizes[] = {0, int64_t{1} << 40}, huge_strides[] = {0, 1};
   const cpu::Batch<double> no_rows{0, huge_sizes[1], {&untouched, huge_sizes, huge_strides, 2}, {}};
-  cpu::soft_rank(no_rows, 1.0, "sigmoid", &untouched, serial);
+  cpu::soft_rank({no_rows, 1.0, "sigmoid"}, &untouched, serial);
   expect(untouched == 7, "nothing is written for rows without items");
   expect(losses[0] == 0 && losses[3] == 0, "the loss of an empty list is 0");
 }
@@ -333,14 +333,14 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b, doub
   const Dense<double> targets(b, static_cast<int64_t>(b.size()));
   double loss = -7;
   Dense<double> of_predictions = predictions, of_targets = targets;
-  cpu::spearman_loss_forward(predictions.batch(), cpu::Targets<double>{targets.rows()}, strength,
-                             "sigmoid", &loss, of_predictions.data.data(), of_targets.data.data(),
-                             serial);
+  cpu::spearman_loss_forward({predictions.batch(), strength, "sigmoid"},
+                             cpu::Targets<double>{targets.rows()}, &loss,
+                             of_predictions.data.data(), of_targets.data.data(), serial);
   if (gradient != nullptr) {
     gradient->resize(a.size());
     const Dense<double> one({1}, 1);
-    cpu::spearman_loss_backward(predictions.batch(), one.rows(), of_predictions.rows(), strength,
-                                "sigmoid", gradient->data(), serial);
+    cpu::spearman_loss_backward({predictions.batch(), strength, "sigmoid"}, one.rows(),
+                                of_predictions.rows(), gradient->data(), serial);
   }
   return loss;
 }
@@ -617,7 +617,7 @@ void projections_equal_the_plain_formula() {
     const cpu::Batch<double> batch = {1, n, {x.data(), sizes, strides, 2}, {}};
     for (const double strength : {0.1, 1.0, 20.0}) {
       std::vector<double> ranks(n);
-      cpu::permutahedron_rank(batch, strength, "l2", false, ranks.data(), nullptr,
+      cpu::permutahedron_rank({batch, strength, "l2"}, false, ranks.data(), nullptr,
                               cpu::in_this_thread);
       const auto expected = plain_projection(x, strength);
       for (int64_t i = 0; i < n; ++i) {
@@ -674,21 +674,22 @@ void projections_of_nasty_rows_stay_in_range() {
           std::vector<double> ranks(n), derivative(n), values(n), product(n);
           std::vector<int32_t> blocks(n), places(n);
           std::vector<int64_t> permutation(n);
-          cpu::permutahedron_rank(batch, strength, method, false, ranks.data(), blocks.data(),
+          cpu::permutahedron_rank({batch, strength, method}, false, ranks.data(), blocks.data(),
                                   cpu::in_this_thread);
           const cpu::Rows<double> directions[] = {{row.data(), sizes, strides, 2},
                                                   {ranks.data(), sizes, strides, 2}};
           for (const int order : {1, 2}) {
-            cpu::permutahedron_rank_derivative(batch, {blocks.data(), sizes, strides, 2},
-                                               directions, order, strength, method,
-                                               derivative.data(), cpu::in_this_thread);
+            cpu::permutahedron_rank_derivative({batch, strength, method},
+                                               {blocks.data(), sizes, strides, 2}, directions,
+                                               order, derivative.data(), cpu::in_this_thread);
           }
-          cpu::permutahedron_sort(batch, strength, method, values.data(), permutation.data(),
+          cpu::permutahedron_sort({batch, strength, method}, values.data(), permutation.data(),
                                   places.data(), cpu::in_this_thread);
           for (const bool transposed : {false, true}) {
             cpu::permutahedron_sort_product(
-                batch, {permutation.data(), sizes, strides, 2}, {places.data(), sizes, strides, 2},
-                directions[1], transposed, method, product.data(), cpu::in_this_thread);
+                {batch, strength, method},
+                {{permutation.data(), sizes, strides, 2}, {places.data(), sizes, strides, 2}},
+                directions[1], transposed, product.data(), cpu::in_this_thread);
           }
           std::sort(permutation.begin(), permutation.end());
           for (int64_t i = 0; i < n; ++i) {
@@ -730,7 +731,7 @@ void sorted_points_have_their_levels(const char* what, const std::vector<double>
   for_each_method([&](const std::string& method) {
     std::vector<Scalar> sorted(size, -7);
     std::vector<double> points(size, -7), densities(size, -7);
-    cpu::quantile_sort(input.batch(), strength, method, sorted.data(), points.data(),
+    cpu::quantile_sort({input.batch(), strength, method}, sorted.data(), points.data(),
                        densities.data(), thread_per_row);
     // The largest value's or point's rounding to double, and what the series leave.
     double largest = 0;
@@ -788,18 +789,20 @@ void points_at_whole_levels_balance_a_gap() {
       const int64_t sizes[] = {1, 1}, strides[] = {1, 1};
       const double level = static_cast<double>(2 * copies);
       double point = -7;
-      cpu::quantile_at_levels(input.batch(), {&level, sizes, strides, 2}, 1, 1.0, "sigmoid", &point,
-                              serial);
+      cpu::quantile_at_levels(cpu::SoftBatch<double>{input.batch(), 1.0, "sigmoid"},
+                              {&level, sizes, strides, 2}, 1, &point, serial);
       const double left = std::log1p(std::exp(-1)), right = std::log(2 + std::exp(-3));
       expect_near(point, gap / 2 + (left - right) / 2, 1e-6 * (gap < 40) + 1e-15 * gap + 1e-12,
                   "the middle of a gap of " + std::to_string(gap));
-      cpu::quantile_at_levels(Dense<double>({-gap, gap}, 2).batch(), {&level, sizes, strides, 2}, 1,
-                              1.0, "gaussian", &point, serial);
+      cpu::quantile_at_levels(
+          cpu::SoftBatch<double>{Dense<double>({-gap, gap}, 2).batch(), 1.0, "gaussian"},
+          {&level, sizes, strides, 2}, 1, &point, serial);
       if (copies > 1) continue;  // two items have no level 100
       expect(point == std::numeric_limits<double>::infinity(), "a level above all items");
       const double one = 1;
-      cpu::quantile_at_levels(Dense<double>({-gap, gap + 1}, 2).batch(), {&one, sizes, strides, 2},
-                              1, 1.0, "gaussian", &point, serial);
+      cpu::quantile_at_levels(
+          cpu::SoftBatch<double>{Dense<double>({-gap, gap + 1}, 2).batch(), 1.0, "gaussian"},
+          {&one, sizes, strides, 2}, 1, &point, serial);
       expect_near(point, 0.5, 1e-15 * gap, "the middle between two items");
     }
   }
@@ -817,8 +820,8 @@ void points_at_any_levels_have_them() {
       const int64_t sizes[] = {1, 20}, strides[] = {20, 1};
       for_each_method([&](const std::string& method) {
         for (const int64_t count : {3, 20}) {
-          cpu::quantile_at_levels(input.batch(), {levels.data(), sizes, strides, 2}, count, 1.0,
-                                  method, points.data(), serial);
+          cpu::quantile_at_levels(cpu::SoftBatch<double>{input.batch(), 1.0, method},
+                                  {levels.data(), sizes, strides, 2}, count, points.data(), serial);
           for (int64_t l = 0; l < count; ++l) {
             expect_near(
                 distance_to_level(row, 1, method, points[l], levels[l]), 0,
@@ -850,8 +853,8 @@ void quantiles_of_nasty_rows_stay_in_order() {
     for_each_method([&](const std::string& method) {
       for (const double strength : {1e-300, 1e-6, 1.0, 1e6, 1e300, kHuge}) {
         std::vector<double> values(32, -7), points(32, -7), densities(32, -7);
-        cpu::quantile_sort(batch, strength, method, values.data(), points.data(), densities.data(),
-                           serial);
+        cpu::quantile_sort({batch, strength, method}, values.data(), points.data(),
+                           densities.data(), serial);
         for (int64_t i = 0; i < 32; ++i) {
           const bool first = i % 8 == 0 || std::isnan(values[i]) || std::isnan(values[i - 1]);
           const bool last = masked && i % 8 == 7;  // a masked item's 0
@@ -861,8 +864,8 @@ void quantiles_of_nasty_rows_stay_in_order() {
         std::vector<double> levels(4 * 9), at(4 * 9, -7);
         for (int64_t i = 0; i < 4 * 9; ++i) levels[i] = static_cast<double>(i % 9);
         const int64_t sizes[] = {4, 9}, strides[] = {9, 1};
-        cpu::quantile_at_levels(batch, {levels.data(), sizes, strides, 2}, 9, strength, method,
-                                at.data(), serial);
+        cpu::quantile_at_levels(cpu::SoftBatch<double>{batch, strength, method},
+                                {levels.data(), sizes, strides, 2}, 9, at.data(), serial);
         for (int64_t i = 0; i < 4 * 9; ++i) {
           const bool first = i % 9 == 0 || std::isnan(at[i]) || std::isnan(at[i - 1]);
           expect(first || at[i] >= at[i - 1], "points ascend with their levels");
@@ -884,12 +887,12 @@ struct TopK {
        const cpu::ParallelFor& parallel_for)
       : chosen(batch.count * batch.size, -7), product(chosen), densities(chosen.size(), -7) {
     const int64_t sizes[] = {batch.count, 1}, strides[] = {1, 1};
-    cpu::topk(batch, {k.data(), sizes, strides, 2}, strength, method, chosen.data(),
+    cpu::topk({batch, strength, method}, {k.data(), sizes, strides, 2}, chosen.data(),
               densities.data(), parallel_for);
     const Dense<Scalar> along(vector, batch.size);
     const int64_t row_sizes[] = {batch.count, batch.size}, row_strides[] = {batch.size, 1};
-    cpu::topk_product(along.batch(), {densities.data(), row_sizes, row_strides, 2}, strength,
-                      product.data(), parallel_for);
+    cpu::topk_product({along.batch(), strength, method},
+                      {densities.data(), row_sizes, row_strides, 2}, product.data(), parallel_for);
   }
 };
 
@@ -909,8 +912,8 @@ void masks_of_largest_items_add_up(const char* what, const std::vector<double>& 
     double point = 0;
     const int64_t sizes[] = {1, 1}, strides[] = {1, 1};
     const double level = static_cast<double>(size) - k;
-    cpu::quantile_at_levels(input.batch(), {&level, sizes, strides, 2}, 1, strength, method, &point,
-                            serial);
+    cpu::quantile_at_levels(cpu::SoftBatch<Scalar>{input.batch(), strength, method},
+                            {&level, sizes, strides, 2}, 1, &point, serial);
     for (int64_t i = 0; i < size; ++i) {
       sum += got.chosen[i];
       lower =
@@ -1034,7 +1037,8 @@ void threads_don_t_change_a_sorted_row() {
   const Dense<float> input(normal_values(size, 1, generator), size);
   const auto sorted_by = [&](const cpu::ParallelFor& parallel_for) {
     std::vector<float> sorted(size);
-    cpu::quantile_sort(input.batch(), 50, "sigmoid", sorted.data(), nullptr, nullptr, parallel_for);
+    cpu::quantile_sort({input.batch(), 50, "sigmoid"}, sorted.data(), nullptr, nullptr,
+                       parallel_for);
     return sorted;
   };
   expect(sorted_by(serial) == sorted_by(thread_per_row), "threads change no bit of a sorted row");
@@ -1056,7 +1060,7 @@ void parts_of_a_row_add_up_to_the_row() {
         for (const Dense<double>& direction : dense) rows.push_back(direction.rows());
         std::vector<double> expected(values.size());
         const Dense<double> input(values, 400);
-        cpu::soft_rank_derivative(input.batch(), rows.data(), order, 1.0, method, expected.data(),
+        cpu::soft_rank_derivative({input.batch(), 1.0, method}, rows.data(), order, expected.data(),
                                   serial);
         const std::vector<double> actual =
             derivative_of_parts<double>(values, directions, {0, 1, 300, 99}, 1.0, method);

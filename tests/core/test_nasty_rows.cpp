@@ -26,10 +26,10 @@ std::vector<double> whole(const std::string& method, const std::vector<double>& 
   for (const Dense<Scalar>& direction : dense) rows.push_back(direction.rows());
   std::vector<Scalar> output(size, -7);
   if (directions.empty()) {
-    cpu::soft_rank(input.batch(), strength, method, output.data(), serial);
+    cpu::soft_rank({input.batch(), strength, method}, output.data(), serial);
   } else {
-    cpu::soft_rank_derivative(input.batch(), rows.data(), static_cast<int>(rows.size()), strength,
-                              method, output.data(), serial);
+    cpu::soft_rank_derivative({input.batch(), strength, method}, rows.data(),
+                              static_cast<int>(rows.size()), output.data(), serial);
   }
   return {output.begin(), output.end()};
 }

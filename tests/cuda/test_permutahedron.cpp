@@ -65,12 +65,14 @@ struct OnCpu {
   cpu::Rows<T> rows(const std::vector<T>& data) const {
     return {data.empty() ? nullptr : data.data(), sizes, strides, 2};
   }
-  cpu::Batch<Scalar> batch() const { return {sizes[0], sizes[1], rows(values), rows(mask)}; }
+  cpu::SoftBatch<Scalar> batch(double strength, std::string_view method) const {
+    return {{sizes[0], sizes[1], rows(values), rows(mask)}, strength, method};
+  }
 
   Row ranks(const Case& c, const char* method, std::vector<int32_t>& blocks) const {
     std::vector<Scalar> result(values.size());
     blocks.resize(values.size());
-    cpu::permutahedron_rank(batch(), c.strength, method, false, result.data(), blocks.data(),
+    cpu::permutahedron_rank(batch(c.strength, method), false, result.data(), blocks.data(),
                             serially);
     return {result.begin(), result.end()};
   }
@@ -82,9 +84,8 @@ struct OnCpu {
     std::vector<cpu::Rows<Scalar>> all;
     for (const auto& v : data) all.push_back(rows(v));
     std::vector<Scalar> result(values.size());
-    cpu::permutahedron_rank_derivative(batch(), rows(blocks), all.data(),
-                                       static_cast<int>(all.size()), c.strength, method,
-                                       result.data(), serially);
+    cpu::permutahedron_rank_derivative(batch(c.strength, method), rows(blocks), all.data(),
+                                       static_cast<int>(all.size()), result.data(), serially);
     return {result.begin(), result.end()};
   }
 
@@ -93,7 +94,7 @@ struct OnCpu {
     std::vector<Scalar> result(values.size());
     permutation.resize(values.size());
     blocks.resize(values.size());
-    cpu::permutahedron_sort(batch(), c.strength, method, result.data(), permutation.data(),
+    cpu::permutahedron_sort(batch(c.strength, method), result.data(), permutation.data(),
                             blocks.data(), serially);
     return {result.begin(), result.end()};
   }
@@ -102,8 +103,8 @@ struct OnCpu {
               const std::vector<int32_t>& blocks, const Row& vector, bool transposed) const {
     const std::vector<Scalar> data(vector.begin(), vector.end());
     std::vector<Scalar> result(values.size());
-    cpu::permutahedron_sort_product(batch(), rows(permutation), rows(blocks), rows(data),
-                                    transposed, method, result.data(), serially);
+    cpu::permutahedron_sort_product(batch(c.strength, method), {rows(permutation), rows(blocks)},
+                                    rows(data), transposed, result.data(), serially);
     return {result.begin(), result.end()};
   }
 };
@@ -478,14 +479,14 @@ void check_spearman(const Case& predictions, const Case& targets, const char* me
   const OnCpu<double> on_cpu(predictions), targets_on_cpu(targets);
   Row expected_loss(1), of_predictions(size), of_targets(size), expected(size);
   cpu::permutahedron_spearman_forward(
-      on_cpu.batch(), cpu::Targets<double>{targets_on_cpu.rows(targets_on_cpu.values)},
-      predictions.strength, method, expected_loss.data(), of_predictions.data(), of_targets.data(),
-      serially);
+      on_cpu.batch(predictions.strength, method),
+      cpu::Targets<double>{targets_on_cpu.rows(targets_on_cpu.values)}, expected_loss.data(),
+      of_predictions.data(), of_targets.data(), serially);
   const int64_t one[] = {1, 1};
   const Row factors = {-1.5};
-  cpu::permutahedron_spearman_backward(
-      on_cpu.batch(), cpu::Rows<double>{factors.data(), one, one, 2}, on_cpu.rows(of_predictions),
-      predictions.strength, method, expected.data(), serially);
+  cpu::permutahedron_spearman_backward(on_cpu.batch(predictions.strength, method),
+                                       cpu::Rows<double>{factors.data(), one, one, 2},
+                                       on_cpu.rows(of_predictions), expected.data(), serially);
   compare(name, kDerivative, Storage::kFloat64, loss.values(), expected_loss, {1e-14});
   const double scale = std::max(largest_of(of_predictions), largest_of(of_targets));
   compare(name + " rank gradient", kDerivative, Storage::kFloat64, ranks[0].values(),

@@ -15,48 +15,6 @@ struct Points {
   double maximum;
 };
 
-namespace pairwise {
-
-/// For i in [begin, end): sums[i] = Σ_j Π_l (v_l[i] - v_l[j]) F^(order)(d_ij), or
-/// Σ_j (F(d_ij) - 1/2) for order 0, where coordinate(i, j) is Cdf's coordinate of d_ij. The term
-/// j = i is exactly zero.
-template <class Cdf, class Coordinate>
-void sums(const Coordinate& coordinate, int64_t begin, int64_t end, int64_t count,
-          const double* const* directions, int order, double* sums) {
-  if (order == 0) {
-    for (int64_t i = begin; i < end; ++i) {
-      sums[i] = lane_sum(count, [&](int64_t j) { return Cdf::centered(coordinate(i, j)); });
-    }
-  } else if (order == 1) {
-    const double* v = directions[0];
-    for (int64_t i = begin; i < end; ++i) {
-      sums[i] = lane_sum(count, [&](int64_t j) {
-        return (v[i] - v[j]) * Cdf::first_derivative(coordinate(i, j));
-      });
-    }
-  } else if (order == 2) {
-    const double* v = directions[0];
-    const double* w = directions[1];
-    for (int64_t i = begin; i < end; ++i) {
-      sums[i] = lane_sum(count, [&](int64_t j) {
-        return (v[i] - v[j]) * (w[i] - w[j]) * Cdf::second_derivative(coordinate(i, j));
-      });
-    }
-  } else {
-    const typename Cdf::Ratio ratio(order);
-    for (int64_t i = begin; i < end; ++i) {
-      sums[i] = lane_sum(count, [&](int64_t j) {
-        const double q = coordinate(i, j);
-        double term = ratio(q) * Cdf::first_derivative(q);
-        for (int l = 0; l < order; ++l) term *= directions[l][i] - directions[l][j];
-        return term;
-      });
-    }
-  }
-}
-
-}  // namespace pairwise
-
 /// The kernel sums of one row, O(count²), in double:
 ///
 ///     order 0:   sums[i] = Σ_j F(α (x_i - x_j)) - 1/2
@@ -100,22 +58,58 @@ class PairwiseSum {
     if constexpr (Cdf::factored_spread > 0) {
       if (is_factored_) {
         const double offset = offset_;
-        return pairwise::sums<Cdf>(
+        return sum_at(
             [=](int64_t i, int64_t j) {
               return Cdf::factored_coordinate(items[i], items[j], offset);
             },
-            begin, end, count_, directions_, order_, sums);
+            begin, end, sums);
       }
     }
     const double strength = strength_, unit = unit_;
-    pairwise::sums<Cdf>(
-        [=](int64_t i, int64_t j) {
-          return Cdf::coordinate(strength * (items[i] - items[j]) * unit);
-        },
-        begin, end, count_, directions_, order_, sums);
+    sum_at([=](int64_t i,
+               int64_t j) { return Cdf::coordinate(strength * (items[i] - items[j]) * unit); },
+           begin, end, sums);
   }
 
  private:
+  /// coordinate(i, j) is Cdf's coordinate of d_ij. The term j = i is exactly zero.
+  template <class Coordinate>
+  void sum_at(const Coordinate& coordinate, int64_t begin, int64_t end, double* sums) const {
+    const int64_t count = count_;
+    const double* const* directions = directions_;
+    const int order = order_;
+    if (order == 0) {
+      for (int64_t i = begin; i < end; ++i) {
+        sums[i] = lane_sum(count, [&](int64_t j) { return Cdf::centered(coordinate(i, j)); });
+      }
+    } else if (order == 1) {
+      const double* v = directions[0];
+      for (int64_t i = begin; i < end; ++i) {
+        sums[i] = lane_sum(count, [&](int64_t j) {
+          return (v[i] - v[j]) * Cdf::first_derivative(coordinate(i, j));
+        });
+      }
+    } else if (order == 2) {
+      const double* v = directions[0];
+      const double* w = directions[1];
+      for (int64_t i = begin; i < end; ++i) {
+        sums[i] = lane_sum(count, [&](int64_t j) {
+          return (v[i] - v[j]) * (w[i] - w[j]) * Cdf::second_derivative(coordinate(i, j));
+        });
+      }
+    } else {
+      const typename Cdf::Ratio ratio(order);
+      for (int64_t i = begin; i < end; ++i) {
+        sums[i] = lane_sum(count, [&](int64_t j) {
+          const double q = coordinate(i, j);
+          double term = ratio(q) * Cdf::first_derivative(q);
+          for (int l = 0; l < order; ++l) term *= directions[l][i] - directions[l][j];
+          return term;
+        });
+      }
+    }
+  }
+
   int64_t count_;
   double strength_;
   const double* const* directions_;

@@ -35,7 +35,7 @@ void for_each_row(const Batch<Scalar>& batch, const ParallelFor& parallel_for, c
                             visit_abreast(first, *rows);
           if (done) continue;
           for (int64_t row = first; row < last; ++row) {
-            row_sum.set_row(batch.input.row(row), batch.mask.row(row), batch.size, in_row);
+            row_sum.set_row(batch.row(row), in_row);
             visit(row, row_sum, in_row);
           }
         }

@@ -10,18 +10,16 @@
 namespace rank_relax::cpu {
 
 template <class Set, class Scalar>
-void SoftQuantileKernels<Set, Scalar>::at_levels(const Batch<Scalar>& batch,
+void SoftQuantileKernels<Set, Scalar>::at_levels(const SoftBatch<Scalar>& batch,
                                                  const Rows<double>& levels, int64_t level_count,
-                                                 double regularization_strength,
-                                                 std::string_view method, double* points,
-                                                 const ParallelFor& parallel_for) {
-  SmoothCdfs::visit(method, [&](auto cdf) {
+                                                 double* points, const ParallelFor& parallel_for) {
+  SmoothCdfs::visit(batch.method, [&](auto cdf) {
     using OwnRow = QuantileLevelsRow<decltype(cdf), Scalar>;
-    for_each_own_row<OwnRow>(
-        batch, parallel_for, [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
-          row.find(batch.input.row(i), batch.mask.row(i), batch.size, levels.row(i), level_count,
-                   regularization_strength, points + i * level_count, in_row);
-        });
+    for_each_own_row<OwnRow>(batch, parallel_for,
+                             [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
+                               row.find(batch.row(i), batch.regularization_strength, levels.row(i),
+                                        level_count, points + i * level_count, in_row);
+                             });
   });
 }
 

@@ -41,7 +41,7 @@ struct SmoothRanker {
   double regularization_strength;
   const ParallelFor& parallel_for;
 
-  void set_row(const Row<Scalar>& values) { row_sum.set_row(values, mask, size, parallel_for); }
+  void set_row(const Row<Scalar>& values) { row_sum.set_row({values, mask, size}, parallel_for); }
   void rank(Scalar* ranks) {
     row_sum.template centered_ranks<Cdf>(strength_of<Cdf>(row_sum, regularization_strength), ranks,
                                          parallel_for);
@@ -75,24 +75,25 @@ bool copy_ranks_abreast(const Rows<Scalar>& ranks, int64_t first, int64_t size, 
 namespace rank_relax::cpu {
 
 template <class Set, class Scalar>
-void SpearmanLossKernels<Set, Scalar>::forward(
-    const Batch<Scalar>& batch, const Targets<Scalar>& targets, double regularization_strength,
-    std::string_view method, Scalar* loss, Scalar* rank_gradient_predictions,
-    Scalar* rank_gradient_targets, const ParallelFor& parallel_for) {
-  SmoothCdfs::visit(method, [&](auto cdf) {
+void SpearmanLossKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch,
+                                               const Targets<Scalar>& targets, Scalar* loss,
+                                               Scalar* rank_gradient_predictions,
+                                               Scalar* rank_gradient_targets,
+                                               const ParallelFor& parallel_for) {
+  SmoothCdfs::visit(batch.method, [&](auto cdf) {
     for_each_row(
         batch, parallel_for,
         [&](int64_t row, RowSum<Scalar>& row_sum, const ParallelFor& in_row) {
           spearman::SmoothRanker<decltype(cdf), Scalar> ranker = {
-              row_sum, batch.mask.row(row), batch.size, regularization_strength, in_row};
-          loss[row] = spearman_loss_of_row(ranker, targets.rows.row(row), targets.are_ranks,
-                                           batch.size, rank_gradient_predictions + row * batch.size,
+              row_sum, batch.mask.row(row), batch.size, batch.regularization_strength, in_row};
+          loss[row] = spearman_loss_of_row(ranker, targets.row(row), batch.size,
+                                           rank_gradient_predictions + row * batch.size,
                                            rank_gradient_targets + row * batch.size, in_row);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
           Scalar* of_predictions = rank_gradient_predictions + first * batch.size;
           Scalar* of_targets = rank_gradient_targets + first * batch.size;
-          if (!spearman::rank_abreast<decltype(cdf)>(rows, regularization_strength,
+          if (!spearman::rank_abreast<decltype(cdf)>(rows, batch.regularization_strength,
                                                      of_predictions)) {
             return false;
           }
@@ -101,7 +102,7 @@ void SpearmanLossKernels<Set, Scalar>::forward(
               return false;
             }
           } else if (!rows.set_rows(targets.rows, first, batch.size) ||
-                     !spearman::rank_abreast<decltype(cdf)>(rows, regularization_strength,
+                     !spearman::rank_abreast<decltype(cdf)>(rows, batch.regularization_strength,
                                                             of_targets)) {
             return false;
           }
@@ -116,21 +117,20 @@ void SpearmanLossKernels<Set, Scalar>::forward(
 }
 
 template <class Set, class Scalar>
-void SpearmanLossKernels<Set, Scalar>::backward(const Batch<Scalar>& batch,
+void SpearmanLossKernels<Set, Scalar>::backward(const SoftBatch<Scalar>& batch,
                                                 const Rows<Scalar>& grad_output,
-                                                const Rows<Scalar>& rank_gradient,
-                                                double regularization_strength,
-                                                std::string_view method, Scalar* output,
+                                                const Rows<Scalar>& rank_gradient, Scalar* output,
                                                 const ParallelFor& parallel_for) {
-  SmoothCdfs::visit(method, [&](auto cdf) {
+  SmoothCdfs::visit(batch.method, [&](auto cdf) {
     for_each_row(
         batch, parallel_for,
         [&](int64_t row, RowSum<Scalar>& row_sum, const ParallelFor& in_row) {
           const Row<Scalar> direction = rank_gradient.row(row);
           Scalar* gradient = output + row * batch.size;
           row_sum.template derivative<decltype(cdf)>(
-              spearman::strength_of<decltype(cdf)>(row_sum, regularization_strength), &direction, 1,
-              grad_output.row(row)[0], gradient, in_row);
+              {spearman::strength_of<decltype(cdf)>(row_sum, batch.regularization_strength),
+               &direction, 1, grad_output.row(row)[0]},
+              gradient, in_row);
           row_sum.spread_nan(direction, gradient);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
@@ -139,7 +139,7 @@ void SpearmanLossKernels<Set, Scalar>::backward(const Batch<Scalar>& batch,
             factors[row] = grad_output.row(first + static_cast<int64_t>(row))[0];
           }
           const auto strengths =
-              spearman::strengths_of<decltype(cdf)>(rows, regularization_strength);
+              spearman::strengths_of<decltype(cdf)>(rows, batch.regularization_strength);
           return rows.template derivative<decltype(cdf), 1>(
               strengths.data(), &rank_gradient, first, factors.data(), output + first * batch.size);
         });

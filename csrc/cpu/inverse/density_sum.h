@@ -25,6 +25,11 @@ struct Numbers {
   int64_t count;
 };
 
+/// And what each of them weighs.
+struct WeightedNumbers : Numbers {
+  const double* weights;
+};
+
 /// Σ_k w_k F'(α (t_i - s_k)), sources s at targets t, in double: on a grid of boxes
 ///
 ///     moments[b][l] = Σ_{k in b} w_k s_k^l                    in coordinates of the boxes
@@ -43,8 +48,8 @@ class DensitySum {
   static constexpr int64_t kPart = 1 << 15;
 
  public:
-  void sum(const Numbers& sources, const double* weights, const Numbers& targets,
-           double regularization_strength, double* sums, const ParallelFor& parallel_for) {
+  void sum(const WeightedNumbers& sources, const Numbers& targets, double regularization_strength,
+           double* sums, const ParallelFor& parallel_for) {
     if (targets.count == 0) return;
     const FiniteRow<double> both = extent_of(sources, targets);
     if (!(std::isfinite(both.minimum) && std::isfinite(both.maximum))) {
@@ -57,10 +62,10 @@ class DensitySum {
       if (both.count >= kFewestOfAGrid && boxes < 64 + static_cast<double>(both.count / 8) &&
           boxes < 1 << 24) {
         const Grid grid(both, width, regularization_strength);
-        return sum_on(grid, sources, weights, targets, sums, parallel_for);
+        return sum_on(grid, sources, targets, sums, parallel_for);
       }
     }
-    sum_in_one_row(both, sources, weights, targets, regularization_strength, sums, parallel_for);
+    sum_in_one_row(both, sources, targets, regularization_strength, sums, parallel_for);
   }
 
  private:
@@ -75,14 +80,14 @@ class DensitySum {
     return {nullptr, sources.count + targets.count, minimum, maximum};
   }
 
-  void sum_on(const Grid& grid, const Numbers& sources, const double* weights,
-              const Numbers& targets, double* sums, const ParallelFor& parallel_for) {
+  void sum_on(const Grid& grid, const WeightedNumbers& sources, const Numbers& targets,
+              double* sums, const ParallelFor& parallel_for) {
     const int64_t boxes = grid.cells();
     moments_.make_room(boxes * kTerms);
     local_.make_room(boxes * kTerms);
     std::fill_n(moments_.data(), boxes * kTerms, 0.0);
     for (int64_t i = 0; i < sources.count; i += kBlock) {
-      add_block(grid, sources, weights, i);
+      add_block(grid, sources, i);
     }
     constexpr int64_t kBoxesWorthAThread = 256;
     translation_.set_moments(grid_kernel<Cdf>(kDouble, 1, sources.count), moments_.data(), boxes);
@@ -101,7 +106,7 @@ class DensitySum {
   }
 
   /// The moments of sources, one after the other, their powers across lanes.
-  void add_block(const Grid& grid, const Numbers& sources, const double* weights, int64_t first) {
+  void add_block(const Grid& grid, const WeightedNumbers& sources, int64_t first) {
     const int count = static_cast<int>(std::min<int64_t>(sources.count - first, kBlock));
     double values[kBlock], t[kBlock];
     int32_t offsets[kBlock];
@@ -113,7 +118,7 @@ class DensitySum {
     for (int i = 0; i < count; ++i) {
       const double t2 = t[i] * t[i], t4 = t2 * t2;
       const W step = W::broadcast(W::kLanes == 8 ? t4 * t4 : (W::kLanes == 4 ? t4 : t2));
-      const W weight = W::broadcast(weights[first + i]);
+      const W weight = W::broadcast(sources.weights[first + i]);
       W powers = W::first_powers(t[i], t2, t4);
       double* moments = moments_.data() + offsets[i];
       unroll<kVectors>([&](auto v) {
@@ -137,7 +142,7 @@ class DensitySum {
     sum.store_first(sums, count);
   }
 
-  void sum_in_one_row(const FiniteRow<double>& both, const Numbers& sources, const double* weights,
+  void sum_in_one_row(const FiniteRow<double>& both, const WeightedNumbers& sources,
                       const Numbers& targets, double regularization_strength, double* sums,
                       const ParallelFor& parallel_for) {
     row_.resize(both.count);
@@ -146,9 +151,9 @@ class DensitySum {
     std::copy_n(targets.values, targets.count, row_.begin());
     std::copy_n(sources.values, sources.count, row_.begin() + targets.count);
     std::fill_n(direction_.begin(), targets.count, 0.0);
-    std::copy_n(weights, sources.count, direction_.begin() + targets.count);
+    std::copy_n(sources.weights, sources.count, direction_.begin() + targets.count);
     double mean = 0;
-    for (int64_t k = 0; k < sources.count; ++k) mean += weights[k] / both.count;
+    for (int64_t k = 0; k < sources.count; ++k) mean += sources.weights[k] / both.count;
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const Direction<double> direction = {direction_.data(), 1, mean};
     const FiniteRow<double> row = {row_.data(), both.count, both.minimum, both.maximum};

@@ -18,7 +18,7 @@ constexpr double kLargeUnit = 0x1p64;
 template <class Scalar>
 class InLargeUnit {
  public:
-  explicit InLargeUnit(const Batch<Scalar>& batch)
+  explicit InLargeUnit(const SoftBatch<Scalar>& batch)
       : batch_(batch), sizes_{batch.count, batch.size}, strides_{batch.size, 1} {
     values_.reserve(batch.count * batch.size);
     for (int64_t row = 0; row < batch.count; ++row) {
@@ -28,13 +28,14 @@ class InLargeUnit {
       }
     }
     batch_.input = {values_.data(), sizes_.data(), strides_.data(), 2};
+    batch_.regularization_strength *= kLargeUnit;
   }
   InLargeUnit(const InLargeUnit&) = delete;
 
-  const Batch<Scalar>& batch() const { return batch_; }
+  const SoftBatch<Scalar>& batch() const { return batch_; }
 
  private:
-  Batch<Scalar> batch_;
+  SoftBatch<Scalar> batch_;
   std::vector<Scalar> values_;
   std::array<int64_t, 2> sizes_, strides_;
 };

@@ -49,8 +49,8 @@ class SortedValues {
     order_.make_room(count);
     spare_sorted_.make_room(count);
     spare_order_.make_room(count);
-    radix_argsort(values, count, sorted_.data(), order_.data(), spare_sorted_.data(),
-                  spare_order_.data());
+    radix_argsort(values, count, {sorted_.data(), order_.data()},
+                  {spare_sorted_.data(), spare_order_.data()});
     return sorted_.data();
   }
 
@@ -84,9 +84,9 @@ class QuantileSortRow {
 
  public:
   /// As cpu/soft_sort.h says. `points` and `densities` may be null.
-  void sort(Row<Scalar> input, Row<uint8_t> mask, int64_t size, double regularization_strength,
-            Scalar* values, double* points, double* densities, const ParallelFor& parallel_for) {
-    items_.set_row(input, mask, size, parallel_for);
+  void sort(const MaskedRow<Scalar>& row, double regularization_strength, Scalar* values,
+            double* points, double* densities, const ParallelFor& parallel_for) {
+    items_.set_row(row, parallel_for);
     const FiniteRow<Number> finite = finite_numbers();
     const int64_t begin = items_.below(), count = finite.count;
     place_the_others(values, points, densities);
@@ -281,10 +281,9 @@ class QuantileLevelsRow {
 
  public:
   /// As cpu/soft_quantile.h says.
-  void find(Row<Scalar> input, Row<uint8_t> mask, int64_t size, Row<double> levels,
-            int64_t level_count, double regularization_strength, double* points,
-            const ParallelFor& parallel_for) {
-    items_.set_row(input, mask, size, parallel_for);
+  void find(const MaskedRow<Scalar>& row, double regularization_strength, Row<double> levels,
+            int64_t level_count, double* points, const ParallelFor& parallel_for) {
+    items_.set_row(row, parallel_for);
     const FiniteRow<Scalar>& finite = items_.finite();
     const double count = static_cast<double>(finite.count);
     order_.clear();

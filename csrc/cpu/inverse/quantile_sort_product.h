@@ -11,6 +11,7 @@
 #include "cpu/parallel.h"
 #include "cpu/row/row_items.h"
 #include "cpu/row/rows.h"
+#include "cpu/soft_sort.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
@@ -21,14 +22,15 @@ class QuantileSortProductRow {
   static constexpr Scalar kNan = std::numeric_limits<Scalar>::quiet_NaN();
 
  public:
-  /// Borrows the points and densities of the row's places.
-  void set_row(Row<Scalar> input, Row<uint8_t> mask, int64_t size, const double* points,
-               const double* densities, const ParallelFor& parallel_for) {
-    items_.set_row(input, mask, size, parallel_for);
+  /// Borrows the points of the row's places.
+  void set_row(const MaskedRow<Scalar>& row, const SortedPoints& sorted,
+               const ParallelFor& parallel_for) {
+    items_.set_row(row, parallel_for);
     const FiniteRow<Scalar>& finite = items_.finite();
     values_.assign(finite.values, finite.values + finite.count);
-    points_ = points + items_.below();
-    densities_.assign(densities + items_.below(), densities + items_.below() + finite.count);
+    points_ = sorted.points + items_.below();
+    const double* densities = sorted.densities + items_.below();
+    densities_.assign(densities, densities + finite.count);
     weights_.resize(finite.count);
     sums_.resize(finite.count);
   }
@@ -41,7 +43,7 @@ class QuantileSortProductRow {
     for (int64_t k = 0; k < count; ++k) {
       weights_[k] = places[items_.below() + k] / densities_[k];
     }
-    sum_.sum({points_, count}, weights_.data(), {values_.data(), count}, regularization_strength,
+    sum_.sum({{points_, count}, weights_.data()}, {values_.data(), count}, regularization_strength,
              sums_.data(), parallel_for);
     const double* sum = sums_.data();
     for (int64_t i = 0; i < items_.size(); ++i) {
@@ -60,7 +62,7 @@ class QuantileSortProductRow {
     for (int64_t i = 0; i < items_.size(); ++i) {
       if (items_.kind(i) == Kind::kFinite) *weight++ = items[i];
     }
-    sum_.sum({values_.data(), count}, weights_.data(), {points_, count}, regularization_strength,
+    sum_.sum({{values_.data(), count}, weights_.data()}, {points_, count}, regularization_strength,
              sums_.data(), parallel_for);
     std::fill_n(output, items_.size(), Scalar(0));
     std::fill(output + items_.counted(), output + items_.unmasked(), kNan);
@@ -78,7 +80,7 @@ class QuantileSortProductRow {
     const double largest = std::max(std::abs(points_[0]), std::abs(points_[count - 1]));
     if (largest * regularization_strength < kFar) return;
     weights_.assign(count, 1);
-    sum_.sum({values_.data(), count}, weights_.data(), {points_, count}, regularization_strength,
+    sum_.sum({{values_.data(), count}, weights_.data()}, {points_, count}, regularization_strength,
              densities_.data(), parallel_for);
   }
 

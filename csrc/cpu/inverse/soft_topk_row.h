@@ -25,10 +25,9 @@ class TopKRow {
 
  public:
   /// As cpu/soft_topk.h says.
-  void choose(Row<Scalar> input, Row<uint8_t> mask, int64_t size, double k,
-              double regularization_strength, Scalar* chosen, double* densities,
-              const ParallelFor& parallel_for) {
-    items_.set_row(input, mask, size, parallel_for);
+  void choose(const MaskedRow<Scalar>& row, double regularization_strength, double k,
+              Scalar* chosen, double* densities, const ParallelFor& parallel_for) {
+    items_.set_row(row, parallel_for);
     const FiniteRow<Scalar>& finite = items_.finite();
     const auto counted = static_cast<double>(items_.counted());
     const double wanted = k >= 0 ? std::min(k, counted) : kNan;
@@ -38,12 +37,12 @@ class TopKRow {
     const Scalar of_tops = share_of(wanted, tops);
     const Scalar of_bottoms = share_of(wanted - (counted - bottoms), bottoms);
     if (!items_.packed()) {
-      for (int64_t i = 0; i < size; ++i) chosen[i] = static_cast<Scalar>(shares_[i]);
+      for (int64_t i = 0; i < row.size; ++i) chosen[i] = static_cast<Scalar>(shares_[i]);
       return;
     }
     // The densities lie one after the other in front; from the end on none is overwritten.
     int64_t at = finite.count;
-    for (int64_t i = size; i-- > 0;) {
+    for (int64_t i = row.size; i-- > 0;) {
       const Kind kind = items_.kind(i);
       const bool is_finite = kind == Kind::kFinite;
       if (is_finite) --at;

@@ -40,7 +40,7 @@ struct ProjectedRanker {
   int64_t size;
   double regularization_strength;
 
-  void set_row(const Row<Scalar>& values) { row.set_row(values, mask, size); }
+  void set_row(const Row<Scalar>& values) { row.set_row({values, mask, size}); }
   void rank(Scalar* ranks) {
     row.template ranks<Projection>(strength_of<Projection>(row, regularization_strength), 0, ranks,
                                    nullptr);
@@ -54,10 +54,18 @@ struct ProjectedRanker {
 template <class Scalar>
 class SortedBlocks {
  public:
-  template <class Projection>
-  void multiply(Row<Scalar> input, Row<int64_t> permutation, Row<int32_t> blocks,
-                Row<Scalar> vector, int64_t size, bool transposed, Scalar* output) {
+  void set_row(Row<Scalar> input, Row<int64_t> permutation, Row<int32_t> blocks, int64_t size) {
+    input_ = input;
+    permutation_ = permutation;
+    blocks_ = blocks;
     weights_.resize(size);
+  }
+
+  template <class Projection>
+  void multiply(Row<Scalar> vector, bool transposed, Scalar* output) {
+    const auto size = static_cast<int64_t>(weights_.size());
+    const Row<int64_t> permutation = permutation_;
+    const Row<int32_t> blocks = blocks_;
     for (int64_t begin = 0, end = 0; begin < size; begin = end) {
       end = begin + 1;
       if (blocks[begin] < 0) {
@@ -67,7 +75,7 @@ class SortedBlocks {
         continue;
       }
       while (end < size && blocks[end] == blocks[begin]) ++end;
-      share_out<Projection>(input, permutation, begin, end);
+      share_out<Projection>(begin, end);
       const double* weights = weights_.data();
       if (transposed) {
         const double sum =
@@ -85,16 +93,19 @@ class SortedBlocks {
 
  private:
   template <class Projection>
-  void share_out(Row<Scalar> input, Row<int64_t> permutation, int64_t begin, int64_t end) {
+  void share_out(int64_t begin, int64_t end) {
     double* weights = weights_.data();
-    const double first = input[permutation[begin]];
+    const double first = input_[permutation_[begin]];
     for (int64_t k = begin; k < end; ++k) {
-      weights[k - begin] = Projection::weight(input[permutation[k]] - first);
+      weights[k - begin] = Projection::weight(input_[permutation_[k]] - first);
     }
     const double sum = lane_sum(end - begin, [=](int64_t k) { return weights[k]; });
     for (int64_t k = begin; k < end; ++k) weights[k - begin] /= sum;
   }
 
+  Row<Scalar> input_;
+  Row<int64_t> permutation_;
+  Row<int32_t> blocks_;
   std::vector<double> weights_;
 };
 
@@ -103,11 +114,10 @@ template <class Scalar>
 class RowBlocks {
  public:
   template <class Projection>
-  Row<int32_t> of(const Batch<Scalar>& batch, int64_t row, double regularization_strength,
-                  Scalar* ranks) {
-    row_.set_row(batch.input.row(row), batch.mask.row(row), batch.size);
+  Row<int32_t> of(const SoftBatch<Scalar>& batch, int64_t row, Scalar* ranks) {
+    row_.set_row(batch.row(row));
     blocks_.resize(batch.size);
-    row_.template ranks<Projection>(regularization_strength, 0, ranks, blocks_.data());
+    row_.template ranks<Projection>(batch.regularization_strength, 0, ranks, blocks_.data());
     return {blocks_.data(), 1};
   }
 
@@ -119,17 +129,16 @@ class RowBlocks {
 }  // namespace
 
 template <class Scalar>
-void permutahedron_rank(const Batch<Scalar>& batch, double regularization_strength,
-                        std::string_view method, bool centered, Scalar* ranks, int32_t* blocks,
-                        const ParallelFor& parallel_for) {
-  Projections::visit(method, [&](auto projection) {
+void permutahedron_rank(const SoftBatch<Scalar>& batch, bool centered, Scalar* ranks,
+                        int32_t* blocks, const ParallelFor& parallel_for) {
+  Projections::visit(batch.method, [&](auto projection) {
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       PermutahedronRow<Scalar> row;
       for (int64_t i = begin; i < end; ++i) {
-        row.set_row(batch.input.row(i), batch.mask.row(i), batch.size);
+        row.set_row(batch.row(i));
         const double shift = centered || row.counted() <= 1 ? 0 : 0.5;
         row.template ranks<decltype(projection)>(
-            regularization_strength, shift, ranks + i * batch.size,
+            batch.regularization_strength, shift, ranks + i * batch.size,
             blocks == nullptr ? nullptr : blocks + i * batch.size);
       }
     });
@@ -137,11 +146,10 @@ void permutahedron_rank(const Batch<Scalar>& batch, double regularization_streng
 }
 
 template <class Scalar>
-void permutahedron_rank_derivative(const Batch<Scalar>& batch, const Rows<int32_t>& blocks,
-                                   const Rows<Scalar>* directions, int order,
-                                   double regularization_strength, std::string_view method,
-                                   Scalar* output, const ParallelFor& parallel_for) {
-  Projections::visit(method, [&](auto projection) {
+void permutahedron_rank_derivative(const SoftBatch<Scalar>& batch, const Rows<int32_t>& blocks,
+                                   const Rows<Scalar>* directions, int order, Scalar* output,
+                                   const ParallelFor& parallel_for) {
+  Projections::visit(batch.method, [&](auto projection) {
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       RowBlocks<Scalar> own_blocks;
       BlockDerivative<Scalar> derivative;
@@ -150,29 +158,28 @@ void permutahedron_rank_derivative(const Batch<Scalar>& batch, const Rows<int32_
         Scalar* to = output + i * batch.size;
         const Row<int32_t> given = blocks.row(i);
         derivative.set_row(batch.input.row(i),
-                           given.data != nullptr ? given
-                                                 : own_blocks.template of<decltype(projection)>(
-                                                       batch, i, regularization_strength, to),
+                           given.data != nullptr
+                               ? given
+                               : own_blocks.template of<decltype(projection)>(batch, i, to),
                            batch.size);
         for (int l = 0; l < order; ++l) rows[l] = directions[l].row(i);
-        derivative.template derivative<decltype(projection)>(regularization_strength, rows.data(),
-                                                             order, 1, to);
+        derivative.template derivative<decltype(projection)>(batch.regularization_strength,
+                                                             rows.data(), order, 1, to);
       }
     });
   });
 }
 
 template <class Scalar>
-void permutahedron_sort(const Batch<Scalar>& batch, double regularization_strength,
-                        std::string_view method, Scalar* values, int64_t* permutation,
+void permutahedron_sort(const SoftBatch<Scalar>& batch, Scalar* values, int64_t* permutation,
                         int32_t* blocks, const ParallelFor& parallel_for) {
-  Projections::visit(method, [&](auto projection) {
+  Projections::visit(batch.method, [&](auto projection) {
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       PermutahedronRow<Scalar> row;
       for (int64_t i = begin; i < end; ++i) {
         const int64_t at = i * batch.size;
-        row.set_row(batch.input.row(i), batch.mask.row(i), batch.size);
-        row.template values<decltype(projection)>(regularization_strength, values + at,
+        row.set_row(batch.row(i));
+        row.template values<decltype(projection)>(batch.regularization_strength, values + at,
                                                   permutation + at, blocks + at);
       }
     });
@@ -180,36 +187,35 @@ void permutahedron_sort(const Batch<Scalar>& batch, double regularization_streng
 }
 
 template <class Scalar>
-void permutahedron_sort_product(const Batch<Scalar>& batch, const Rows<int64_t>& permutation,
-                                const Rows<int32_t>& blocks, const Rows<Scalar>& vector,
-                                bool transposed, std::string_view method, Scalar* output,
+void permutahedron_sort_product(const SoftBatch<Scalar>& batch, const SortedPlaces& sorted,
+                                const Rows<Scalar>& vector, bool transposed, Scalar* output,
                                 const ParallelFor& parallel_for) {
-  Projections::visit(method, [&](auto projection) {
+  Projections::visit(batch.method, [&](auto projection) {
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       SortedBlocks<Scalar> row;
       for (int64_t i = begin; i < end; ++i) {
-        row.template multiply<decltype(projection)>(batch.input.row(i), permutation.row(i),
-                                                    blocks.row(i), vector.row(i), batch.size,
-                                                    transposed, output + i * batch.size);
+        row.set_row(batch.input.row(i), sorted.permutation.row(i), sorted.blocks.row(i),
+                    batch.size);
+        row.template multiply<decltype(projection)>(vector.row(i), transposed,
+                                                    output + i * batch.size);
       }
     });
   });
 }
 
 template <class Scalar>
-void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
-                                    double regularization_strength, std::string_view method,
+void permutahedron_spearman_forward(const SoftBatch<Scalar>& batch, const Targets<Scalar>& targets,
                                     Scalar* loss, Scalar* rank_gradient_predictions,
                                     Scalar* rank_gradient_targets,
                                     const ParallelFor& parallel_for) {
-  Projections::visit(method, [&](auto projection) {
+  Projections::visit(batch.method, [&](auto projection) {
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       PermutahedronRow<Scalar> row;
       for (int64_t i = begin; i < end; ++i) {
         ProjectedRanker<decltype(projection), Scalar> ranker = {row, batch.mask.row(i), batch.size,
-                                                                regularization_strength};
+                                                                batch.regularization_strength};
         ranker.set_row(batch.input.row(i));
-        loss[i] = spearman_loss_of_row(ranker, targets.rows.row(i), targets.are_ranks, batch.size,
+        loss[i] = spearman_loss_of_row(ranker, targets.row(i), batch.size,
                                        rank_gradient_predictions + i * batch.size,
                                        rank_gradient_targets + i * batch.size, in_this_thread);
       }
@@ -218,11 +224,11 @@ void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Sc
 }
 
 template <class Scalar>
-void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad_output,
-                                     const Rows<Scalar>& rank_gradient,
-                                     double regularization_strength, std::string_view method,
-                                     Scalar* output, const ParallelFor& parallel_for) {
-  Projections::visit(method, [&](auto projection) {
+void permutahedron_spearman_backward(const SoftBatch<Scalar>& batch,
+                                     const Rows<Scalar>& grad_output,
+                                     const Rows<Scalar>& rank_gradient, Scalar* output,
+                                     const ParallelFor& parallel_for) {
+  Projections::visit(batch.method, [&](auto projection) {
     using Projection = decltype(projection);
     for_each_range(batch, parallel_for, [&](int64_t begin, int64_t end) {
       PermutahedronRow<Scalar> row;
@@ -231,8 +237,8 @@ void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scal
       for (int64_t i = begin; i < end; ++i) {
         const Row<Scalar> input = batch.input.row(i), direction = rank_gradient.row(i);
         Scalar* gradient = output + i * batch.size;  // holds the ranks at first
-        row.set_row(input, batch.mask.row(i), batch.size);
-        const double strength = strength_of<Projection>(row, regularization_strength);
+        row.set_row(batch.row(i));
+        const double strength = strength_of<Projection>(row, batch.regularization_strength);
         row.template ranks<Projection>(strength, 0, gradient, blocks.data());
         derivative.set_row(input, {blocks.data(), 1}, batch.size);
         derivative.template derivative<Projection>(strength, &direction, 1, grad_output.row(i)[0],
@@ -246,23 +252,21 @@ void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scal
   });
 }
 
-#define RANK_RELAX_INSTANTIATE(Scalar)                                                            \
-  template void permutahedron_rank(const Batch<Scalar>&, double, std::string_view, bool, Scalar*, \
-                                   int32_t*, const ParallelFor&);                                 \
-  template void permutahedron_rank_derivative(const Batch<Scalar>&, const Rows<int32_t>&,         \
-                                              const Rows<Scalar>*, int, double, std::string_view, \
-                                              Scalar*, const ParallelFor&);                       \
-  template void permutahedron_sort(const Batch<Scalar>&, double, std::string_view, Scalar*,       \
-                                   int64_t*, int32_t*, const ParallelFor&);                       \
-  template void permutahedron_sort_product(const Batch<Scalar>&, const Rows<int64_t>&,            \
-                                           const Rows<int32_t>&, const Rows<Scalar>&, bool,       \
-                                           std::string_view, Scalar*, const ParallelFor&);        \
-  template void permutahedron_spearman_forward(const Batch<Scalar>&, const Targets<Scalar>&,      \
-                                               double, std::string_view, Scalar*, Scalar*,        \
-                                               Scalar*, const ParallelFor&);                      \
-  template void permutahedron_spearman_backward(const Batch<Scalar>&, const Rows<Scalar>&,        \
-                                                const Rows<Scalar>&, double, std::string_view,    \
-                                                Scalar*, const ParallelFor&);
+#define RANK_RELAX_INSTANTIATE(Scalar)                                                           \
+  template void permutahedron_rank(const SoftBatch<Scalar>&, bool, Scalar*, int32_t*,            \
+                                   const ParallelFor&);                                          \
+  template void permutahedron_rank_derivative(const SoftBatch<Scalar>&, const Rows<int32_t>&,    \
+                                              const Rows<Scalar>*, int, Scalar*,                 \
+                                              const ParallelFor&);                               \
+  template void permutahedron_sort(const SoftBatch<Scalar>&, Scalar*, int64_t*, int32_t*,        \
+                                   const ParallelFor&);                                          \
+  template void permutahedron_sort_product(const SoftBatch<Scalar>&, const SortedPlaces&,        \
+                                           const Rows<Scalar>&, bool, Scalar*,                   \
+                                           const ParallelFor&);                                  \
+  template void permutahedron_spearman_forward(const SoftBatch<Scalar>&, const Targets<Scalar>&, \
+                                               Scalar*, Scalar*, Scalar*, const ParallelFor&);   \
+  template void permutahedron_spearman_backward(const SoftBatch<Scalar>&, const Rows<Scalar>&,   \
+                                                const Rows<Scalar>&, Scalar*, const ParallelFor&);
 RANK_RELAX_INSTANTIATE(float)
 RANK_RELAX_INSTANTIATE(double)
 #undef RANK_RELAX_INSTANTIATE

@@ -17,46 +17,47 @@ namespace rank_relax::cpu {
 /// The ranks R in [0, 1], or R - 1/2 if `centered`; 0 where masked or if n = 1, NaN where the input
 /// is. Infinities rank first and last. `blocks` may be null.
 template <class Scalar>
-void permutahedron_rank(const Batch<Scalar>& batch, double regularization_strength,
-                        std::string_view method, bool centered, Scalar* ranks, int32_t* blocks,
-                        const ParallelFor& parallel_for);
+void permutahedron_rank(const SoftBatch<Scalar>& batch, bool centered, Scalar* ranks,
+                        int32_t* blocks, const ParallelFor& parallel_for);
 
 /// The derivative of R along `order` directions, at least 1, for the blocks that
 /// permutahedron_rank gave: O(size) a row, times 3^order for kl. Finds the blocks if absent.
 template <class Scalar>
-void permutahedron_rank_derivative(const Batch<Scalar>& batch, const Rows<int32_t>& blocks,
-                                   const Rows<Scalar>* directions, int order,
-                                   double regularization_strength, std::string_view method,
-                                   Scalar* output, const ParallelFor& parallel_for);
+void permutahedron_rank_derivative(const SoftBatch<Scalar>& batch, const Rows<int32_t>& blocks,
+                                   const Rows<Scalar>* directions, int order, Scalar* output,
+                                   const ParallelFor& parallel_for);
 
 /// Soft sorted values, ascending: -inf, the finite ones, inf, NaN; 0 for masked items at the end.
 /// permutation[k] is the item at place k of a row, blocks[k] its block (or what block_number(Kind)
 /// is).
 template <class Scalar>
-void permutahedron_sort(const Batch<Scalar>& batch, double regularization_strength,
-                        std::string_view method, Scalar* values, int64_t* permutation,
+void permutahedron_sort(const SoftBatch<Scalar>& batch, Scalar* values, int64_t* permutation,
                         int32_t* blocks, const ParallelFor& parallel_for);
+
+/// The permutation and the blocks that permutahedron_sort gave.
+struct SortedPlaces {
+  Rows<int64_t> permutation;
+  Rows<int32_t> blocks;
+};
 
 /// The Jacobian J of the sorted values, times items v: t_k = Σ_{j in the block of k} r_j v_j, with
 /// weights r_j = 1/m (l2) or softmax(-x)_j (kl) inside a block of m items; or, `transposed`, times
 /// places g: r_j Σ_{k in the block of j} g_k. 0 at masked items and infinities, NaN at NaN.
 template <class Scalar>
-void permutahedron_sort_product(const Batch<Scalar>& batch, const Rows<int64_t>& permutation,
-                                const Rows<int32_t>& blocks, const Rows<Scalar>& vector,
-                                bool transposed, std::string_view method, Scalar* output,
+void permutahedron_sort_product(const SoftBatch<Scalar>& batch, const SortedPlaces& sorted,
+                                const Rows<Scalar>& vector, bool transposed, Scalar* output,
                                 const ParallelFor& parallel_for);
 
 /// As spearman_loss.h says.
 template <class Scalar>
-void permutahedron_spearman_forward(const Batch<Scalar>& batch, const Targets<Scalar>& targets,
-                                    double regularization_strength, std::string_view method,
+void permutahedron_spearman_forward(const SoftBatch<Scalar>& batch, const Targets<Scalar>& targets,
                                     Scalar* loss, Scalar* rank_gradient_predictions,
                                     Scalar* rank_gradient_targets, const ParallelFor& parallel_for);
 
 template <class Scalar>
-void permutahedron_spearman_backward(const Batch<Scalar>& batch, const Rows<Scalar>& grad_output,
-                                     const Rows<Scalar>& rank_gradient,
-                                     double regularization_strength, std::string_view method,
-                                     Scalar* output, const ParallelFor& parallel_for);
+void permutahedron_spearman_backward(const SoftBatch<Scalar>& batch,
+                                     const Rows<Scalar>& grad_output,
+                                     const Rows<Scalar>& rank_gradient, Scalar* output,
+                                     const ParallelFor& parallel_for);
 
 }  // namespace rank_relax::cpu

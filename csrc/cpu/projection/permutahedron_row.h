@@ -25,20 +25,21 @@ class PermutahedronRow {
   static constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
 
  public:
-  /// `mask` may be absent (null data). Borrows nothing.
-  void set_row(Row<Scalar> input, Row<uint8_t> mask, int64_t size) {
-    size_ = size;
+  /// Borrows nothing.
+  void set_row(const MaskedRow<Scalar>& row) {
+    const Row<Scalar>& items = row.items;
+    size_ = row.size;
     below_ = above_ = 0;
     packed_ = true;
-    if (input.stride == 1 && mask.data == nullptr && size > 0) {
-      packed_ = !extent(input.data, size, in_this_thread).all_finite;
+    if (items.stride == 1 && row.mask.data == nullptr && size_ > 0) {
+      packed_ = !extent(items.data, size_, in_this_thread).all_finite;
     }
     if (packed_) {
-      pack(input, mask);
+      pack(row);
     } else {
-      finite_ = counted_ = unmasked_ = size;
+      finite_ = counted_ = unmasked_ = size_;
     }
-    sort(packed_ ? values_.data() : input.data);
+    sort(packed_ ? values_.data() : items.data);
   }
 
   /// Items that are neither masked nor NaN: the n of every formula.
@@ -99,15 +100,14 @@ class PermutahedronRow {
   }
 
  private:
-  void pack(Row<Scalar> input, Row<uint8_t> mask) {
+  void pack(const MaskedRow<Scalar>& row) {
     kinds_.make_room(size_);
     values_.make_room(size_);
     places_.make_room(size_);
     finite_ = counted_ = unmasked_ = 0;
     for (int64_t i = 0; i < size_; ++i) {
-      const Scalar value = input[i];
-      const bool masked = mask.data != nullptr && mask[i] == 0;
-      const Kind kind = masked ? Kind::kMasked : kind_of(value);
+      const Scalar value = row.items[i];
+      const Kind kind = row.counts(i) ? kind_of(value) : Kind::kMasked;
       kinds_.data()[i] = kind;
       unmasked_ += kind != Kind::kMasked;
       counted_ += kind != Kind::kMasked && kind != Kind::kNan;
@@ -128,8 +128,8 @@ class PermutahedronRow {
     spare_order_.make_room(finite_);
     blocks_.make_room(finite_);
     coordinates_.make_room(finite_);
-    radix_argsort(values, finite_, sorted_.data(), order_.data(), spare_sorted_.data(),
-                  spare_order_.data());
+    radix_argsort(values, finite_, {sorted_.data(), order_.data()},
+                  {spare_sorted_.data(), spare_order_.data()});
     const double largest = sorted_.data()[finite_ - 1], smallest = sorted_.data()[0];
     if (std::isfinite(largest - smallest)) return;
     // No difference may overflow. Denormal values lose bits, which such a spread can't show.

@@ -20,21 +20,21 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 template <class Scalar>
 class RowItems {
  public:
-  /// Takes in a row of `size` items, which must stay as it is. `mask` may be absent (null data).
-  void set_row(Row<Scalar> input, Row<uint8_t> mask, int64_t size,
-               const ParallelFor& parallel_for) {
-    size_ = size;
+  /// Takes in a row, which must stay as it is.
+  void set_row(const MaskedRow<Scalar>& row, const ParallelFor& parallel_for) {
+    const Row<Scalar>& items = row.items;
+    size_ = row.size;
     below_ = above_ = 0;
-    if (input.stride == 1 && mask.data == nullptr && size > 0) {
-      const Extent<Scalar> row = extent(input.data, size, parallel_for);
-      if (row.all_finite) {
+    if (items.stride == 1 && row.mask.data == nullptr && size_ > 0) {
+      const Extent<Scalar> whole = extent(items.data, size_, parallel_for);
+      if (whole.all_finite) {
         packed_ = false;
-        counted_ = unmasked_ = size;
-        finite_ = {input.data, size, row.minimum, row.maximum};
+        counted_ = unmasked_ = size_;
+        finite_ = {items.data, size_, whole.minimum, whole.maximum};
         return;
       }
     }
-    pack(input, mask);
+    pack(row);
   }
 
   int64_t size() const { return size_; }
@@ -63,7 +63,7 @@ class RowItems {
   }
 
  private:
-  void pack(Row<Scalar> input, Row<uint8_t> mask) {
+  void pack(const MaskedRow<Scalar>& row) {
     packed_ = true;
     kinds_.resize(size_);
     values_.resize(size_);
@@ -71,9 +71,8 @@ class RowItems {
     Scalar minimum = std::numeric_limits<Scalar>::infinity(), maximum = -minimum;
     int64_t count = 0;
     for (int64_t i = 0; i < size_; ++i) {
-      const Scalar value = input[i];
-      const bool masked = mask.data != nullptr && mask[i] == 0;
-      const Kind kind = masked ? Kind::kMasked : kind_of(value);
+      const Scalar value = row.items[i];
+      const Kind kind = row.counts(i) ? kind_of(value) : Kind::kMasked;
       kinds_[i] = kind;
       unmasked_ += kind != Kind::kMasked;
       counted_ += kind != Kind::kMasked && kind != Kind::kNan;

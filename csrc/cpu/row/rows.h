@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace rank_relax::cpu {
 
@@ -33,13 +34,33 @@ struct Rows {
   }
 };
 
-/// What a batched kernel ranks: `count` rows of `size` items, and which of the items count.
-template <class Scalar>
+/// One row, and which of its items count.
+template <class T>
+struct MaskedRow {
+  Row<T> items;
+  Row<uint8_t> mask;  // not 0 where an item counts; null data: all do
+  int64_t size;
+
+  bool counts(int64_t i) const { return mask.data == nullptr || mask[i] != 0; }
+};
+
+/// What a batched kernel is asked about: `count` rows of `size` items, and which of the items
+/// count.
+template <class T>
 struct Batch {
   int64_t count;
   int64_t size;
-  Rows<Scalar> input;
+  Rows<T> input;
   Rows<uint8_t> mask;  // not 0 where an item counts; absent: all do
+
+  MaskedRow<T> row(int64_t index) const { return {input.row(index), mask.row(index), size}; }
+};
+
+/// And how softly items are compared. `method` is one of core/methods.h.
+template <class Scalar>
+struct SoftBatch : Batch<Scalar> {
+  double regularization_strength;
+  std::string_view method;
 };
 
 }  // namespace rank_relax::cpu

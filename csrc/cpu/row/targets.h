@@ -8,12 +8,20 @@
 
 namespace rank_relax::cpu {
 
-/// What predictions are compared with: scores, or ranks of whatever kind that add up to zero in
-/// each row.
+/// What the predictions of a row are compared with: scores, or ranks of whatever kind that add up
+/// to zero.
+template <class Scalar>
+struct TargetsOfRow {
+  Row<Scalar> items;
+  bool are_ranks;
+};
+
 template <class Scalar>
 struct Targets {
   Rows<Scalar> rows;
   bool are_ranks = false;
+
+  TargetsOfRow<Scalar> row(int64_t index) const { return {rows.row(index), are_ranks}; }
 };
 
 /// Copies given ranks, 0 where masked(i); false if one that counts is NaN.

@@ -7,6 +7,13 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
+/// Memory for sorted items: order[i] is where values[i] stood.
+template <class Scalar>
+struct SortedItems {
+  Scalar* values;
+  uint32_t* order;
+};
+
 namespace radix {
 
 template <class Scalar>
@@ -22,7 +29,7 @@ struct Unsigned<double> {
 
 /// Counts for every item those that come before it: count² comparisons, in vectors.
 template <class Scalar, int most>
-void sort_by_counting(const Scalar* values, int64_t count, Scalar* sorted, uint32_t* order) {
+void sort_by_counting(const Scalar* values, int64_t count, const SortedItems<Scalar>& sorted) {
   using Count = typename Unsigned<Scalar>::Type;  // as wide as what is compared
   Count before[most] = {};
   for (int64_t j = 0; j < count; ++j) {
@@ -31,8 +38,8 @@ void sort_by_counting(const Scalar* values, int64_t count, Scalar* sorted, uint3
     for (int64_t i = j + 1; i < count; ++i) before[i] += value <= values[i] ? 1 : 0;
   }
   for (int64_t i = 0; i < count; ++i) {
-    sorted[before[i]] = values[i] + Scalar(0);
-    order[before[i]] = static_cast<uint32_t>(i);
+    sorted.values[before[i]] = values[i] + Scalar(0);
+    sorted.order[before[i]] = static_cast<uint32_t>(i);
   }
 }
 
@@ -62,19 +69,19 @@ struct Digits {
 /// order.
 template <int digit_bits, class Scalar>
 void move_by_digit(int place, const Scalar* values, const uint32_t* order, int64_t count,
-                   uint32_t* next, Scalar* to_values, uint32_t* to_order) {
+                   uint32_t* next, const SortedItems<Scalar>& to) {
   using Place = Digits<Scalar, digit_bits>;
   for (int64_t i = 0; i < count; ++i) {
-    const uint32_t to = next[Place::digit(Place::key(values[i]), place)]++;
-    to_values[to] = values[i] + Scalar(0);
-    to_order[to] = order == nullptr ? static_cast<uint32_t>(i) : order[i];
+    const uint32_t at = next[Place::digit(Place::key(values[i]), place)]++;
+    to.values[at] = values[i] + Scalar(0);
+    to.order[at] = order == nullptr ? static_cast<uint32_t>(i) : order[i];
   }
 }
 
 /// Least significant digit first. Digits in which no two keys differ are left out.
 template <int digit_bits, class Scalar>
-void sort_by_digits(const Scalar* values, int64_t count, Scalar* sorted, uint32_t* order,
-                    Scalar* spare_sorted, uint32_t* spare_order) {
+void sort_by_digits(const Scalar* values, int64_t count, const SortedItems<Scalar>& sorted,
+                    const SortedItems<Scalar>& spare) {
   using Place = Digits<Scalar, digit_bits>;
   uint32_t sizes[Place::kCount][Place::kSize] = {};
   for (int64_t i = 0; i < count; ++i) {
@@ -88,9 +95,8 @@ void sort_by_digits(const Scalar* values, int64_t count, Scalar* sorted, uint32_
   }
   if (passes == 0) places[passes++] = 0;
 
-  // The passes take turns with two pairs of arrays, so that the last one ends in the first pair.
-  Scalar* const value_arrays[2] = {sorted, spare_sorted};
-  uint32_t* const order_arrays[2] = {order, spare_order};
+  // The passes take turns, so that the last one ends in `sorted`.
+
   const Scalar* from_values = values;
   const uint32_t* from_order = nullptr;
   for (int pass = 0; pass < passes; ++pass) {
@@ -101,31 +107,30 @@ void sort_by_digits(const Scalar* values, int64_t count, Scalar* sorted, uint32_
       next[digit] = smaller;
       smaller += size;
     }
-    const int to = (passes - 1 - pass) % 2;
-    move_by_digit<digit_bits>(places[pass], from_values, from_order, count, next, value_arrays[to],
-                              order_arrays[to]);
-    from_values = value_arrays[to];
-    from_order = order_arrays[to];
+    const SortedItems<Scalar>& to = (passes - 1 - pass) % 2 == 0 ? sorted : spare;
+    move_by_digit<digit_bits>(places[pass], from_values, from_order, count, next, to);
+    from_values = to.values;
+    from_order = to.order;
   }
 }
 
 }  // namespace radix
 
-/// Sorts finite values ascending, equal ones (-0 = +0, written as +0) in their order; order[i] is
-/// where sorted[i] stood. At most 2^32 - 1 of them. The spare arrays hold `count` items too.
+/// Sorts finite values ascending, equal ones (-0 = +0, written as +0) in their order. At most
+/// 2^32 - 1 of them. `sorted` and `spare` hold `count` items each.
 template <class Scalar>
-void radix_argsort(const Scalar* values, int64_t count, Scalar* sorted, uint32_t* order,
-                   Scalar* spare_sorted, uint32_t* spare_order) {
+void radix_argsort(const Scalar* values, int64_t count, const SortedItems<Scalar>& sorted,
+                   const SortedItems<Scalar>& spare) {
   // Fewer passes against more places to write to at once; measured.
   constexpr int kFew = 64;
   constexpr int64_t kFillsLongDigits = 1 << 11;
   constexpr int64_t kCached = 1 << 18;
   if (count <= kFew) {
-    radix::sort_by_counting<Scalar, kFew>(values, count, sorted, order);
+    radix::sort_by_counting<Scalar, kFew>(values, count, sorted);
   } else if (count < kFillsLongDigits || count > kCached) {
-    radix::sort_by_digits<8>(values, count, sorted, order, spare_sorted, spare_order);
+    radix::sort_by_digits<8>(values, count, sorted, spare);
   } else {
-    radix::sort_by_digits<11>(values, count, sorted, order, spare_sorted, spare_order);
+    radix::sort_by_digits<11>(values, count, sorted, spare);
   }
 }
 

@@ -24,10 +24,9 @@ class RowSum {
   static constexpr Scalar kNan = std::numeric_limits<Scalar>::quiet_NaN();
 
  public:
-  /// Takes in a row of `size` items, which must stay as it is. `mask` may be absent (null data).
-  void set_row(Row<Scalar> input, Row<uint8_t> mask, int64_t size,
-               const ParallelFor& parallel_for) {
-    items_.set_row(input, mask, size, parallel_for);
+  /// Takes in a row, which must stay as it is.
+  void set_row(const MaskedRow<Scalar>& row, const ParallelFor& parallel_for) {
+    items_.set_row(row, parallel_for);
   }
 
   const RowItems<Scalar>& items() const { return items_; }
@@ -65,18 +64,21 @@ class RowSum {
         parallel_for);
   }
 
-  /// output[i] = factor α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)), k = `order` of at
-  /// least 1. Infinities have derivative 0, and so have masked items; NaN where the input is, and
-  /// in all of the row where a direction is not finite at a finite item. `directions` holds the v_l
-  /// and is read at finite items alone.
+  /// Which derivative is asked for. The directions are read at finite items alone.
+  struct Derivative {
+    double regularization_strength;
+    const Row<Scalar>* directions;  // one for each order
+    int order;                      // at least 1
+    double factor;
+  };
+
+  /// output[i] = factor α^k/(n-1) Σ_j Π_l (v_l[i] - v_l[j]) F^(k)(α(x_i - x_j)), k the order and
+  /// v_l the directions. Infinities have derivative 0, and so have masked items; NaN where the
+  /// input is, and in all of the row where a direction is not finite at a finite item.
   template <class Cdf>
-  void derivative(double regularization_strength, const Row<Scalar>* directions, int order,
-                  double factor, Scalar* output, const ParallelFor& parallel_for) {
+  void derivative(const Derivative& asked, Scalar* output, const ParallelFor& parallel_for) {
     Scalar* finite = finite_results(output);
-    if (items_.finite().count > 0) {
-      finite_derivative<Cdf>(regularization_strength, directions, order, factor, finite,
-                             parallel_for);
-    }
+    if (items_.finite().count > 0) finite_derivative<Cdf>(asked, finite, parallel_for);
     if (items_.packed()) scatter(0, 0, output);
   }
 
@@ -105,36 +107,37 @@ class RowSum {
   template <class Cdf>
   void ranks_of(double regularization_strength, const Output<Scalar>& output,
                 const CountedRanks& counted, Scalar* ranks, const ParallelFor& parallel_for) {
-    kernel_sum<Cdf>(regularization_strength, nullptr, 0, output, counted.constant, parallel_for);
+    kernel_sum<Cdf>({items_.finite(), regularization_strength}, 0, output, counted.constant,
+                    parallel_for);
     if (!items_.packed()) return;
     scatter(static_cast<Scalar>(counted.below), static_cast<Scalar>(counted.above), ranks);
   }
 
   /// `constant` is every result of even order in a row of equal values.
   template <class Cdf>
-  void kernel_sum(double regularization_strength, const Direction<Scalar>* directions, int order,
-                  const Output<Scalar>& output, double constant, const ParallelFor& parallel_for) {
-    const FiniteRow<Scalar>& row = items_.finite();
+  void kernel_sum(const Summands<Scalar>& summands, int order, const Output<Scalar>& output,
+                  double constant, const ParallelFor& parallel_for) {
+    const FiniteRow<Scalar>& row = summands.row;
     if (row.count == 0) return;
     if (row.minimum == row.maximum && order % 2 == 0) {
       const auto value = static_cast<Scalar>(constant);
       std::fill_n(output.values, row.count, std::clamp(value, output.lowest, output.highest));
       return;
     }
-    kernel_sum_.template sum<Cdf>({row, regularization_strength, directions}, order, output,
-                                  parallel_for);
+    kernel_sum_.template sum<Cdf>(summands, order, output, parallel_for);
   }
 
   template <class Cdf>
-  void finite_derivative(double regularization_strength, const Row<Scalar>* rows, int order,
-                         double factor, Scalar* finite, const ParallelFor& parallel_for) {
+  void finite_derivative(const Derivative& asked, Scalar* finite, const ParallelFor& parallel_for) {
+    const double regularization_strength = asked.regularization_strength, factor = asked.factor;
+    const int order = asked.order;
     const int64_t count = items_.finite().count;
     constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
     std::array<Direction<Scalar>, SmoothCdfs::kMaxOrder> directions;
     weights_.resize(order);
     double unscale = 1;
     for (int l = 0; l < order; ++l) {
-      const Scalar* values = direction_values(rows[l], weights_[l]);
+      const Scalar* values = direction_values(asked.directions[l], weights_[l]);
       const Size size = size_of(values, count, parallel_for);
       double mean = size.sum / static_cast<double>(count);
       if (!std::isfinite(mean)) {  // not finite, or so large that the sum overflows
@@ -162,7 +165,7 @@ class RowSum {
     for (int l = 0; l < order; ++l) scale *= regularization_strength;
     // A scale that float32 holds well is applied on the way, any other to the sums in double.
     const bool in_range = scale == 0 || (1e-25 < std::abs(scale) && std::abs(scale) < 1e25);
-    kernel_sum<Cdf>(regularization_strength, directions.data(), order,
+    kernel_sum<Cdf>({items_.finite(), regularization_strength, directions.data()}, order,
                     {finite, in_range ? static_cast<Scalar>(scale) : 1, 0, -kInfinity, kInfinity},
                     0, parallel_for);
     if (in_range) return;

@@ -342,10 +342,11 @@ void add_equals(const Scalar* sorted, int64_t count, const Scalar* direction, Sc
 /// a scan in double; a second one, downwards, adds those above. Equal values (with equal
 /// directions) get equal bits. `directions` should be centred.
 template <class Cdf, class Scalar>
-void scan_sum(const Scalar* sorted, int64_t count, double regularization_strength,
+void scan_sum(const FiniteRow<Scalar>& row, double regularization_strength,
               const Scalar* const* directions, int order, double base, Scalar* sums) {
-  if (count == 0) return;
-  const double spread = static_cast<double>(sorted[count - 1]) - static_cast<double>(sorted[0]);
+  const Scalar* sorted = row.values;
+  const int64_t count = row.count;
+  const double spread = static_cast<double>(row.maximum) - static_cast<double>(row.minimum);
   const double unit = std::isfinite(spread) ? 1 : 0.5;
   const double strength =
       std::min(regularization_strength / unit, std::numeric_limits<double>::max());

@@ -61,8 +61,8 @@ class SortedRow {
     order_.resize(count_);
     sums_.resize(count_);
     spare_.resize(count_ * std::max(sizeof(uint32_t), sizeof(Scalar)));
-    radix_argsort(row.values, count_, sorted_.data(), order_.data(), sums_.data(),
-                  reinterpret_cast<uint32_t*>(spare_.data()));
+    radix_argsort(row.values, count_, {sorted_.data(), order_.data()},
+                  {sums_.data(), reinterpret_cast<uint32_t*>(spare_.data())});
   }
 
   /// The directions in the values' order, the first one in memory that sorting has left.
@@ -117,13 +117,15 @@ class SortedRow {
     return 2 * ((above / 2 - below / 2) * regularization_strength_);
   }
 
+  FiniteRow<Scalar> sorted_row(int64_t begin, int64_t end) const {
+    return {sorted_.data() + begin, end - begin, sorted_[begin], sorted_[end - 1]};
+  }
+
   /// A part of the sorted row, whose directions go to `directions`.
   template <int kOrder>
   Summands<Scalar> sorted_part(int64_t begin, int64_t end, Direction<Scalar>* directions) const {
     for (int l = 0; l < kOrder; ++l) directions[l] = {directions_[l] + begin, 1, 0};
-    return {{sorted_.data() + begin, end - begin, sorted_[begin], sorted_[end - 1]},
-            regularization_strength_,
-            directions};
+    return {sorted_row(begin, end), regularization_strength_, directions};
   }
 
   /// What is to be added to the sums of F - 1/2 over [begin, end): what the items outside of it
@@ -150,7 +152,7 @@ class SortedRow {
     if (begin == end) return;
     const Scalar* directions[std::max(kOrder, 1)] = {};
     for (int l = 0; l < kOrder; ++l) directions[l] = directions_[l] + begin;
-    scan_sum<Cdf>(sorted_.data() + begin, end - begin, regularization_strength_, directions, kOrder,
+    scan_sum<Cdf>(sorted_row(begin, end), regularization_strength_, directions, kOrder,
                   base_of(begin, end), sums_.data() + begin);
   }
 

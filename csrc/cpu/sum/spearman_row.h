@@ -18,17 +18,17 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 /// `ranker` has the row's predictions when it is called. It has set_row(values), rank(output),
 /// masked(i), unmasked() and all_ranked(), whether no unmasked item is NaN.
 template <class Scalar, class Ranker>
-Scalar spearman_loss_of_row(Ranker& ranker, const Row<Scalar>& targets, bool are_ranks,
-                            int64_t size, Scalar* of_predictions, Scalar* of_targets,
+Scalar spearman_loss_of_row(Ranker& ranker, const TargetsOfRow<Scalar>& targets, int64_t size,
+                            Scalar* of_predictions, Scalar* of_targets,
                             const ParallelFor& parallel_for) {
   const auto masked = [&](int64_t i) { return ranker.masked(i); };
   // The ranks lie where their gradients go, which take their place.
   ranker.rank(of_predictions);
   bool defined = ranker.all_ranked();
-  if (are_ranks) {
-    defined = copy_ranks(targets, size, masked, of_targets) && defined;
+  if (targets.are_ranks) {
+    defined = copy_ranks(targets.items, size, masked, of_targets) && defined;
   } else {
-    ranker.set_row(targets);
+    ranker.set_row(targets.items);
     ranker.rank(of_targets);
     defined = ranker.all_ranked() && defined;
   }

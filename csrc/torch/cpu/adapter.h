@@ -8,6 +8,7 @@
 
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
+#include "torch/declaration/options.h"
 
 namespace rank_relax {
 
@@ -38,6 +39,11 @@ cpu::Batch<Scalar> batch_of(const at::Tensor& input, const std::optional<at::Ten
   int64_t count = 1;
   for (const int64_t size : input.sizes().slice(0, input.dim() - 1)) count *= size;
   return {count, input.size(-1), rows_of<Scalar>(input), mask_rows(mask)};
+}
+
+template <class Scalar>
+cpu::SoftBatch<Scalar> soft_batch_of(const at::Tensor& input, const Options& options) {
+  return {batch_of<Scalar>(input, options.mask), options.regularization_strength, options.method};
 }
 
 /// torch's own threads, as many as torch.set_num_threads says.

@@ -38,9 +38,8 @@ Scores scores_of(const at::Tensor& input, const cpu::Rows<double>& strengths,
 template <class Scalar>
 at::Tensor centered_ranks(const at::Tensor& scores, const Options& options) {
   const at::Tensor ranks = at::empty(scores.sizes(), scores.options());
-  cpu::soft_rank_derivative(batch_of<Scalar>(scores, options.mask),
+  cpu::soft_rank_derivative(soft_batch_of<Scalar>(scores, options),
                             static_cast<const cpu::Rows<Scalar>*>(nullptr), 0,
-                            options.regularization_strength, options.method,
                             ranks.mutable_data_ptr<Scalar>(), torch_parallel_for);
   return ranks;
 }

@@ -19,9 +19,8 @@ at::Tensor quantile_at_levels_cpu(const at::Tensor& input, const at::Tensor& lev
   if (points.numel() == 0) return points;
   const at::Tensor items = at_least_float32(input);
   AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "quantile_at_levels", [&] {
-    cpu::quantile_at_levels(batch_of<scalar_t>(items, options.mask), rows_of<double>(levels),
-                            levels.size(-1), options.regularization_strength, options.method,
-                            points.mutable_data_ptr<double>(), torch_parallel_for);
+    cpu::quantile_at_levels(soft_batch_of<scalar_t>(items, options), rows_of<double>(levels),
+                            levels.size(-1), points.mutable_data_ptr<double>(), torch_parallel_for);
   });
   return points;
 }

@@ -19,8 +19,8 @@ at::Tensor soft_rank_cpu(const at::Tensor& input, const Options& options) {
   const at::Tensor values = at_least_float32(input);
   const at::Tensor ranks = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_rank", [&] {
-    cpu::soft_rank(batch_of<scalar_t>(values, options.mask), options.regularization_strength,
-                   options.method, ranks.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+    cpu::soft_rank(soft_batch_of<scalar_t>(values, options), ranks.mutable_data_ptr<scalar_t>(),
+                   torch_parallel_for);
   });
   return ranks.to(input.scalar_type());
 }
@@ -39,9 +39,8 @@ at::Tensor derivative(at::TensorList directions, const at::Tensor& input, const 
     for (const at::Tensor& direction : direction_values) {
       rows.push_back(rows_of<scalar_t>(direction));
     }
-    cpu::soft_rank_derivative(batch_of<scalar_t>(values, options.mask), rows.data(),
-                              static_cast<int>(rows.size()), options.regularization_strength,
-                              options.method, output.mutable_data_ptr<scalar_t>(),
+    cpu::soft_rank_derivative(soft_batch_of<scalar_t>(values, options), rows.data(),
+                              static_cast<int>(rows.size()), output.mutable_data_ptr<scalar_t>(),
                               torch_parallel_for);
   });
   return output.to(input.scalar_type());

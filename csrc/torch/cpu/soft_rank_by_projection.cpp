@@ -23,8 +23,7 @@ std::tuple<at::Tensor, at::Tensor> permutahedron_rank_forward_cpu(const at::Tens
   const at::Tensor values = at_least_float32(input);
   const at::Tensor ranks = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_rank", [&] {
-    cpu::permutahedron_rank(batch_of<scalar_t>(values, options.mask),
-                            options.regularization_strength, options.method,
+    cpu::permutahedron_rank(soft_batch_of<scalar_t>(values, options),
                             /*centered=*/false, ranks.mutable_data_ptr<scalar_t>(),
                             blocks.mutable_data_ptr<int32_t>(), torch_parallel_for);
   });
@@ -60,9 +59,8 @@ at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at
       rows.push_back(rows_of<scalar_t>(direction));
     }
     cpu::permutahedron_rank_derivative(
-        batch_of<scalar_t>(values, options.mask), rows_of<int32_t>(dense_blocks), rows.data(),
-        static_cast<int>(rows.size()), options.regularization_strength, options.method,
-        output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+        soft_batch_of<scalar_t>(values, options), rows_of<int32_t>(dense_blocks), rows.data(),
+        static_cast<int>(rows.size()), output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return output.to(input.scalar_type());
 }

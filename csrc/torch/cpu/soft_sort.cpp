@@ -25,9 +25,8 @@ at::Tensor sorted_values(const at::Tensor& input, const at::Tensor& points,
   const at::Tensor items = at_least_float32(input);
   const at::Tensor values = at::empty(items.sizes(), items.options());
   AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "quantile_sort", [&] {
-    cpu::quantile_sort(batch_of<scalar_t>(items, options.mask), options.regularization_strength,
-                       options.method, values.mutable_data_ptr<scalar_t>(), data(points),
-                       data(densities), torch_parallel_for);
+    cpu::quantile_sort(soft_batch_of<scalar_t>(items, options), values.mutable_data_ptr<scalar_t>(),
+                       data(points), data(densities), torch_parallel_for);
   });
   return values.to(input.scalar_type());
 }
@@ -55,11 +54,11 @@ at::Tensor product(const at::Tensor& vector, const at::Tensor& input, const at::
   const at::Tensor dense_densities = float64_of(densities.contiguous());
   const at::Tensor output = at::empty(items.sizes(), items.options());
   AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "quantile_sort_product", [&] {
-    cpu::quantile_sort_product(batch_of<scalar_t>(items, options.mask),
-                               dense_points.const_data_ptr<double>(),
-                               dense_densities.const_data_ptr<double>(), rows_of<scalar_t>(factors),
-                               transposed, options.regularization_strength, options.method,
-                               output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+    cpu::quantile_sort_product(
+        soft_batch_of<scalar_t>(items, options),
+        {dense_points.const_data_ptr<double>(), dense_densities.const_data_ptr<double>()},
+        rows_of<scalar_t>(factors), transposed, output.mutable_data_ptr<scalar_t>(),
+        torch_parallel_for);
   });
   return output.to(input.scalar_type());
 }

@@ -24,10 +24,10 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> permutahedron_sort_forward_cpu(
   const at::Tensor values = at_least_float32(input);
   const at::Tensor sorted = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "soft_sort", [&] {
-    cpu::permutahedron_sort(
-        batch_of<scalar_t>(values, options.mask), options.regularization_strength, options.method,
-        sorted.mutable_data_ptr<scalar_t>(), permutation.mutable_data_ptr<int64_t>(),
-        blocks.mutable_data_ptr<int32_t>(), torch_parallel_for);
+    cpu::permutahedron_sort(soft_batch_of<scalar_t>(values, options),
+                            sorted.mutable_data_ptr<scalar_t>(),
+                            permutation.mutable_data_ptr<int64_t>(),
+                            blocks.mutable_data_ptr<int32_t>(), torch_parallel_for);
   });
   return {sorted.to(input.scalar_type()), permutation, blocks};
 }
@@ -44,20 +44,22 @@ void check_permutation(const char* op, const at::Tensor& permutation) {
   }
 }
 
-at::Tensor product(const char* op, const at::Tensor& vector, const at::Tensor& input,
-                   const at::Tensor& permutation, const at::Tensor& blocks, bool transposed,
-                   const Options& options) {
+at::Tensor permutahedron_product(const at::Tensor& vector, const at::Tensor& input,
+                                 const at::Tensor& permutation, const at::Tensor& blocks,
+                                 bool transposed, const Options& options) {
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
   check_blocks_fit(input.size(-1), options.method);
   const at::Tensor dense_permutation = permutation.contiguous();
-  check_permutation(op, dense_permutation);
+  check_permutation(transposed ? operators::PermutahedronSortBackward::name
+                               : operators::PermutahedronSortTangent::name,
+                    dense_permutation);
   const at::Tensor values = at_least_float32(input);
   const at::Tensor vector_values = at_least_float32(vector);
   const at::Tensor output = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_sort_product", [&] {
-    cpu::permutahedron_sort_product(batch_of<scalar_t>(values, options.mask),
-                                    rows_of<int64_t>(dense_permutation), rows_of<int32_t>(blocks),
-                                    rows_of<scalar_t>(vector_values), transposed, options.method,
+    cpu::permutahedron_sort_product(soft_batch_of<scalar_t>(values, options),
+                                    {rows_of<int64_t>(dense_permutation), rows_of<int32_t>(blocks)},
+                                    rows_of<scalar_t>(vector_values), transposed,
                                     output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return output.to(input.scalar_type());
@@ -66,15 +68,15 @@ at::Tensor product(const char* op, const at::Tensor& vector, const at::Tensor& i
 at::Tensor permutahedron_sort_backward_cpu(const at::Tensor& grad_output, const at::Tensor& input,
                                            const at::Tensor& permutation, const at::Tensor& blocks,
                                            const Options& options) {
-  return product(operators::PermutahedronSortBackward::name, grad_output, input, permutation,
-                 blocks, /*transposed=*/true, options);
+  return permutahedron_product(grad_output, input, permutation, blocks, /*transposed=*/true,
+                               options);
 }
 
 at::Tensor permutahedron_sort_tangent_cpu(const at::Tensor& direction, const at::Tensor& input,
                                           const at::Tensor& permutation, const at::Tensor& blocks,
                                           const Options& options) {
-  return product(operators::PermutahedronSortTangent::name, direction, input, permutation, blocks,
-                 /*transposed=*/false, options);
+  return permutahedron_product(direction, input, permutation, blocks,
+                               /*transposed=*/false, options);
 }
 
 }  // namespace

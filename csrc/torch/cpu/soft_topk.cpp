@@ -23,9 +23,9 @@ std::tuple<at::Tensor, at::Tensor> soft_topk_forward_cpu(const at::Tensor& input
   if (input.numel() == 0) return {chosen.to(input.scalar_type()), bits_of(densities)};
   const at::Tensor counts = k.to(at::kDouble);
   AT_DISPATCH_FLOATING_TYPES(items.scalar_type(), "soft_topk", [&] {
-    cpu::topk(batch_of<scalar_t>(items, options.mask), rows_of<double>(counts),
-              options.regularization_strength, options.method, chosen.mutable_data_ptr<scalar_t>(),
-              densities.mutable_data_ptr<double>(), torch_parallel_for);
+    cpu::topk(soft_batch_of<scalar_t>(items, options), rows_of<double>(counts),
+              chosen.mutable_data_ptr<scalar_t>(), densities.mutable_data_ptr<double>(),
+              torch_parallel_for);
   });
   return {chosen.to(input.scalar_type()), bits_of(densities)};
 }
@@ -37,9 +37,8 @@ at::Tensor soft_topk_backward_cpu(const at::Tensor& grad_output, const at::Tenso
   const at::Tensor vector = at_least_float32(grad_output), slopes = float64_of(densities);
   const at::Tensor product = at::empty(vector.sizes(), vector.options());
   AT_DISPATCH_FLOATING_TYPES(vector.scalar_type(), "soft_topk_backward", [&] {
-    cpu::topk_product(batch_of<scalar_t>(vector, std::nullopt), rows_of<double>(slopes),
-                      options.regularization_strength, product.mutable_data_ptr<scalar_t>(),
-                      torch_parallel_for);
+    cpu::topk_product(soft_batch_of<scalar_t>(vector, options), rows_of<double>(slopes),
+                      product.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return product.to(input.scalar_type());
 }

@@ -25,9 +25,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> spearman_loss_forward_cpu(
   const at::Tensor rank_gradient_targets = at::empty(predictions.sizes(), statistics);
   AT_DISPATCH_FLOATING_TYPES(prediction_values.scalar_type(), "spearman_loss_forward", [&] {
     cpu::spearman_loss_forward(
-        batch_of<scalar_t>(prediction_values, options.mask),
-        cpu::Targets<scalar_t>{rows_of<scalar_t>(target_values)}, options.regularization_strength,
-        options.method, loss.mutable_data_ptr<scalar_t>(),
+        soft_batch_of<scalar_t>(prediction_values, options),
+        cpu::Targets<scalar_t>{rows_of<scalar_t>(target_values)}, loss.mutable_data_ptr<scalar_t>(),
         rank_gradient_predictions.mutable_data_ptr<scalar_t>(),
         rank_gradient_targets.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
@@ -44,11 +43,10 @@ std::tuple<at::Tensor, at::Tensor> spearman_loss_at_ranks_forward_cpu(
   const at::Tensor of_targets = at::empty(predictions.sizes(), statistics);
   AT_DISPATCH_FLOATING_TYPES(prediction_values.scalar_type(), "spearman_loss_at_ranks", [&] {
     cpu::spearman_loss_forward(
-        batch_of<scalar_t>(prediction_values, options.mask),
+        soft_batch_of<scalar_t>(prediction_values, options),
         cpu::Targets<scalar_t>{rows_of<scalar_t>(target_ranks), /*are_ranks=*/true},
-        options.regularization_strength, options.method, loss.mutable_data_ptr<scalar_t>(),
-        rank_gradient.mutable_data_ptr<scalar_t>(), of_targets.mutable_data_ptr<scalar_t>(),
-        torch_parallel_for);
+        loss.mutable_data_ptr<scalar_t>(), rank_gradient.mutable_data_ptr<scalar_t>(),
+        of_targets.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return {loss.to(predictions.scalar_type()), rank_gradient};
 }
@@ -63,9 +61,8 @@ at::Tensor gradient_of(const at::Tensor& grad_output, const at::Tensor& predicti
   const at::Tensor grad_rows = at_least_float32(grad_output).unsqueeze(-1);
   const at::Tensor gradient = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "spearman_loss_backward", [&] {
-    cpu::spearman_loss_backward(batch_of<scalar_t>(values, options.mask),
+    cpu::spearman_loss_backward(soft_batch_of<scalar_t>(values, options),
                                 rows_of<scalar_t>(grad_rows), rows_of<scalar_t>(rank_gradient),
-                                options.regularization_strength, options.method,
                                 gradient.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return gradient.to(predictions.scalar_type());

@@ -97,7 +97,7 @@ class ManyBoxes {
   template <class Grid>
   void evaluate(const Grid& grid, const Summands<Scalar>& summands, Range targets,
                 const Output<Scalar>& output) const {
-    const FiniteRow<Scalar>& row = summands.row;
+    const FiniteRow<Scalar> row = summands.row;  // in registers: it can't be what is written to
     const Direction<Scalar>* directions = summands.directions;
     int64_t i = targets.begin;
     for (; i + V::kLanes <= targets.end; i += V::kLanes) {

@@ -94,7 +94,7 @@ class SplitRowSum {
         begin, end,
         [&](const Summands<double>& packed, const int64_t* items) {
           const int64_t count = packed.row.count;
-          double sums[kMostPacked];
+          alignas(64) double sums[kMostPacked];
           if (form_.numbers == 0) {  // the row was said to have no finite items
             std::fill_n(sums, count, kNan);
           } else if (box_) {
@@ -127,32 +127,29 @@ class SplitRowSum {
   template <class OnPacked, class OnOther, class OnMasked>
   void pack(int64_t begin, int64_t end, const OnPacked& on_packed, const OnOther& on_other,
             const OnMasked& on_masked) const {
-    double values[kMostPacked], at[std::max(kOrder, 1)][kMostPacked];
+    alignas(64) double values[kMostPacked], at[std::max(kOrder, 1)][kMostPacked];
     int64_t items[kMostPacked];
     Direction<double> directions[std::max(kOrder, 1)];
     for (int l = 0; l < kOrder; ++l) directions[l] = {at[l], 1, centers_[l]};
-    int64_t count = 0;
-    const auto flush = [&] {
+    for (int64_t i = begin; i < end;) {
+      int64_t count = 0;
+      for (; i < end && count < kMostPacked; ++i) {
+        if (mask_.data != nullptr && mask_[i] == 0) {
+          on_masked(i);
+          continue;
+        }
+        const double value = input_[i];
+        if (!std::isfinite(value)) {
+          on_other(i, value);
+          continue;
+        }
+        values[count] = value;
+        for (int l = 0; l < kOrder; ++l) at[l][count] = directions_[l][i];
+        items[count++] = i;
+      }
       if (count == 0) return;
       on_packed({packed_row(values, count), row_.regularization_strength, directions}, items);
-      count = 0;
-    };
-    for (int64_t i = begin; i < end; ++i) {
-      if (mask_.data != nullptr && mask_[i] == 0) {
-        on_masked(i);
-        continue;
-      }
-      const double value = input_[i];
-      if (!std::isfinite(value)) {
-        on_other(i, value);
-        continue;
-      }
-      values[count] = value;
-      for (int l = 0; l < kOrder; ++l) at[l][count] = directions_[l][i];
-      items[count] = i;
-      if (++count == kMostPacked) flush();
     }
-    flush();
   }
 
   double finish(double sum) const {

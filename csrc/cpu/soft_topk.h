@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
@@ -20,8 +19,8 @@ void topk(const SoftBatch<Scalar>& batch, const Rows<double>& k, Scalar* chosen,
           const ParallelFor& parallel_for);
 
 /// Products with the Jacobian of the mask, which is symmetric, for the densities f that topk gave:
-/// α f_i (v_i - Σ_j f_j v_j / Σ_j f_j) for the rows v of a batch. Items without a density take no
-/// part; NaN where it is.
+/// α f_i (v_i - Σ_j f_j v_j / Σ_j f_j) for the rows v of a batch, whose mask and method have no
+/// say. Items without a density take no part; NaN where it is.
 template <class Scalar>
 void topk_product(const SoftBatch<Scalar>& batch, const Rows<double>& densities, Scalar* output,
                   const ParallelFor& parallel_for);

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string_view>
-
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
 #include "cpu/row/targets.h"

@@ -103,8 +103,8 @@ struct OnCpu {
               const std::vector<int32_t>& blocks, const Row& vector, bool transposed) const {
     const std::vector<Scalar> data(vector.begin(), vector.end());
     std::vector<Scalar> result(values.size());
-    cpu::permutahedron_sort_product(batch(c.strength, method), {rows(permutation), rows(blocks)},
-                                    rows(data), transposed, result.data(), serially);
+    cpu::permutahedron_sort_product(batch(1, method), {rows(permutation), rows(blocks)}, rows(data),
+                                    transposed, result.data(), serially);
     return {result.begin(), result.end()};
   }
 };

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "core/projection/block_number.h"
 #include "cpu/parallel.h"

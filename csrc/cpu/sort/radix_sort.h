@@ -96,7 +96,6 @@ void sort_by_digits(const Scalar* values, int64_t count, const SortedItems<Scala
   if (passes == 0) places[passes++] = 0;
 
   // The passes take turns, so that the last one ends in `sorted`.
-
   const Scalar* from_values = values;
   const uint32_t* from_order = nullptr;
   for (int pass = 0; pass < passes; ++pass) {

@@ -187,7 +187,6 @@ __device__ void solve_sorted(const Quantile& problem, const QuantileTables& tabl
                              const SortedQuantileMemory& sorted, int64_t count,
                              const WantedLevel& wanted) {
   const double level = wanted.level;
-
   const double strength = problem.regularization_strength;
   const LevelBracket bracket =
       bracket_of<Cdf>([&](int64_t i) { return sorted.values[i]; }, count, strength, level);

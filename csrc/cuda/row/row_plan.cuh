@@ -271,7 +271,6 @@ struct FormChoice {
 template <class Scalar, int kOrder>
 __device__ void choose_form(const FormChoice& choice, RowPlan& plan) {
   const SeriesTables& tables = choice.tables;
-
   if (plan.finite == 0 || plan.undefined || (plan.constant && kOrder % 2 == 0)) return;
   const double spread = scaled_spread(plan);
   static_assert(kTermCounts <= kWarp);

@@ -200,7 +200,7 @@ def widest_series(precision: int, order: int) -> float:
 def draw_forms(path: Path) -> None:
     count = np.geomspace(2, 1e7, 600)
     spread = np.geomspace(0.3, 1e7, 600)
-    longest_abreast = constants("cpu/sum/rows_abreast.h", "kLongest")[0]
+    longest_abreast = constants("core/row/row_form.h", "kLongestAbreast")[0]
     figure = Figure(figsize=(8.0, 3.8), layout="constrained", facecolor="white")
     panels = ((0, 0, "float32, ranks"), (0, 1, "float32, gradients"), (1, 0, "float64, ranks"))
     all_axes = figure.subplots(1, 3, sharey=True)

@@ -119,6 +119,25 @@ def test_the_result_is_the_oracles_in_a_batch_of_short_rows(
             assert_within(operator(tensors, setting), operator.expected(tensors, setting), bound)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_the_result_is_the_oracles_in_a_batch_of_sharp_rows(
+    operator: Operator, dtype: torch.dtype, device: str, subtests: pytest.Subtests
+) -> None:
+    """Rows that are sorted abreast, with ties, clusters and a constant one among them."""
+    for n, strength, method in itertools.product((2, 17, 64, 300), (20.0, 1e4), operator.methods):
+        setting = Setting(strength, method)
+        tensors = operator.example((20, n), dtype, device)
+        *_, input = tensors
+        input[1] = torch.round(8 * input[1]) / 8
+        input[2] += 100 * torch.round(input[2])
+        input[9] = 0.3
+        input[17] *= 1e3
+        bound = operator.error_bound(tensors, setting, dtype)
+        with subtests.test(n=n, strength=strength, method=method):
+            assert_within(operator(tensors, setting), operator.expected(tensors, setting), bound)
+
+
 @pytest.mark.parametrize("shape", [(100,), (400,), (20, 30)], ids=str)
 @pytest.mark.parametrize(
     ("dtype", "offset"),

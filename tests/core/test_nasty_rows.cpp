@@ -9,6 +9,7 @@
 
 #include "../check_nasty_rows.h"
 #include "batches.h"
+#include "core/row/row_form.h"
 #include "cpu/soft_rank.h"
 
 namespace {
@@ -34,6 +35,36 @@ std::vector<double> whole(const std::string& method, const std::vector<double>& 
   return {output.begin(), output.end()};
 }
 
+/// The first of many rows like this one, as many as go abreast in any instruction set; nothing for
+/// a row that is too long for that.
+template <class Scalar>
+std::vector<double> abreast(const std::string& method, const std::vector<double>& values,
+                            double strength, const std::vector<std::vector<double>>& directions) {
+  constexpr int64_t kCopies = 17;
+  const auto size = static_cast<int64_t>(values.size());
+  if (size > kLongestSortedAbreast) return {};
+  const auto copies_of = [&](const std::vector<double>& row) {
+    std::vector<double> copies;
+    for (int64_t copy = 0; copy < kCopies; ++copy) {
+      copies.insert(copies.end(), row.begin(), row.end());
+    }
+    return Dense<Scalar>(copies, size);
+  };
+  const Dense<Scalar> input = copies_of(values);
+  std::vector<Dense<Scalar>> dense;
+  for (const std::vector<double>& direction : directions) dense.push_back(copies_of(direction));
+  std::vector<cpu::Rows<Scalar>> rows;
+  for (const Dense<Scalar>& direction : dense) rows.push_back(direction.rows());
+  std::vector<Scalar> output(kCopies * size, -7);
+  if (directions.empty()) {
+    cpu::soft_rank({input.batch(), strength, method}, output.data(), serial);
+  } else {
+    cpu::soft_rank_derivative({input.batch(), strength, method}, rows.data(),
+                              static_cast<int>(rows.size()), output.data(), serial);
+  }
+  return {output.begin(), output.begin() + size};
+}
+
 template <class Scalar>
 std::vector<double> in_parts(const std::string& method, const std::vector<double>& values,
                              double strength, const std::vector<std::vector<double>>& directions) {
@@ -51,22 +82,29 @@ std::vector<double> in_parts(const std::string& method, const std::vector<double
 int main(int count, char** arguments) {
   // Centred sums are within the bounds in units of n alone (docs/distributed.md).
   constexpr double kNoBoundAtEnds = std::numeric_limits<double>::infinity();
-  constexpr int kTooWideForATest = 12;
-  NastyRowCheck check({{"whole",
-                        {5e-5, 1e-12},
-                        [](const std::string&) { return true; },
-                        0,
-                        [](const std::string& cdf, bool in_double, const auto&... row) {
-                          return in_double ? whole<double>(cdf, row...) : whole<float>(cdf, row...);
-                        }},
-                       {"in parts",
-                        {kNoBoundAtEnds, kNoBoundAtEnds},
-                        [](const std::string& cdf) { return SmoothCdfs::WithGrid::contains(cdf); },
-                        kTooWideForATest,
-                        [](const std::string& cdf, bool in_double, const auto&... row) {
-                          return in_double ? in_parts<double>(cdf, row...)
-                                           : in_parts<float>(cdf, row...);
-                        }}});
+  constexpr int kTooWideForATest = 12, kTooLongToGoAbreast = 100;
+  NastyRowCheck check(
+      {{"whole",
+        {5e-5, 1e-12},
+        [](const std::string&) { return true; },
+        0,
+        [](const std::string& cdf, bool in_double, const auto&... row) {
+          return in_double ? whole<double>(cdf, row...) : whole<float>(cdf, row...);
+        }},
+       {"abreast",
+        {5e-5, 1e-12},
+        [](const std::string&) { return true; },
+        kTooLongToGoAbreast,
+        [](const std::string& cdf, bool in_double, const auto&... row) {
+          return in_double ? abreast<double>(cdf, row...) : abreast<float>(cdf, row...);
+        }},
+       {"in parts",
+        {kNoBoundAtEnds, kNoBoundAtEnds},
+        [](const std::string& cdf) { return SmoothCdfs::WithGrid::contains(cdf); },
+        kTooWideForATest,
+        [](const std::string& cdf, bool in_double, const auto&... row) {
+          return in_double ? in_parts<double>(cdf, row...) : in_parts<float>(cdf, row...);
+        }}});
   return check(count > 1 ? arguments[1] : nullptr,
                std::max(1u, std::thread::hardware_concurrency()));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "core/cdf/capabilities.h"
@@ -24,6 +25,14 @@ constexpr int64_t kFewestItemsABox[] = {24, 40};  // on the average of a row
 // serve narrower rows too.
 constexpr double kWidestOneBoxOfManyItems[] = {7, 10};
 constexpr int64_t kManyItemsABox = 500;
+
+// Rows abreast are sorted where a series would have more terms than this for each doubling of their
+// items, [order], if the CDF's tail is a sum of exponentials; and where longer rows would be sorted
+// one by one. None of them may be narrower than this, in units of 1/α: in narrow rows sums of tails
+// cancel.
+constexpr int kTermsOfADoubling[] = {7, 10, 10};
+constexpr int64_t kLongestAbreast = 256, kLongestSortedAbreast = 1024;
+constexpr double kNarrowestSortedAbreast = 1;
 
 // A series over the whole row has the same error in every pair, and where few items are near an end
 // that is much of the result. With more than kPrecisionOfEnds / kPairError items, [precision], a
@@ -56,6 +65,12 @@ RowForm row_form(Precision precision, int order, int64_t count, double spread, b
   }
   if (has_one_box) return RowForm::kOneBox;
   return kFallsExponentially<Cdf> ? RowForm::kSorted : RowForm::kPairwise;
+}
+
+/// Whether to sort rows of `count` items that go abreast, for which the series of an order has so
+/// many terms, 0 if there is none.
+inline bool sorts_abreast(int order, int terms, int64_t count) {
+  return terms == 0 || terms > kTermsOfADoubling[order] * std::log2(static_cast<double>(count));
 }
 
 }  // namespace rank_relax

@@ -14,9 +14,9 @@
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// visit(row index, row_sum, parallel_for) for every row of a batch. Each range of rows has memory
-/// of its own, so `row_sum` must be set to the row first. Where rows go abreast,
-/// visit_abreast(first row index, rows) gets so many of them first, and may refuse them by
-/// returning false.
+/// of its own, so `row_sum` is set to the row first. Where rows may go abreast,
+/// visit_abreast(first row index, rows) is asked for as many first, and refuses them by returning
+/// false.
 template <class Scalar, class Visit, class VisitAbreast>
 void for_each_row(const Batch<Scalar>& batch, const ParallelFor& parallel_for, const Visit& visit,
                   const VisitAbreast& visit_abreast) {
@@ -27,12 +27,10 @@ void for_each_row(const Batch<Scalar>& batch, const ParallelFor& parallel_for, c
       (batch.count + group - 1) / group, group * batch.size, parallel_for,
       [&](int64_t begin, int64_t end, const ParallelFor& in_row) {
         RowSum<Scalar> row_sum;
-        const auto rows = abreast ? std::make_unique<Abreast>() : nullptr;
+        const auto rows = abreast ? std::make_unique<Abreast>(batch.size) : nullptr;
         for (int64_t i = begin; i < end; ++i) {
           const int64_t first = i * group, last = std::min(first + group, batch.count);
-          const bool done = abreast && last - first == group &&
-                            rows->set_rows(batch.input, first, batch.size) &&
-                            visit_abreast(first, *rows);
+          const bool done = abreast && last - first == group && visit_abreast(first, *rows);
           if (done) continue;
           for (int64_t row = first; row < last; ++row) {
             row_sum.set_row(batch.row(row), in_row);

@@ -20,6 +20,7 @@ void SoftRankKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch, Scala
                                                 output + row * batch.size, in_row);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
+          if (!set_rows<decltype(cdf)>(batch, first, rows)) return false;
           const auto strengths = for_rows<Scalar>(batch.regularization_strength);
           return rows.template centered_ranks<decltype(cdf)>(strengths.data(), Scalar(0.5),
                                                              output + first * batch.size);
@@ -47,6 +48,7 @@ void SoftRankKernels<Set, Scalar>::derivative(const SoftBatch<Scalar>& batch,
                                            derivative, in_row);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
+          if (!set_rows<Cdf>(batch, first, rows)) return false;
           const auto strengths = for_rows<Scalar>(batch.regularization_strength);
           const auto factors = for_rows<Scalar>(1);
           Scalar* derivatives = output + first * batch.size;

@@ -91,6 +91,7 @@ void SpearmanLossKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch,
                                            rank_gradient_targets + row * batch.size, in_row);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
+          if (!set_rows<decltype(cdf)>(batch, first, rows)) return false;
           Scalar* of_predictions = rank_gradient_predictions + first * batch.size;
           Scalar* of_targets = rank_gradient_targets + first * batch.size;
           if (!spearman::rank_abreast<decltype(cdf)>(rows, batch.regularization_strength,
@@ -101,7 +102,7 @@ void SpearmanLossKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch,
             if (!spearman::copy_ranks_abreast(targets.rows, first, batch.size, of_targets)) {
               return false;
             }
-          } else if (!rows.set_rows(targets.rows, first, batch.size) ||
+          } else if (!rows.set_rows(targets.rows, first) ||
                      !spearman::rank_abreast<decltype(cdf)>(rows, batch.regularization_strength,
                                                             of_targets)) {
             return false;
@@ -134,6 +135,7 @@ void SpearmanLossKernels<Set, Scalar>::backward(const SoftBatch<Scalar>& batch,
           row_sum.spread_nan(direction, gradient);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
+          if (!set_rows<decltype(cdf)>(batch, first, rows)) return false;
           ForRows<Scalar> factors;
           for (size_t row = 0; row < factors.size(); ++row) {
             factors[row] = grad_output.row(first + static_cast<int64_t>(row))[0];

@@ -20,6 +20,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/cdf/exponential_sum.h"
 #include "core/cdf/smooth_cdfs.h"
 #include "core/cdf/upper_tail.h"
 #include "core/correlation.h"
@@ -39,6 +40,7 @@
 #include "core/series/quantile_series.h"
 #include "core/sum/pairwise_sum.h"
 #include "cpu/aligned_array.h"
+#include "cpu/isa/flush_to_zero.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"

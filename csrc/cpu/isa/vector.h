@@ -101,6 +101,14 @@ struct Vector {
   static Vector absolute(Vector a) {
     return each([&](int i) { return std::abs(a.lane[i]); });
   }
+  /// Lane by lane the smaller item first, with what belongs to it; equal ones as they are.
+  static void put_in_order(Vector& first, Vector& second, Vector& of_first, Vector& of_second) {
+    const Vector a = first, b = second, of_a = of_first, of_b = of_second;
+    first = each([&](int i) { return a.lane[i] > b.lane[i] ? b.lane[i] : a.lane[i]; });
+    second = each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+    of_first = each([&](int i) { return a.lane[i] > b.lane[i] ? of_b.lane[i] : of_a.lane[i]; });
+    of_second = each([&](int i) { return a.lane[i] > b.lane[i] ? of_a.lane[i] : of_b.lane[i]; });
+  }
   /// To the nearest integer.
   static Vector round(Vector a) {
     return each([&](int i) { return std::nearbyint(a.lane[i]); });

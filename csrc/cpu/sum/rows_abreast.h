@@ -5,39 +5,69 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/cdf/capabilities.h"
+#include "core/row/row_form.h"
 #include "core/series/box_series.h"
+#include "cpu/aligned_array.h"
 #include "cpu/isa/unroll.h"
 #include "cpu/isa/vector.h"
 #include "cpu/row/rows.h"
 #include "cpu/sum/one_box.h"
+#include "cpu/sum/sorted_abreast.h"
 #include "cpu/sum/weighted_sums.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// Soft ranks and their derivatives of as many short rows at once as a vector has lanes, each row
-/// in a lane: the series of OneBox with nothing to add across lanes, and one translation for all.
-/// Only for narrow rows of finite values without a mask; the others are refused.
+/// in a lane: the series of OneBox with nothing to add across lanes, and one translation for all;
+/// or, where rows are too wide for that, the scans of sorted_abreast.h. Only for finite values
+/// without a mask; other rows are refused.
 template <class Scalar>
 class RowsAbreast {
   using V = Vector<Scalar>;
   static constexpr Precision kPrecision = precision_of<Scalar>;
   static constexpr Scalar kComfortable = 1e12;  // size of directions and of factors
 
+  // In two lanes it takes more time than row by row.
+  template <class Cdf, int kOrder>
+  static constexpr bool kSorts = kMostScannedOrder<Cdf> >= kOrder && V::kLanes >= 4;
+
  public:
   static constexpr int kRows = V::kLanes;
-  static constexpr int64_t kLongest = 256;
 
   static bool suits(const Batch<Scalar>& batch) {
-    return batch.mask.data == nullptr && 2 <= batch.size && batch.size <= kLongest &&
+    return batch.mask.data == nullptr && 2 <= batch.size && batch.size <= kLongestSortedAbreast &&
            batch.count >= kRows;
   }
 
-  /// Takes in kRows rows of `size` items; false if they are not all finite.
-  bool set_rows(const Rows<Scalar>& input, int64_t first_row, int64_t size) {
-    size_ = size;
+  /// For rows of `size` items.
+  explicit RowsAbreast(int64_t size) : size_(size) {
+    const int64_t room = (size + kRows - 1) / kRows * kRows;  // whole blocks
+    memory_.make_room(4 * room);
+    values_ = memory_.data();
+    coordinates_ = values_ + room;
+    for (int l = 0; l < 2; ++l) directions_[l] = values_ + (2 + l) * room;
+  }
+
+  /// Whether rows like this one go abreast at that strength: longer ones only to be sorted.
+  template <class Cdf>
+  bool suits(const Row<Scalar>& row, double strength) const {
+    if (size_ <= kLongestAbreast) return true;
+    if (!kSorts<Cdf, 0>) return false;
+    Scalar lowest = row[0], highest = lowest;
+    for (int64_t i = 1; i < size_; ++i) {
+      lowest = std::min(lowest, row[i]);
+      highest = std::max(highest, row[i]);
+    }
+    const double spread = rank_relax::scaled_spread(lowest, highest, strength);
+    return row_form<Cdf>(kPrecision, 0, size_, spread, V::kLooksUp) == RowForm::kSorted;
+  }
+
+  /// Takes in kRows rows; false if they are not all finite.
+  bool set_rows(const Rows<Scalar>& input, int64_t first_row) {
     load(input, first_row, values_);
     V lowest = values_[0], highest = lowest, zero = V::broadcast(0);
-    for (int64_t j = 0; j < size; ++j) {
+    for (int64_t j = 0; j < size_; ++j) {
       lowest = smaller(lowest, values_[j]);
       highest = larger(highest, values_[j]);
       zero = multiply_add(values_[j], V::broadcast(0), zero);  // NaN of what is not finite
@@ -52,10 +82,13 @@ class RowsAbreast {
   }
 
   /// ranks[row * size + i] = centred rank + shift, at a strength for each row; false, and nothing
-  /// is written, if a row is too wide.
+  /// is written, if no form serves them.
   template <class Cdf>
   bool centered_ranks(const double* strengths, Scalar shift, Scalar* ranks) {
     const OneBoxSeries* series = series_for<Cdf, 0>(strengths);
+    if constexpr (kSorts<Cdf, 0>) {
+      if (is_sharp(0, series) && sort(strengths)) return sorted_ranks<Cdf>(shift, ranks);
+    }
     return series != nullptr && centered_ranks(*series, strengths, shift, ranks);
   }
 
@@ -64,8 +97,19 @@ class RowsAbreast {
   bool derivative(const double* strengths, const Rows<Scalar>* directions, int64_t first_row,
                   const double* factors, Scalar* output) {
     const OneBoxSeries* series = series_for<Cdf, kOrder>(strengths);
-    return series != nullptr &&
-           derivative<kOrder>(*series, strengths, directions, first_row, factors, output);
+    const bool sharp = kSorts<Cdf, kOrder> && is_sharp(kOrder, series);
+    if (series == nullptr && !sharp) return false;
+    Scalar scales[kRows];
+    if (!set_directions<kOrder>(strengths, directions, first_row, factors, scales)) return false;
+    const auto finish = [&](V sums) { return sums * V::load(scales); };
+    if constexpr (kSorts<Cdf, kOrder>) {
+      if (sharp && sort(strengths)) {
+        sorted_.template derivative<Cdf, kOrder>(directions_);
+        sorted_.write(finish, output);
+        return true;
+      }
+    }
+    return series != nullptr && sum<kOrder>(*series, strengths, finish, output);
   }
 
  private:
@@ -83,24 +127,52 @@ class RowsAbreast {
     return nullptr;
   }
 
+  bool is_sharp(int order, const OneBoxSeries* series) const {
+    return sorts_abreast(order, series == nullptr ? 0 : series->terms, size_);
+  }
+
+  /// False if a strength is none for Scalars, or a row is narrow.
+  bool sort(const double* strengths) {
+    Scalar of_rows[kRows];
+    for (int row = 0; row < kRows; ++row) {
+      const double strength = strengths[row];
+      const bool in_range =
+          sizeof(Scalar) == 4 ? 1e-30 < strength && strength < 1e30 : std::isfinite(strength);
+      const bool wide = spread(row) == 0 || spread(row) * strength >= kNarrowestSortedAbreast;
+      if (!in_range || !wide) return false;
+      of_rows[row] = static_cast<Scalar>(strength);
+    }
+    sorted_.set_rows(values_, size_, V::load(of_rows));
+    return true;
+  }
+
+  template <class Cdf>
+  bool sorted_ranks(Scalar shift, Scalar* ranks) {
+    const V scale = V::broadcast(1 / static_cast<Scalar>(size_ - 1));
+    sorted_.template centered<Cdf>(shift * static_cast<Scalar>(size_ - 1));
+    sorted_.write([&](V sums) { return within_ranks(sums * scale, shift); }, ranks);
+    return true;
+  }
+
+  static V within_ranks(V rank, Scalar shift) {
+    return smaller(V::broadcast(shift + Scalar(0.5)),
+                   larger(V::broadcast(shift - Scalar(0.5)), rank));
+  }
+
   bool centered_ranks(const OneBoxSeries& series, const double* strengths, Scalar shift,
                       Scalar* ranks) {
     const V scale = V::broadcast(1 / static_cast<Scalar>(size_ - 1));
     return sum<0>(
         series, strengths,
-        [&](V sums) {
-          const V rank = multiply_add(sums, scale, V::broadcast(shift));
-          return smaller(V::broadcast(shift + Scalar(0.5)),
-                         larger(V::broadcast(shift - Scalar(0.5)), rank));
-        },
+        [&](V sums) { return within_ranks(multiply_add(sums, scale, V::broadcast(shift)), shift); },
         ranks);
   }
 
+  /// Takes in the directions, about their means, and what sums are to be multiplied by; false if
+  /// one of them is too large or too small for that.
   template <int kOrder>
-  bool derivative(const OneBoxSeries& series, const double* strengths,
-                  const Rows<Scalar>* directions, int64_t first_row, const double* factors,
-                  Scalar* output) {
-    Scalar scales[kRows];
+  bool set_directions(const double* strengths, const Rows<Scalar>* directions, int64_t first_row,
+                      const double* factors, Scalar* scales) {
     for (int row = 0; row < kRows; ++row) {
       double scale = factors[row] / static_cast<double>(size_ - 1);
       for (int l = 0; l < kOrder; ++l) scale *= strengths[row];
@@ -113,8 +185,7 @@ class RowsAbreast {
       load(directions[l], first_row, directions_[l]);
       if (!center(directions_[l])) return false;
     }
-    const V scale = V::load(scales);
-    return sum<kOrder>(series, strengths, [&](V sums) { return sums * scale; }, output);
+    return true;
   }
 
   /// items[j], lane by lane: the j-th items of kRows rows.
@@ -289,11 +360,19 @@ class RowsAbreast {
     }
   }
 
-  int64_t size_ = 0;
+  int64_t size_;
   Scalar minimum_[kRows], maximum_[kRows];
-  static_assert(kLongest % kRows == 0);  // whole blocks, though their last items are not used
-  V values_[kLongest], coordinates_[kLongest], directions_[2][kLongest];
+  AlignedArray<V> memory_;
+  V *values_, *coordinates_, *directions_[2];
+  SortedAbreast<Scalar> sorted_;
 };
+
+/// Takes in rows of a batch from one on; false if they are not to go abreast.
+template <class Cdf, class Scalar>
+bool set_rows(const SoftBatch<Scalar>& batch, int64_t first, RowsAbreast<Scalar>& rows) {
+  return rows.template suits<Cdf>(batch.input.row(first), batch.regularization_strength) &&
+         rows.set_rows(batch.input, first);
+}
 
 /// One number for each of the rows that go abreast.
 template <class Scalar>

@@ -458,8 +458,9 @@ def test_threads_and_repetition_do_not_change_a_bit(
 @pytest.mark.parametrize(
     ("method", "n"),
     [
-        *itertools.product(("sigmoid", "gaussian"), (257, 3001, 100_003)),
-        *(("laplace", n) for n in (257, 100_003)),
+        *(("sigmoid", n) for n in (1025, 3001, 100_003)),
+        *(("gaussian", n) for n in (257, 3001, 100_003)),
+        *(("laplace", n) for n in (1025, 100_003)),
         *(("cauchy", n) for n in (257, 1009)),
     ],
 )

@@ -40,22 +40,22 @@ std::vector<double> whole(const std::string& method, const std::vector<double>& 
 template <class Scalar>
 std::vector<double> abreast(const std::string& method, const std::vector<double>& values,
                             double strength, const std::vector<std::vector<double>>& directions) {
-  constexpr int64_t kCopies = 17;
   const auto size = static_cast<int64_t>(values.size());
-  if (size > kLongestSortedAbreast) return {};
+  if (size > kLongestSortedAbreast[precision_of<Scalar>]) return {};
+  const int64_t copies = size > kLongestAbreast ? 16 * kFewestLongGroups + 1 : 17;
   const auto copies_of = [&](const std::vector<double>& row) {
-    std::vector<double> copies;
-    for (int64_t copy = 0; copy < kCopies; ++copy) {
-      copies.insert(copies.end(), row.begin(), row.end());
+    std::vector<double> all;
+    for (int64_t copy = 0; copy < copies; ++copy) {
+      all.insert(all.end(), row.begin(), row.end());
     }
-    return Dense<Scalar>(copies, size);
+    return Dense<Scalar>(all, size);
   };
   const Dense<Scalar> input = copies_of(values);
   std::vector<Dense<Scalar>> dense;
   for (const std::vector<double>& direction : directions) dense.push_back(copies_of(direction));
   std::vector<cpu::Rows<Scalar>> rows;
   for (const Dense<Scalar>& direction : dense) rows.push_back(direction.rows());
-  std::vector<Scalar> output(kCopies * size, -7);
+  std::vector<Scalar> output(copies * size, -7);
   if (directions.empty()) {
     cpu::soft_rank({input.batch(), strength, method}, output.data(), serial);
   } else {

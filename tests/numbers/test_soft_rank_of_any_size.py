@@ -485,6 +485,52 @@ def test_a_row_that_goes_alone_has_the_same_bits_in_a_batch(
             assert torch.equal(whole[number].isnan(), part.isnan())
 
 
+@in_both_dtypes
+@pytest.mark.parametrize("method", ["sigmoid", "laplace"])
+def test_a_row_has_the_ranks_among_others_that_it_has_alone(
+    method: str, dtype: torch.dtype, subtests: pytest.Subtests
+) -> None:
+    """Short rows are summed abreast, in other forms than a row that goes alone."""
+    rows: list[tuple[str, Tensor, float]] = [
+        (
+            f"{n} equal gaps up to {extent}, and an outlier",
+            torch.cat([torch.linspace(0, extent, n - 1), torch.tensor([100.0])]),
+            1.0,
+        )
+        for n, extent in itertools.product((64, 256, 1000), (1e-4, 1e-2, 0.1, 10.0))
+    ]
+    rows += [
+        ("far apart", torch.arange(100) * 1e4, 1e4),
+        ("heavy tails", torch.empty(1000).log_normal_(0, 3), 0.3),
+        ("half of a gap", torch.arange(64) % 2 * 1e3, 1.0),
+        ("wide", torch.arange(64) % 2 * 3e38 - 1.5e38, 2e-38),
+    ]
+    if dtype == torch.float64:
+        rows += [
+            ("denormal gaps", torch.arange(64, dtype=dtype) * 1e-308, 1e308),
+            ("gaps that overflow", torch.arange(64, dtype=dtype) % 2 * 3.4e308 - 1.7e308, 1e-308),
+        ]
+    bound = 2e-7 if dtype == torch.float32 else 1e-12
+    for name, row, alpha in rows:
+        x = row.to(dtype)
+        v = torch.linspace(-1, 1, len(x), dtype=dtype).sin()
+        with subtests.test(name=name):
+            alone = soft_rank(x, alpha, method=method)
+            among_others = soft_rank(x.repeat(65, 1), alpha, method=method)
+            assert torch.equal(among_others, among_others[:1].expand_as(among_others))
+            counts = 1 + (len(x) - 1) * alone
+            assert ((among_others[0] - alone) * (len(x) - 1) / counts).abs().max() <= 64 * bound
+            assert (among_others[0] - alone).abs().max() <= bound
+            slope = torch.ops.rank_relax.soft_rank_backward(v, x, alpha, method, None)
+            slopes = torch.ops.rank_relax.soft_rank_backward(
+                v.repeat(65, 1), x.repeat(65, 1), alpha, method, None
+            )
+            largest = slope.abs().max()
+            assert (slopes[0] - slope).abs().max() <= 8 * bound * largest
+            saturated = (slope == 0).all()
+            assert not saturated or (slopes == 0).all()
+
+
 # What is left out, and where the items lie in memory
 
 

@@ -31,7 +31,9 @@ constexpr int64_t kManyItemsABox = 500;
 // one by one. None of them may be narrower than this, in units of 1/α: in narrow rows sums of tails
 // cancel.
 constexpr int kTermsOfADoubling[] = {7, 10, 10};
-constexpr int64_t kLongestAbreast = 256, kLongestSortedAbreast = 1024;
+constexpr int64_t kLongestAbreast = 256;
+constexpr int64_t kLongestSortedAbreast[] = {1024, 256};
+constexpr int64_t kFewestLongGroups = 4;  // of rows longer than kLongestAbreast
 constexpr double kNarrowestSortedAbreast = 1;
 
 // A series over the whole row has the same error in every pair, and where few items are near an end

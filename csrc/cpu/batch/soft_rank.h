@@ -13,14 +13,13 @@ template <class Set, class Scalar>
 void SoftRankKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch, Scalar* output,
                                            const ParallelFor& parallel_for) {
   SmoothCdfs::visit(batch.method, [&](auto cdf) {
-    for_each_row(
+    for_each_row<decltype(cdf)>(
         batch, parallel_for,
         [&](int64_t row, RowSum<Scalar>& row_sum, const ParallelFor& in_row) {
           row_sum.template ranks<decltype(cdf)>(batch.regularization_strength,
                                                 output + row * batch.size, in_row);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
-          if (!set_rows<decltype(cdf)>(batch, first, rows)) return false;
           const auto strengths = for_rows<Scalar>(batch.regularization_strength);
           return rows.template centered_ranks<decltype(cdf)>(strengths.data(), Scalar(0.5),
                                                              output + first * batch.size);
@@ -34,7 +33,7 @@ void SoftRankKernels<Set, Scalar>::derivative(const SoftBatch<Scalar>& batch,
                                               Scalar* output, const ParallelFor& parallel_for) {
   SmoothCdfs::visit(batch.method, [&](auto cdf) {
     using Cdf = decltype(cdf);
-    for_each_row(
+    for_each_row<decltype(cdf)>(
         batch, parallel_for,
         [&](int64_t row, RowSum<Scalar>& row_sum, const ParallelFor& in_row) {
           Scalar* derivative = output + row * batch.size;
@@ -48,7 +47,6 @@ void SoftRankKernels<Set, Scalar>::derivative(const SoftBatch<Scalar>& batch,
                                            derivative, in_row);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
-          if (!set_rows<Cdf>(batch, first, rows)) return false;
           const auto strengths = for_rows<Scalar>(batch.regularization_strength);
           const auto factors = for_rows<Scalar>(1);
           Scalar* derivatives = output + first * batch.size;

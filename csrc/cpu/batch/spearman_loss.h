@@ -81,7 +81,7 @@ void SpearmanLossKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch,
                                                Scalar* rank_gradient_targets,
                                                const ParallelFor& parallel_for) {
   SmoothCdfs::visit(batch.method, [&](auto cdf) {
-    for_each_row(
+    for_each_row<decltype(cdf)>(
         batch, parallel_for,
         [&](int64_t row, RowSum<Scalar>& row_sum, const ParallelFor& in_row) {
           spearman::SmoothRanker<decltype(cdf), Scalar> ranker = {
@@ -91,7 +91,6 @@ void SpearmanLossKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch,
                                            rank_gradient_targets + row * batch.size, in_row);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
-          if (!set_rows<decltype(cdf)>(batch, first, rows)) return false;
           Scalar* of_predictions = rank_gradient_predictions + first * batch.size;
           Scalar* of_targets = rank_gradient_targets + first * batch.size;
           if (!spearman::rank_abreast<decltype(cdf)>(rows, batch.regularization_strength,
@@ -123,7 +122,7 @@ void SpearmanLossKernels<Set, Scalar>::backward(const SoftBatch<Scalar>& batch,
                                                 const Rows<Scalar>& rank_gradient, Scalar* output,
                                                 const ParallelFor& parallel_for) {
   SmoothCdfs::visit(batch.method, [&](auto cdf) {
-    for_each_row(
+    for_each_row<decltype(cdf)>(
         batch, parallel_for,
         [&](int64_t row, RowSum<Scalar>& row_sum, const ParallelFor& in_row) {
           const Row<Scalar> direction = rank_gradient.row(row);
@@ -135,7 +134,6 @@ void SpearmanLossKernels<Set, Scalar>::backward(const SoftBatch<Scalar>& batch,
           row_sum.spread_nan(direction, gradient);
         },
         [&](int64_t first, RowsAbreast<Scalar>& rows) {
-          if (!set_rows<decltype(cdf)>(batch, first, rows)) return false;
           ForRows<Scalar> factors;
           for (size_t row = 0; row < factors.size(); ++row) {
             factors[row] = grad_output.row(first + static_cast<int64_t>(row))[0];

@@ -7,6 +7,7 @@
 
 #include "core/cdf/capabilities.h"
 #include "core/row/row_form.h"
+#include "core/row/scaled_spread.h"
 #include "core/series/box_series.h"
 #include "cpu/aligned_array.h"
 #include "cpu/isa/unroll.h"
@@ -35,9 +36,24 @@ class RowsAbreast {
  public:
   static constexpr int kRows = V::kLanes;
 
-  static bool suits(const Batch<Scalar>& batch) {
-    return batch.mask.data == nullptr && 2 <= batch.size && batch.size <= kLongestSortedAbreast &&
-           batch.count >= kRows;
+  /// Whether rows of a batch go abreast: longer ones only to be sorted, as the first of them says,
+  /// and where there are enough groups of them for many threads.
+  template <class Cdf>
+  static bool suits(const SoftBatch<Scalar>& batch) {
+    if (batch.mask.data != nullptr || batch.size < 2 || batch.count < kRows) return false;
+    if (batch.size <= kLongestAbreast) return true;
+    if (!kSorts<Cdf, 0> || batch.size > kLongestSortedAbreast[kPrecision] ||
+        batch.count < kFewestLongGroups * kRows) {
+      return false;
+    }
+    const Row<Scalar> row = batch.input.row(0);
+    Scalar lowest = row[0], highest = lowest;
+    for (int64_t i = 1; i < batch.size; ++i) {
+      lowest = std::min(lowest, row[i]);
+      highest = std::max(highest, row[i]);
+    }
+    const double spread = rank_relax::scaled_spread(lowest, highest, batch.regularization_strength);
+    return row_form<Cdf>(kPrecision, 0, batch.size, spread, V::kLooksUp) == RowForm::kSorted;
   }
 
   /// For rows of `size` items.
@@ -47,20 +63,6 @@ class RowsAbreast {
     values_ = memory_.data();
     coordinates_ = values_ + room;
     for (int l = 0; l < 2; ++l) directions_[l] = values_ + (2 + l) * room;
-  }
-
-  /// Whether rows like this one go abreast at that strength: longer ones only to be sorted.
-  template <class Cdf>
-  bool suits(const Row<Scalar>& row, double strength) const {
-    if (size_ <= kLongestAbreast) return true;
-    if (!kSorts<Cdf, 0>) return false;
-    Scalar lowest = row[0], highest = lowest;
-    for (int64_t i = 1; i < size_; ++i) {
-      lowest = std::min(lowest, row[i]);
-      highest = std::max(highest, row[i]);
-    }
-    const double spread = rank_relax::scaled_spread(lowest, highest, strength);
-    return row_form<Cdf>(kPrecision, 0, size_, spread, V::kLooksUp) == RowForm::kSorted;
   }
 
   /// Takes in kRows rows; false if they are not all finite.
@@ -113,9 +115,11 @@ class RowsAbreast {
   }
 
  private:
-  /// The series that serves all of the rows, or null.
+  /// The series that serves all of the rows, or null. Longer rows need results that are precise
+  /// beside the items below them, which centred sums are not.
   template <class Cdf, int kOrder>
   const OneBoxSeries* series_for(const double* strengths) const {
+    if (size_ > kLongestAbreast) return nullptr;
     if constexpr (kHasOneBox<Cdf>) {
       double widest = 0;
       for (int row = 0; row < kRows; ++row) {
@@ -131,26 +135,21 @@ class RowsAbreast {
     return sorts_abreast(order, series == nullptr ? 0 : series->terms, size_);
   }
 
-  /// False if a strength is none for Scalars, or a row is narrow.
+  /// False if a row is narrow, or so wide that a difference overflows.
   bool sort(const double* strengths) {
-    Scalar of_rows[kRows];
     for (int row = 0; row < kRows; ++row) {
-      const double strength = strengths[row];
-      const bool in_range =
-          sizeof(Scalar) == 4 ? 1e-30 < strength && strength < 1e30 : std::isfinite(strength);
-      const bool wide = spread(row) == 0 || spread(row) * strength >= kNarrowestSortedAbreast;
-      if (!in_range || !wide) return false;
-      of_rows[row] = static_cast<Scalar>(strength);
+      const bool wide = spread(row) == 0 || spread(row) * strengths[row] >= kNarrowestSortedAbreast;
+      if (!std::isfinite(spread(row)) || !wide) return false;
     }
-    sorted_.set_rows(values_, size_, V::load(of_rows));
+    sorted_.set_rows(values_, size_, strengths);
     return true;
   }
 
   template <class Cdf>
   bool sorted_ranks(Scalar shift, Scalar* ranks) {
-    const V scale = V::broadcast(1 / static_cast<Scalar>(size_ - 1));
-    sorted_.template centered<Cdf>(shift * static_cast<Scalar>(size_ - 1));
-    sorted_.write([&](V sums) { return within_ranks(sums * scale, shift); }, ranks);
+    const V others = V::broadcast(static_cast<Scalar>(size_ - 1));
+    sorted_.template centered<Cdf>(static_cast<double>(shift) * static_cast<double>(size_ - 1));
+    sorted_.write([&](V sums) { return within_ranks(sums / others, shift); }, ranks);
     return true;
   }
 
@@ -366,13 +365,6 @@ class RowsAbreast {
   V *values_, *coordinates_, *directions_[2];
   SortedAbreast<Scalar> sorted_;
 };
-
-/// Takes in rows of a batch from one on; false if they are not to go abreast.
-template <class Cdf, class Scalar>
-bool set_rows(const SoftBatch<Scalar>& batch, int64_t first, RowsAbreast<Scalar>& rows) {
-  return rows.template suits<Cdf>(batch.input.row(first), batch.regularization_strength) &&
-         rows.set_rows(batch.input, first);
-}
 
 /// One number for each of the rows that go abreast.
 template <class Scalar>

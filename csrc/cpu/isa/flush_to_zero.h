@@ -9,7 +9,8 @@
 namespace rank_relax::cpu {
 
 /// While it lives, results of this thread that would be denormal numbers are 0: they come in
-/// microseconds where others take a cycle. Only where x86 does so in hardware.
+/// microseconds where others take a cycle. Differences of items are none to be taken then: what is
+/// not equal may seem so. Only where x86 does so in hardware.
 class FlushToZero {
 #ifdef RANK_RELAX_X86
  public:

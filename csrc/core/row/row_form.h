@@ -30,7 +30,7 @@ constexpr int64_t kManyItemsABox = 500;
 // items, [order], if the CDF's tail is a sum of exponentials; and where longer rows would be sorted
 // one by one. None of them may be narrower than this, in units of 1/α: in narrow rows sums of tails
 // cancel.
-constexpr int kTermsOfADoubling[] = {7, 10, 10};
+constexpr int kTermsOfADoubling[] = {9, 11, 11};
 constexpr int64_t kLongestAbreast = 256;
 constexpr int64_t kLongestSortedAbreast[] = {1024, 256};
 constexpr int64_t kFewestLongGroups = 4;  // of rows longer than kLongestAbreast

@@ -82,7 +82,7 @@ std::vector<double> in_parts(const std::string& method, const std::vector<double
 int main(int count, char** arguments) {
   // Centred sums are within the bounds in units of n alone (docs/distributed.md).
   constexpr double kNoBoundAtEnds = std::numeric_limits<double>::infinity();
-  constexpr int kTooWideForATest = 12, kTooLongToGoAbreast = 100;
+  constexpr int kTooWideForATest = 12, kTooLongToGoAbreast = 112;
   NastyRowCheck check(
       {{"whole",
         {5e-5, 1e-12},

@@ -16,38 +16,15 @@ namespace {
 
 using namespace rank_relax;
 
+/// The first of so many rows like this one.
 template <class Scalar>
-std::vector<double> whole(const std::string& method, const std::vector<double>& values,
-                          double strength, const std::vector<std::vector<double>>& directions) {
+std::vector<double> among(int64_t copies, const std::string& method,
+                          const std::vector<double>& values, double strength,
+                          const std::vector<std::vector<double>>& directions) {
   const auto size = static_cast<int64_t>(values.size());
-  const Dense<Scalar> input(values, size);
-  std::vector<Dense<Scalar>> dense;
-  for (const std::vector<double>& direction : directions) dense.emplace_back(direction, size);
-  std::vector<cpu::Rows<Scalar>> rows;
-  for (const Dense<Scalar>& direction : dense) rows.push_back(direction.rows());
-  std::vector<Scalar> output(size, -7);
-  if (directions.empty()) {
-    cpu::soft_rank({input.batch(), strength, method}, output.data(), serial);
-  } else {
-    cpu::soft_rank_derivative({input.batch(), strength, method}, rows.data(),
-                              static_cast<int>(rows.size()), output.data(), serial);
-  }
-  return {output.begin(), output.end()};
-}
-
-/// The first of many rows like this one, as many as go abreast in any instruction set; nothing for
-/// a row that is too long for that.
-template <class Scalar>
-std::vector<double> abreast(const std::string& method, const std::vector<double>& values,
-                            double strength, const std::vector<std::vector<double>>& directions) {
-  const auto size = static_cast<int64_t>(values.size());
-  if (size > kLongestSortedAbreast[precision_of<Scalar>]) return {};
-  const int64_t copies = size > kLongestAbreast ? 16 * kFewestLongGroups + 1 : 17;
   const auto copies_of = [&](const std::vector<double>& row) {
     std::vector<double> all;
-    for (int64_t copy = 0; copy < copies; ++copy) {
-      all.insert(all.end(), row.begin(), row.end());
-    }
+    for (int64_t copy = 0; copy < copies; ++copy) all.insert(all.end(), row.begin(), row.end());
     return Dense<Scalar>(all, size);
   };
   const Dense<Scalar> input = copies_of(values);
@@ -63,6 +40,22 @@ std::vector<double> abreast(const std::string& method, const std::vector<double>
                               static_cast<int>(rows.size()), output.data(), serial);
   }
   return {output.begin(), output.begin() + size};
+}
+
+template <class Scalar>
+std::vector<double> whole(const std::string& method, const std::vector<double>& values,
+                          double strength, const std::vector<std::vector<double>>& directions) {
+  return among<Scalar>(1, method, values, strength, directions);
+}
+
+/// Among as many as go abreast in any instruction set; nothing for a row that is too long for that.
+template <class Scalar>
+std::vector<double> abreast(const std::string& method, const std::vector<double>& values,
+                            double strength, const std::vector<std::vector<double>>& directions) {
+  const auto size = static_cast<int64_t>(values.size());
+  if (size > kLongestSortedAbreast[precision_of<Scalar>]) return {};
+  const int64_t copies = size > kLongestAbreast ? 16 * kFewestLongGroups + 1 : 17;
+  return among<Scalar>(copies, method, values, strength, directions);
 }
 
 template <class Scalar>

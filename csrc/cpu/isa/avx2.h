@@ -43,14 +43,9 @@ struct Vector<float> {
   static Vector smaller(Vector a, Vector b) { return {_mm256_min_ps(a.lanes, b.lanes)}; }
   static Vector larger(Vector a, Vector b) { return {_mm256_max_ps(a.lanes, b.lanes)}; }
   static Vector absolute(Vector a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.lanes)}; }
-  static void put_in_order(Vector& first, Vector& second, Vector& of_first, Vector& of_second) {
-    const __m256 exchange = _mm256_cmp_ps(first.lanes, second.lanes, _CMP_GT_OQ);
-    const Vector lower = smaller(first, second), upper = larger(first, second);
-    const __m256 of_lower = _mm256_blendv_ps(of_first.lanes, of_second.lanes, exchange);
-    of_second.lanes = _mm256_blendv_ps(of_second.lanes, of_first.lanes, exchange);
-    of_first.lanes = of_lower;
-    first = lower;
-    second = upper;
+  static Vector where_larger(Vector a, Vector b, Vector if_larger, Vector otherwise) {
+    return {_mm256_blendv_ps(otherwise.lanes, if_larger.lanes,
+                             _mm256_cmp_ps(a.lanes, b.lanes, _CMP_GT_OQ))};
   }
   static Vector round(Vector a) {
     return {_mm256_round_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
@@ -173,14 +168,9 @@ struct Vector<double> {
   static Vector smaller(Vector a, Vector b) { return {_mm256_min_pd(a.lanes, b.lanes)}; }
   static Vector larger(Vector a, Vector b) { return {_mm256_max_pd(a.lanes, b.lanes)}; }
   static Vector absolute(Vector a) { return {_mm256_andnot_pd(_mm256_set1_pd(-0.0), a.lanes)}; }
-  static void put_in_order(Vector& first, Vector& second, Vector& of_first, Vector& of_second) {
-    const __m256d exchange = _mm256_cmp_pd(first.lanes, second.lanes, _CMP_GT_OQ);
-    const Vector lower = smaller(first, second), upper = larger(first, second);
-    const __m256d of_lower = _mm256_blendv_pd(of_first.lanes, of_second.lanes, exchange);
-    of_second.lanes = _mm256_blendv_pd(of_second.lanes, of_first.lanes, exchange);
-    of_first.lanes = of_lower;
-    first = lower;
-    second = upper;
+  static Vector where_larger(Vector a, Vector b, Vector if_larger, Vector otherwise) {
+    return {_mm256_blendv_pd(otherwise.lanes, if_larger.lanes,
+                             _mm256_cmp_pd(a.lanes, b.lanes, _CMP_GT_OQ))};
   }
   static Vector round(Vector a) {
     return {_mm256_round_pd(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

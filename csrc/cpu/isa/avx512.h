@@ -55,14 +55,9 @@ struct Vector<float> {
   static Vector look_up(Vector table, Vector index) {
     return {_mm512_permutexvar_ps(_mm512_cvtps_epi32(index.lanes), table.lanes)};
   }
-  static void put_in_order(Vector& first, Vector& second, Vector& of_first, Vector& of_second) {
-    const __mmask16 exchange = _mm512_cmp_ps_mask(first.lanes, second.lanes, _CMP_GT_OQ);
-    const Vector lower = smaller(first, second), upper = larger(first, second);
-    const __m512 of_lower = _mm512_mask_mov_ps(of_first.lanes, exchange, of_second.lanes);
-    of_second.lanes = _mm512_mask_mov_ps(of_second.lanes, exchange, of_first.lanes);
-    of_first.lanes = of_lower;
-    first = lower;
-    second = upper;
+  static Vector where_larger(Vector a, Vector b, Vector if_larger, Vector otherwise) {
+    return {_mm512_mask_mov_ps(otherwise.lanes, _mm512_cmp_ps_mask(a.lanes, b.lanes, _CMP_GT_OQ),
+                               if_larger.lanes)};
   }
   static Vector round(Vector a) {
     return {_mm512_roundscale_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
@@ -210,14 +205,9 @@ struct Vector<double> {
   static Vector smaller(Vector a, Vector b) { return {_mm512_min_pd(a.lanes, b.lanes)}; }
   static Vector larger(Vector a, Vector b) { return {_mm512_max_pd(a.lanes, b.lanes)}; }
   static Vector absolute(Vector a) { return {_mm512_abs_pd(a.lanes)}; }
-  static void put_in_order(Vector& first, Vector& second, Vector& of_first, Vector& of_second) {
-    const __mmask8 exchange = _mm512_cmp_pd_mask(first.lanes, second.lanes, _CMP_GT_OQ);
-    const Vector lower = smaller(first, second), upper = larger(first, second);
-    const __m512d of_lower = _mm512_mask_mov_pd(of_first.lanes, exchange, of_second.lanes);
-    of_second.lanes = _mm512_mask_mov_pd(of_second.lanes, exchange, of_first.lanes);
-    of_first.lanes = of_lower;
-    first = lower;
-    second = upper;
+  static Vector where_larger(Vector a, Vector b, Vector if_larger, Vector otherwise) {
+    return {_mm512_mask_mov_pd(otherwise.lanes, _mm512_cmp_pd_mask(a.lanes, b.lanes, _CMP_GT_OQ),
+                               if_larger.lanes)};
   }
   static Vector round(Vector a) {
     return {_mm512_roundscale_pd(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

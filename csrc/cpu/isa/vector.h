@@ -101,13 +101,10 @@ struct Vector {
   static Vector absolute(Vector a) {
     return each([&](int i) { return std::abs(a.lane[i]); });
   }
-  /// Lane by lane the smaller item first, with what belongs to it; equal ones as they are.
-  static void put_in_order(Vector& first, Vector& second, Vector& of_first, Vector& of_second) {
-    const Vector a = first, b = second, of_a = of_first, of_b = of_second;
-    first = each([&](int i) { return a.lane[i] > b.lane[i] ? b.lane[i] : a.lane[i]; });
-    second = each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
-    of_first = each([&](int i) { return a.lane[i] > b.lane[i] ? of_b.lane[i] : of_a.lane[i]; });
-    of_second = each([&](int i) { return a.lane[i] > b.lane[i] ? of_a.lane[i] : of_b.lane[i]; });
+  /// Lane by lane, one or the other by whether a > b.
+  static Vector where_larger(Vector a, Vector b, Vector if_larger, Vector otherwise) {
+    return each(
+        [&](int i) { return a.lane[i] > b.lane[i] ? if_larger.lane[i] : otherwise.lane[i]; });
   }
   /// To the nearest integer.
   static Vector round(Vector a) {
@@ -211,6 +208,20 @@ Scalar highest_lane(Vector<Scalar> a) {
 template <class Scalar>
 double sum_of_lanes(Vector<Scalar> a) {
   return Vector<Scalar>::sum_of_lanes(a);
+}
+
+/// Lane by lane the smaller item first, with what belongs to it; of equal ones what belongs to them
+/// stays.
+template <class Scalar>
+void put_in_order(Vector<Scalar>& first, Vector<Scalar>& second, Vector<Scalar>& of_first,
+                  Vector<Scalar>& of_second) {
+  using V = Vector<Scalar>;
+  const V of_lower = V::where_larger(first, second, of_second, of_first);
+  of_second = V::where_larger(first, second, of_first, of_second);
+  of_first = of_lower;
+  const V lower = smaller(first, second);
+  second = larger(first, second);
+  first = lower;
 }
 
 /// sums[i] = sum_of_lanes(vectors[i])

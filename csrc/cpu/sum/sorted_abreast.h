@@ -5,11 +5,11 @@
 
 #include "core/cdf/exponential_sum.h"
 #include "cpu/aligned_array.h"
-#include "cpu/isa/exponential_decay.h"
 #include "cpu/isa/flush_to_zero.h"
 #include "cpu/isa/unroll.h"
 #include "cpu/isa/vector.h"
 #include "cpu/isa/widened.h"
+#include "cpu/sum/scan_sum.h"
 #include "cpu/sum/weighted_sums.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
@@ -117,7 +117,7 @@ class SortedAbreast {
         for (int64_t first = remainder; first + distance < size_; first += 2 * p) {
           const int64_t end = std::min(first + p, size_ - distance);
           for (int64_t i = first; i < end; ++i) {
-            V::put_in_order(items_[i], items_[i + distance], places_[i], places_[i + distance]);
+            put_in_order(items_[i], items_[i + distance], places_[i], places_[i + distance]);
           }
         }
         if (q == p) break;
@@ -130,28 +130,21 @@ class SortedAbreast {
   /// steps[i] = e^-α(x_i - x_(i-1)), fresh[i] whether x_i is more than x_(i-1). Not while results
   /// are flushed to 0: a difference of different items is never 0.
   void find_steps(const double* strengths) {
-    constexpr double kFar = 52;  // from there on e^-d counts as 0, as in scan_sum.h
     const Scalar* items = reinterpret_cast<const Scalar*>(items_);
     std::fill_n(steps_, kRows, 0.0);
     std::fill_n(fresh_, kRows, 0.0);
     double least = 1;
     for (int64_t i = 1; i < size_; ++i) {
-      const Scalar* here = items + i * kRows;
-      double* steps = steps_ + i * kRows;
-      double* fresh = fresh_ + i * kRows;
-      double distances[kRows];
       for (int row = 0; row < kRows; ++row) {
+        const int64_t here = i * kRows + row;
         const double gap =
-            static_cast<double>(here[row]) - static_cast<double>((here - kRows)[row]);
-        distances[row] = gap * strengths[row];
-        fresh[row] = gap > 0 ? 1 : 0;
-        least = fresh[row] < least ? fresh[row] : least;
-      }
-      for (int row = 0; row < kRows; ++row) {
-        const double decayed = exponential_decay(distances[row] < kFar ? distances[row] : kFar);
-        steps[row] = distances[row] < kFar ? decayed : 0;
+            static_cast<double>(items[here]) - static_cast<double>(items[here - kRows]);
+        steps_[here] = gap * strengths[row];
+        fresh_[here] = gap > 0 ? 1 : 0;
+        least = fresh_[here] < least ? fresh_[here] : least;
       }
     }
+    scan::decay(steps_ + kRows, (size_ - 1) * kRows);
     has_ties_ = least == 0;
   }
 

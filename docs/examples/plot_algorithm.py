@@ -210,7 +210,7 @@ def draw_forms(path: Path) -> None:
         axes.fill_between(
             [2, longest_abreast],
             [spread[0]] * 2,
-            [widest_series(precision, order)] * 2,
+            [spread[-1]] * 2,
             facecolor="none",
             edgecolor="black",
             hatch="////",

@@ -40,6 +40,21 @@ inline double exponential_decay(double t) {
   return power;
 }
 
+// Distances from here on count as infinite where items are summed: all the items that a row may
+// have weigh less there than 1e-13 of a near one.
+constexpr double kNegligibleFrom = 52;
+constexpr double kNegligible = 2.6e-23;  // e^-kNegligibleFrom
+
+/// values[i] = e^-values[i], of inf too, and 0 where that is negligible, in loops that a compiler
+/// vectorises.
+inline void decay_all(double* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    values[i] = values[i] < kNegligibleFrom + 1 ? values[i] : kNegligibleFrom + 1;
+  }
+  for (int64_t i = 0; i < count; ++i) values[i] = exponential_decay(values[i]);
+  for (int64_t i = 0; i < count; ++i) values[i] = values[i] > kNegligible ? values[i] : 0;
+}
+
 /// 1 - e^-t for t >= 0, within 2 ulp however small t is, in the same way: near 0 by its Taylor
 /// series.
 inline double exponential_growth(double t) {

@@ -13,6 +13,7 @@
 #include "cpu/isa/unroll.h"
 #include "cpu/isa/vector.h"
 #include "cpu/row/rows.h"
+#include "cpu/row/rows_in_lanes.h"
 #include "cpu/sum/one_box.h"
 #include "cpu/sum/sorted_abreast.h"
 #include "cpu/sum/weighted_sums.h"
@@ -58,7 +59,7 @@ class RowsAbreast {
 
   /// For rows of `size` items.
   explicit RowsAbreast(int64_t size) : size_(size) {
-    const int64_t room = (size + kRows - 1) / kRows * kRows;  // whole blocks
+    const int64_t room = whole_blocks<Scalar>(size);
     memory_.make_room(4 * room);
     values_ = memory_.data();
     coordinates_ = values_ + room;
@@ -67,16 +68,11 @@ class RowsAbreast {
 
   /// Takes in kRows rows; false if they are not all finite.
   bool set_rows(const Rows<Scalar>& input, int64_t first_row) {
-    load(input, first_row, values_);
-    V lowest = values_[0], highest = lowest, zero = V::broadcast(0);
-    for (int64_t j = 0; j < size_; ++j) {
-      lowest = smaller(lowest, values_[j]);
-      highest = larger(highest, values_[j]);
-      zero = multiply_add(values_[j], V::broadcast(0), zero);  // NaN of what is not finite
-    }
-    lowest.store(minimum_);
-    highest.store(maximum_);
-    return sum_of_lanes(zero) == 0;
+    load_in_lanes(input, first_row, size_, values_);
+    const ExtentOfLanes<Scalar> extent = extent_of_lanes(values_, size_);
+    extent.lowest.store(minimum_);
+    extent.highest.store(maximum_);
+    return extent.all_finite;
   }
 
   double spread(int row) const {
@@ -181,41 +177,10 @@ class RowsAbreast {
       scales[row] = static_cast<Scalar>(scale);
     }
     for (int l = 0; l < kOrder; ++l) {
-      load(directions[l], first_row, directions_[l]);
+      load_in_lanes(directions[l], first_row, size_, directions_[l]);
       if (!center(directions_[l])) return false;
     }
     return true;
-  }
-
-  /// items[j], lane by lane: the j-th items of kRows rows.
-  void load(const Rows<Scalar>& rows, int64_t first_row, V* items) const {
-    Row<Scalar> each[kRows];
-    for (int row = 0; row < kRows; ++row) each[row] = rows.row(first_row + row);
-    const int64_t step = each[1].data - each[0].data;
-    bool even = each[0].stride == 1;
-    for (int row = 0; row < kRows; ++row) {
-      even = even && each[row].data - each[0].data == row * step;
-    }
-    for (int64_t j = 0; j < size_; j += kRows) {
-      const int64_t count = std::min<int64_t>(size_ - j, kRows);
-      if (even && count == kRows) {
-        transpose(each[0].data + j, step, items + j);
-        continue;
-      }
-      Scalar block[kRows * kRows] = {};
-      for (int row = 0; row < kRows; ++row) {
-        for (int64_t item = 0; item < count; ++item) {
-          block[row * kRows + item] = each[row][j + item];
-        }
-      }
-      transpose(block, kRows, items + j);
-    }
-  }
-
-  static void transpose(const Scalar* rows, int64_t row_size, V* columns) {
-    int32_t each[kRows];
-    for (int row = 0; row < kRows; ++row) each[row] = row;
-    V::template load_columns<kRows>(rows, row_size, each, columns);
   }
 
   /// Directions about their means; false if one is too large or too small, or not finite.
@@ -248,7 +213,7 @@ class RowsAbreast {
       translate(series, kOrder % 2 == 0 ? 1 : 0, moments[set], local[set]);
     }
     evaluate<kOrder>(terms, local, finish);
-    write(output);
+    store_from_lanes(coordinates_, size_, output);
     return true;
   }
 
@@ -340,23 +305,6 @@ class RowsAbreast {
         },
         sums);
     unroll<kItems>([&](auto v) { coordinates_[first + v] = finish(sums[v]); });
-  }
-
-  /// Row by row, what took the place of the coordinates.
-  void write(Scalar* output) const {
-    for (int64_t j = 0; j < size_; j += kRows) {
-      const int64_t count = std::min<int64_t>(size_ - j, kRows);
-      V rows[kRows];
-      transpose(reinterpret_cast<const Scalar*>(coordinates_ + j), kRows, rows);
-      Scalar* to = output + j;
-      for (int row = 0; row < kRows; ++row, to += size_) {
-        if (count == kRows) {
-          rows[row].store(to);
-        } else {
-          rows[row].store_first(to, static_cast<int>(count));
-        }
-      }
-    }
   }
 
   int64_t size_;

@@ -32,20 +32,10 @@ struct Rows {
   const double* operator[](int64_t row) const { return values + row * kWidth; }
 };
 
-// Distances from kFar on count as infinite: all the items that a row may have weigh less there than
-// 1e-13 of a near one. From kFarInPowers on, e^-kFarInPowers < 2^-48, e^-t stands for all of a sum
-// of its powers; below it none of them is a denormal number.
-constexpr double kFar = 52;
-constexpr double kNegligible = 2.6e-23;  // e^-kFar
+// From kFarInPowers on, e^-kFarInPowers < 2^-48, e^-t stands for all of a sum of its powers; below
+// it none of them is a denormal number.
 constexpr double kFarInPowers = 33.5;
 constexpr double kNegligibleInPowers = 2.8e-15;  // e^-kFarInPowers
-
-/// values[i] = e^-values[i], of inf too, in loops that a compiler vectorises.
-inline void decay(double* values, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) values[i] = values[i] < kFar + 1 ? values[i] : kFar + 1;
-  for (int64_t i = 0; i < count; ++i) values[i] = exponential_decay(values[i]);
-  for (int64_t i = 0; i < count; ++i) values[i] = values[i] > kNegligible ? values[i] : 0;
-}
 
 /// A row in the order of a scan: upwards, or downwards with the signs of the values turned. Either
 /// way values ascend. They are taken times `unit`, so that no difference overflows.
@@ -135,7 +125,7 @@ void next_block(const Row& items, double strength, int64_t begin, Block* block) 
   const double* x = points[1];
   double* steps = block->steps[1];
   for (int64_t i = 0; i < length * kWidth; ++i) steps[i] = strength * (x[i] - x[i - kWidth]);
-  decay(steps, length * kWidth);
+  decay_all(steps, length * kWidth);
   double* factors = block->factors[1];
   for (int64_t i = 0; i < length * kWidth; ++i) {
     factors[i] = steps[i] > kNegligibleInPowers ? steps[i] : 0;
@@ -145,11 +135,12 @@ void next_block(const Row& items, double strength, int64_t begin, Block* block) 
   int64_t reached = 0;
   for (int run = 0; run < kWidth; ++run) {
     const double anchor = block->next_anchor;
-    while (reached < length && strength * (points[reached + 1][run] - anchor) < kFar) ++reached;
+    while (reached < length && strength * (points[reached + 1][run] - anchor) < kNegligibleFrom)
+      ++reached;
     const double distance = strength * (points[length][run] - anchor);
     const bool near = distance < kNear;
     double decayed = distance;
-    decay(&decayed, 1);
+    decay_all(&decayed, 1);
     block->reach[run] = block->next_reach;
     block->fade[run] = near ? 1 : decayed;
     block->growth[run] = near ? 1 / decayed : 1;

@@ -9,15 +9,14 @@
 #include "cpu/isa/unroll.h"
 #include "cpu/isa/vector.h"
 #include "cpu/isa/widened.h"
-#include "cpu/sum/scan_sum.h"
+#include "cpu/sort/sorted_lanes.h"
 #include "cpu/sum/weighted_sums.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The kernel sums of as many short rows at once as a vector has lanes, each row in a lane, where a
-/// CDF's tail is a sum of powers of u = e^-d (core/cdf/exponential_sum.h). The rows are sorted by
-/// Batcher's odd-even merge exchange (Knuth, The Art of Computer Programming, vol. 3, 5.2.2M),
-/// whose comparisons are the same for all; then the items below each add
+/// CDF's tail is a sum of powers of u = e^-d (core/cdf/exponential_sum.h). The rows are sorted
+/// (sort/sorted_lanes.h); then the items below each add
 ///
 ///     Σ_p c_p S_p,    S_p(i) = e^-pα(x_i - x_(i-1)) (S_p(i-1) + w_(i-1)),
 ///
@@ -34,18 +33,12 @@ class SortedAbreast {
   /// Sorts rows of `size` items, values[j] lane by lane, for a strength in each. No difference
   /// within a row may overflow in double.
   void set_rows(const V* values, int64_t size, const double* strengths) {
-    size_ = size;
-    vectors_.make_room(4 * size);
-    items_ = vectors_.data();
-    places_ = items_ + size;
-    for (int l = 0; l < 2; ++l) directions_[l] = items_ + (2 + l) * size;
-    doubles_.make_room(4 * size * kRows);
-    steps_ = doubles_.data();
-    fresh_ = steps_ + size * kRows;
-    counts_ = fresh_ + size * kRows;
+    rows_.set_rows(values, size, strengths);
+    vectors_.make_room(2 * size);
+    for (int l = 0; l < 2; ++l) directions_[l] = vectors_.data() + l * size;
+    doubles_.make_room(2 * size * kRows);
+    counts_ = doubles_.data();
     sums_ = counts_ + size * kRows;
-    sort(values);
-    find_steps(strengths);
   }
 
   /// The i-th of the sorted items has the sum base + Σ_j F(d_ij) - 1/2. With half their number as
@@ -77,13 +70,13 @@ class SortedAbreast {
   template <class Cdf, int kOrder>
   void derivative(const V* const* directions) {
     const FlushToZero flush;
-    for (int l = 0; l < kOrder; ++l) gather(directions[l], directions_[l]);
-    std::fill_n(sums_, size_ * kRows, 0.0);
+    for (int l = 0; l < kOrder; ++l) rows_.gather(directions[l], directions_[l]);
+    std::fill_n(sums_, rows_.size() * kRows, 0.0);
     unroll<Wide::kParts>([&](auto part) {
       unroll<weight_sets(kOrder)>([&](auto subset) { add_subset<Cdf, kOrder, part, subset>(); });
     });
     if constexpr (kOrder == 1) {
-      if (has_ties_) add_equals(Cdf::first_derivative(Cdf::coordinate(0.0)));
+      if (rows_.has_ties()) add_equals(Cdf::first_derivative(Cdf::coordinate(0.0)));
     }
   }
 
@@ -92,61 +85,18 @@ class SortedAbreast {
   void write(const Finish& finish, Scalar* output) const {
     Scalar results[kRows];
     int32_t places[kRows];
-    for (int64_t i = 0; i < size_; ++i) {
+    for (int64_t i = 0; i < rows_.size(); ++i) {
       W parts[Wide::kParts];
       for (int part = 0; part < Wide::kParts; ++part) parts[part] = W::load(sums_ + at(i, part));
       finish(Wide::narrow(parts)).store(results);
-      places_[i].store_int32(places);
-      for (int row = 0; row < kRows; ++row) output[row * size_ + places[row]] = results[row];
+      rows_.places_of(i, places);
+      for (int row = 0; row < kRows; ++row) output[row * rows_.size() + places[row]] = results[row];
     }
   }
 
  private:
   /// Where the doubles of an item begin, for one part of the rows.
   static int64_t at(int64_t i, int part) { return i * kRows + part * W::kLanes; }
-
-  void sort(const V* values) {
-    std::copy(values, values + size_, items_);
-    for (int64_t j = 0; j < size_; ++j) places_[j] = V::broadcast(static_cast<Scalar>(j));
-    int64_t top = 1;
-    while (2 * top < size_) top *= 2;
-    for (int64_t p = top; p > 0; p /= 2) {
-      int64_t remainder = 0, distance = p;
-      for (int64_t q = top;; q /= 2) {
-        // Items whose bit p is that of the remainder, with those at that distance.
-        for (int64_t first = remainder; first + distance < size_; first += 2 * p) {
-          const int64_t end = std::min(first + p, size_ - distance);
-          for (int64_t i = first; i < end; ++i) {
-            put_in_order(items_[i], items_[i + distance], places_[i], places_[i + distance]);
-          }
-        }
-        if (q == p) break;
-        distance = q - p;
-        remainder = p;
-      }
-    }
-  }
-
-  /// steps[i] = e^-α(x_i - x_(i-1)), fresh[i] whether x_i is more than x_(i-1). Not while results
-  /// are flushed to 0: a difference of different items is never 0.
-  void find_steps(const double* strengths) {
-    const Scalar* items = reinterpret_cast<const Scalar*>(items_);
-    std::fill_n(steps_, kRows, 0.0);
-    std::fill_n(fresh_, kRows, 0.0);
-    double least = 1;
-    for (int64_t i = 1; i < size_; ++i) {
-      for (int row = 0; row < kRows; ++row) {
-        const int64_t here = i * kRows + row;
-        const double gap =
-            static_cast<double>(items[here]) - static_cast<double>(items[here - kRows]);
-        steps_[here] = gap * strengths[row];
-        fresh_[here] = gap > 0 ? 1 : 0;
-        least = fresh_[here] < least ? fresh_[here] : least;
-      }
-    }
-    scan::decay(steps_ + kRows, (size_ - 1) * kRows);
-    has_ties_ = least == 0;
-  }
 
   /// store(i, Σ_p c_p Σ_j w_j u_ij^p over the items below (above), how much weight more these have
   /// than those of the item before) for item after item, upwards (downwards). Equal items are
@@ -155,15 +105,15 @@ class SortedAbreast {
   void scan(const Weight& weight, const Store& store) const {
     constexpr int kTerms = Sum::kTerms;
     constexpr auto kCoefficients = Sum::kCoefficients;
-    const int64_t first = kUp ? 0 : size_ - 1;
+    const int64_t first = kUp ? 0 : rows_.size() - 1;
     W state[kTerms];
     unroll<kTerms>([&](auto p) { state[p] = W::broadcast(0); });
     W pending = weight(first);  // of the items that are equal to this one
     store(first, W::broadcast(0), W::broadcast(0));
-    for (int64_t k = 1; k < size_; ++k) {
+    for (int64_t k = 1; k < rows_.size(); ++k) {
       const int64_t i = kUp ? k : first - k, gap = kUp ? i : i + 1;
-      const W step = W::load(steps_ + at(gap, kPart));
-      const W more = W::load(fresh_ + at(gap, kPart)) * pending;
+      const W step = W::load(rows_.steps(gap) + kPart * W::kLanes);
+      const W more = W::load(rows_.fresh(gap) + kPart * W::kLanes) * pending;
       W power = step, sum = W::broadcast(0);
       unroll<kTerms>([&](auto p) {
         state[p] = (state[p] + more) * power;
@@ -210,9 +160,9 @@ class SortedAbreast {
     const Scalar* directions = reinterpret_cast<const Scalar*>(directions_[0]);
     for (int row = 0; row < kRows; ++row) {
       const auto direction = [&](int64_t i) -> double { return directions[i * kRows + row]; };
-      for (int64_t begin = 0, end = 0; begin < size_; begin = end) {
+      for (int64_t begin = 0, end = 0; begin < rows_.size(); begin = end) {
         double total = direction(begin);
-        for (end = begin + 1; end < size_ && fresh_[end * kRows + row] == 0; ++end) {
+        for (end = begin + 1; end < rows_.size() && rows_.fresh(end)[row] == 0; ++end) {
           total += direction(end);
         }
         if (end - begin == 1) continue;
@@ -224,24 +174,11 @@ class SortedAbreast {
     }
   }
 
-  void gather(const V* from, V* sorted) const {
-    const Scalar* items = reinterpret_cast<const Scalar*>(from);
-    int32_t places[kRows];
-    Scalar gathered[kRows];
-    for (int64_t i = 0; i < size_; ++i) {
-      places_[i].store_int32(places);
-      for (int row = 0; row < kRows; ++row) gathered[row] = items[places[row] * kRows + row];
-      sorted[i] = V::load(gathered);
-    }
-  }
-
-  int64_t size_ = 0;
-  bool has_ties_ = false;
+  SortedLanes<Scalar> rows_;
   AlignedArray<V> vectors_;
-  V *items_, *places_;  // sorted, and where they stood
   V* directions_[2];
   AlignedArray<double> doubles_;  // [item][row]
-  double *steps_, *fresh_, *counts_, *sums_;
+  double *counts_, *sums_;
 };
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -11,4 +11,7 @@ constexpr double kFlat = 1e-6;
 /// What the rounding of the sum of shares comes to, for each item.
 constexpr double kRounding = 1e-15;
 
+/// A step that leaves less than the rounding of a share: its square.
+constexpr double kTiny = 1e-9;
+
 }  // namespace rank_relax::topk_step

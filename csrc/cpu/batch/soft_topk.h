@@ -4,6 +4,7 @@
 
 #include "core/cdf/smooth_cdfs.h"
 #include "cpu/batch/for_each_own_row.h"
+#include "cpu/inverse/soft_topk_abreast.h"
 #include "cpu/inverse/soft_topk_row.h"
 #include "cpu/soft_topk.h"
 
@@ -15,12 +16,18 @@ void SoftTopKKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch, const
                                            const ParallelFor& parallel_for) {
   SmoothCdfs::visit(batch.method, [&](auto cdf) {
     using OwnRow = TopKRow<decltype(cdf), Scalar>;
-    for_each_own_row<OwnRow>(batch, parallel_for,
-                             [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
-                               const int64_t at = i * batch.size;
-                               row.choose(batch.row(i), batch.regularization_strength, k.row(i)[0],
-                                          chosen + at, densities + at, in_row);
-                             });
+    using Group = TopKAbreast<decltype(cdf), Scalar>;
+    for_each_own_row_or_group<OwnRow, Group>(
+        batch, parallel_for,
+        [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
+          const int64_t at = i * batch.size;
+          row.choose(batch.row(i), batch.regularization_strength, k.row(i)[0], chosen + at,
+                     densities + at, in_row);
+        },
+        [&](int64_t first, auto& rows) {
+          const int64_t at = first * batch.size;
+          return rows.choose(k, first, chosen + at, densities + at);
+        });
   });
 }
 

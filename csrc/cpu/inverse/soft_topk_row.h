@@ -118,7 +118,6 @@ class TopKRow {
   /// within the rounding of the sum.
   void take_out_rounding(double threshold, double wanted, double regularization_strength,
                          double* densities, const ParallelFor& parallel_for) {
-    constexpr double kTiny = 1e-9;
     constexpr int kMostSteps = 5;
     const auto count = static_cast<int64_t>(values_.size());
     double step = 0;
@@ -130,7 +129,7 @@ class TopKRow {
         return;
       }
       const double more = excess / sums.densities;
-      if (std::abs(more) <= kTiny) {
+      if (std::abs(more) <= topk_step::kTiny) {
         for (int64_t k = 0; k < count; ++k) {
           shares_[k] = std::min(std::max(shares_[k] - more * densities[k], 0.0), 1.0);
         }

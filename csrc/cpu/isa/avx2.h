@@ -149,6 +149,10 @@ struct Vector<double> {
   static Vector load_first(const double* from, int count) {
     return {_mm256_maskload_pd(from, first(count))};
   }
+  static Vector gather(const double* from, const int32_t* index) {
+    const __m128i indices = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
+    return {_mm256_i32gather_pd(from, indices, sizeof(double))};
+  }
   void store(double* to) const { _mm256_storeu_pd(to, lanes); }
   void store_first(double* to, int count) const { _mm256_maskstore_pd(to, first(count), lanes); }
 

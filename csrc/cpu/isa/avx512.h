@@ -186,6 +186,10 @@ struct Vector<double> {
   static Vector load_first(const double* from, int count) {
     return {_mm512_maskz_loadu_pd(first(count), from)};
   }
+  static Vector gather(const double* from, const int32_t* index) {
+    const __m256i indices = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
+    return {_mm512_mask_i32gather_pd(_mm512_setzero_pd(), 0xff, indices, from, sizeof(double))};
+  }
   void store(double* to) const { _mm512_storeu_pd(to, lanes); }
   void store_first(double* to, int count) const { _mm512_mask_storeu_pd(to, first(count), lanes); }
 

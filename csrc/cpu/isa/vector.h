@@ -72,6 +72,10 @@ struct Vector {
   static Vector load_first(const Scalar* from, int count) {
     return each([=](int i) { return i < count ? from[i] : Scalar(0); });
   }
+  /// Lane i: from[index[i]].
+  static Vector gather(const Scalar* from, const int32_t* index) {
+    return each([=](int i) { return from[index[i]]; });
+  }
   void store(Scalar* to) const {
     for (int i = 0; i < kLanes; ++i) to[i] = lane[i];
   }

@@ -15,10 +15,14 @@ from operators import (
     DERIVATIVE_ERROR,
     METHODS,
     OPERATORS,
+    QUANTILE_SORT_PRODUCTS,
     RANK_ERROR,
     SHAPES,
     SOFT_RANK,
     SOFT_RANK_BACKWARD,
+    SOFT_SORT,
+    SOFT_TOPK,
+    SOFT_TOPK_BACKWARD,
     SPEARMAN_LOSS,
     SPEARMAN_LOSS_BACKWARD,
     SPEARMAN_LOSS_FORWARD,
@@ -43,6 +47,7 @@ RANKS_AND_LOSSES = (
     SPEARMAN_LOSS,
     SPEARMAN_LOSS_BACKWARD,
 )
+SORTS_AND_MASKS = (SOFT_SORT, *QUANTILE_SORT_PRODUCTS, SOFT_TOPK, SOFT_TOPK_BACKWARD)
 
 
 def gradients(
@@ -129,7 +134,9 @@ def test_the_result_is_the_oracles_in_a_batch_of_short_rows(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("operator", RANKS_AND_LOSSES, ids=lambda operator: operator.name)
+@pytest.mark.parametrize(
+    "operator", [*RANKS_AND_LOSSES, *SORTS_AND_MASKS], ids=lambda operator: operator.name
+)
 def test_the_result_is_the_oracles_in_a_batch_of_sharp_rows(
     operator: Operator, dtype: torch.dtype, device: str, subtests: pytest.Subtests
 ) -> None:
@@ -139,7 +146,7 @@ def test_the_result_is_the_oracles_in_a_batch_of_sharp_rows(
         tensors = operator.example((20, n), dtype, device)
         *_, input = tensors
         input[1] = torch.round(8 * input[1]) / 8
-        input[2] += 100 * torch.round(input[2])
+        input[2] += 10 * torch.round(input[2])
         input[9] = 0.3
         input[17] *= 1e3
         bound = operator.error_bound(tensors, setting, dtype)

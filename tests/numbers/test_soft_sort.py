@@ -3,13 +3,25 @@
 The same questions as of every operator are in test_operators.py; the formulas in oracle.py.
 """
 
+import itertools
 import math
 
 import oracle
 import pytest
 import torch
-from operators import METHODS, SOFT_SORT, Setting, point_bound, sort_bound
+from operators import (
+    DERIVATIVE_ERROR,
+    METHODS,
+    PLACE_ERROR,
+    SHARE_ERROR,
+    SOFT_SORT,
+    SORT_ERROR,
+    Setting,
+    point_bound,
+    sort_bound,
+)
 from order_statistics import FLOATS, SMOOTH, TINY, doubles, gradient_of
+from torch import Tensor
 
 from rank_relax import soft_sort
 
@@ -82,6 +94,60 @@ def test_lists_of_any_kind_are_sorted_as_exactly(
         points = OPS._quantile_at_levels(x, levels, *setting)
         expected = oracle.points_at_levels(x, levels, *setting)
         assert ((points - expected).abs() <= point_bound(x, setting, 0.25 / n)).all()
+
+
+@SMOOTH
+@FLOATS
+def test_a_list_has_among_others_what_it_has_alone(
+    dtype: torch.dtype, method: str, subtests: pytest.Subtests
+) -> None:
+    """Sharp short lists are sorted abreast, in another form than one that goes alone."""
+    lists: list[tuple[str, Tensor, float]] = [
+        (
+            f"{n} equal gaps up to {extent}, and an outlier",
+            torch.cat([torch.linspace(0, extent, n - 1), torch.tensor([100.0])]),
+            1.0,
+        )
+        for n, extent in itertools.product((12, 64, 300), (1e-4, 0.1, 10.0))
+    ]
+    lists += [
+        ("two", torch.tensor([1.0, 2.0]), 1e3),
+        ("pairs of equal items", torch.arange(60).div(2, rounding_mode="floor"), 3.0),
+        ("all equal", torch.ones(40), 2.0),
+        ("heavy tails", torch.empty(200).log_normal_(0, 3), 0.3),
+        ("half of a gap", torch.arange(64) % 2 * 1e3, 1.0),
+        ("far apart", torch.arange(50) * 1e4, 1e4),
+        ("wide", torch.arange(64) % 2 * 3e38 - 1.5e38, 2e-38),
+        ("no difference", torch.randn(30), 1e-30),
+    ]
+    if dtype == torch.float64:
+        lists += [
+            ("denormal gaps", torch.arange(64, dtype=dtype) * 1e-308, 1e308),
+            ("gaps that overflow", (torch.arange(64, dtype=dtype) % 2 * 2 - 1) * 1.7e308, 1e-306),
+        ]
+    for name, items, alpha in lists:
+        x = items.to(dtype)
+        n, setting = len(x), Setting(alpha, method)
+        v = torch.linspace(-1, 1, n, dtype=dtype).sin()
+        bounds = SORT_ERROR[dtype] * x.abs().max().double() + PLACE_ERROR[dtype] / alpha
+        with subtests.test(name=name):
+            many, vs = x.repeat(32, 1), v.repeat(32, 1)
+            alone = OPS._quantile_sort_forward(x[None], *setting)
+            among = OPS._quantile_sort_forward(many, *setting)
+            for result in among:
+                assert torch.equal(result, result[:1].expand_as(result))
+            values, expected = among[0][0], alone[0][0]
+            error = (values - expected).abs().masked_fill(values == expected, 0)  # both inf
+            assert (error.double() <= 2 * bounds).all()
+            for product in (OPS._quantile_sort_backward, OPS._quantile_sort_tangent):
+                expected = product(v[None], x[None], *alone[1:], *setting)[0]
+                actual = product(vs, many, *among[1:], *setting)[0]
+                assert (actual - expected).abs().max() <= 4 * DERIVATIVE_ERROR[dtype] * n
+            k = torch.tensor([[n / 4]], dtype=torch.float64)
+            shares, _ = OPS._soft_topk_forward(x[None], k, *setting)
+            chosen, _ = OPS._soft_topk_forward(many, k.expand(32, 1), *setting)
+            assert (chosen - shares).abs().max() <= 2 * SHARE_ERROR[dtype]
+            assert torch.equal(chosen, chosen[:1].expand_as(chosen))
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,10 @@ class SortedGroup {
     const ExtentOfLanes<Scalar> extent = extent_of_lanes(values, size_);
     if (!extent.all_finite) return false;
     const double lowest = lowest_lane(extent.lowest), highest = highest_lane(extent.highest);
-    constexpr double kFar = 1e9;  // times α: a double shows where a point has its density
-    const bool in_range = strength_ > 1 / kFar && std::max(-lowest, highest) < kFar / strength_;
+    constexpr double kFar = 1e9;         // times α: a double shows where a point has its density
+    constexpr double kSharpest = 1e200;  // distances of points from items are not flushed to 0
+    const bool in_range = 1 / kFar < strength_ && strength_ < kSharpest &&
+                          std::max(-lowest, highest) < kFar / strength_;
     if (!in_range) return false;
     if constexpr (kHasGrid<Cdf>) {
       constexpr double kBoxesOfTails = 4;

@@ -13,6 +13,7 @@ from layouts import LAYOUTS
 from operators import (
     ALL_METHODS,
     DERIVATIVE_ERROR,
+    MASKED,
     METHODS,
     OPERATORS,
     QUANTILE_SORT_PRODUCTS,
@@ -323,8 +324,6 @@ def check_gradients(operator: Operator, tensors: Tensors, setting: Setting) -> N
         assert_within(gradient, reference, bound)
 
 
-# What a method has of its own is its formula, and a mask is the same to all: so some take one part.
-MASKED = {"laplace": (True,), "cauchy": (False,)}
 CASES = [
     pytest.param(operator, method, masked, id=f"{operator.name}-{method}{'-masked' * masked}")
     for operator in OPERATORS
@@ -438,8 +437,11 @@ def test_only_the_gradients_that_are_asked_for_are_returned(
 # opcheck looks at the .grad of what a composite computes on its way.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-@pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "masked"),
+    [(torch.float32, False), (torch.float32, True), (torch.float16, True)],
+    ids=["float32", "float32, masked", "float16, masked"],
+)
 def test_opcheck_passes(operator: Operator, dtype: torch.dtype, masked: bool, device: str) -> None:
     shape = (2, 3, 5)
     setting = Setting(1.5, "gaussian", operator.random_mask(shape, device) if masked else None)

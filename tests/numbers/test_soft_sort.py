@@ -54,7 +54,7 @@ def test_the_outermost_values_lie_outside_of_the_data_by_no_more_than_stated(
         ("cauchy", 1 / math.tan(math.pi / (2 * n))),
     ):
         values = soft_sort(x, alpha, method=method)
-        most = furthest / alpha * (1 + TINY) + TINY
+        most = (furthest + TINY * (1 + furthest)) / alpha + TINY
         assert (values[:, 0] >= x.amin(-1) - most).all()
         assert (values[:, -1] <= x.amax(-1) + most).all()
         equal = soft_sort(torch.full((n,), 0.3, dtype=torch.float64), alpha, method=method)

@@ -136,6 +136,20 @@ def figures(group: str, instruction_set: str | None = None) -> Iterator[Setting]
         yield Setting(group, shape, operations, quick=quick, instruction_set=instruction_set)
 
 
+def lengths_and_strengths() -> Iterator[Setting]:
+    """Short lists and sharp strengths too, as ranking losses are trained at."""
+    for shape in ((4096, 16), (4096, 64), (512, 200), (128, 1000), (10_000,)):
+        operations = tuple(
+            operation
+            for alpha in (1, 10, 100, 1000)
+            for operation in (
+                *forward_and_backward(alpha),
+                Operation("spearman_loss", backward=True, strength=alpha),
+            )
+        )
+        yield Setting("grid", shape, operations)
+
+
 def sweep() -> Iterator[Setting]:
     """Rows of every length: the picture. Every third length has everything."""
     sigmoid = forward_and_backward(1, 100)
@@ -184,6 +198,7 @@ def registry() -> list[Setting]:
         *spearman(),
         threads(),
         *nasty_inputs(),
+        *lengths_and_strengths(),
         *sweep(),
         *itertools.chain.from_iterable(figures("instructions", name) for name in sets),
     ]

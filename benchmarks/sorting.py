@@ -42,8 +42,15 @@ PLACES = 200  # in a sample
 QUANTILES = (0.1, 0.5, 0.9)
 
 Shape = tuple[int, int]
-SHAPES: tuple[Shape, ...] = ((1, 1_000_000), (1, 10_000), (128, 1000), (4096, 64))
-STRENGTHS = (1.0, 100.0)
+SHAPES: tuple[Shape, ...] = (
+    (1, 1_000_000),
+    (1, 10_000),
+    (128, 1000),
+    (512, 200),
+    (4096, 64),
+    (4096, 16),
+)
+STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -193,8 +200,8 @@ def points_and_densities(operation: Operation, x: Tensor) -> tuple[Tensor, Tenso
 
 def gradient_error(operation: Operation, x: Tensor, g: Tensor) -> float:
     """Of the first list, at a sample of its items."""
-    leaf, alpha = x[:1].detach().requires_grad_(), operation.strength
-    (gradient,) = torch.autograd.grad(operation(leaf), leaf, g[:1])
+    leaf, alpha = x.detach().requires_grad_(), operation.strength
+    (gradient,) = torch.autograd.grad(operation(leaf), leaf, g)  # lists go otherwise when alone
     row, weights = x[0].double(), g[0].double()
     points, densities = points_and_densities(operation, x[:1].double())
     items = torch.randint(len(row), (PLACES,)).unique()

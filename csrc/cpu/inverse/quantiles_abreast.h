@@ -44,7 +44,7 @@ class QuantilesAbreast {
     rows_ = &rows;
     size_ = rows.size();
     strength_ = strength;
-    farthest_of_half_ = std::log(2 * static_cast<double>(size_)) + 1;
+    farthest_ = std::log(2 * static_cast<double>(size_)) + 1;
     make_room();
   }
 
@@ -54,6 +54,7 @@ class QuantilesAbreast {
     const FlushToZero flush;
     for (int first_row = 0; first_row < kRows; first_row += kLanes) {
       find_sums(first_row);
+      next_ = W::broadcast(0);
       for (int64_t k = 0; k < size_; k += kTogether) {
         if (k + kTogether <= size_) {
           find_points<kTogether>(k, first_row, points, densities);
@@ -71,7 +72,12 @@ class QuantilesAbreast {
       find_sums(first_row);
       Place places[1];
       W distances[1];
-      go_anywhere(levels + first_row, size_ / 2, places);
+      double nexts[kLanes];
+      for (int lane = 0; lane < kLanes; ++lane)
+        nexts[lane] = search(levels[first_row + lane], lane);
+      next_ = W::load(nexts);
+      go_anywhere(W::load(levels + first_row), places);
+      go_between_tails(places);
       find_distances(places, distances);
       point_at(places[0], distances[0]).store(points + first_row);
     }
@@ -158,7 +164,7 @@ class QuantilesAbreast {
   }
 
   template <int kLevels>
-  void find_points(int64_t k, int first_row, double* points, double* densities) const {
+  void find_points(int64_t k, int first_row, double* points, double* densities) {
     Place places[kLevels];
     for (int i = 0; i < kLevels; ++i) place_half_level(k + i, &places[i]);
     W distances[kLevels];
@@ -182,25 +188,25 @@ class QuantilesAbreast {
   }
 
   /// Most often on one side of the k-th item.
-  void place_half_level(int64_t k, Place* place) const {
+  void place_half_level(int64_t k, Place* place) {
     const W level = W::broadcast(static_cast<double>(k) + 0.5);
     const double* counts = counts_ + k * kLanes;
     const bool beside = lowest_lane(level - W::load(counts - kLanes)) > 0 &&
                         lowest_lane(W::load(counts + kLanes) - level) >= 0;
     if (beside) return go_beside(k, level, place);
-    double levels[kLanes];
-    level.store(levels);
-    go_anywhere(levels, k, place);
+    find_next(level);
+    go_anywhere(level, place);
   }
 
   /// A level between the counts at the items before and behind the k-th.
-  void go_beside(int64_t k, W level, Place* place) const {
+  void go_beside(int64_t k, W level, Place* place) {
     const W count = W::load(counts_ + k * kLanes);
     const auto choose = [&](W if_upwards, W if_downwards) RANK_RELAX_ALWAYS_INLINE {
       return W::where_larger(level, count, if_upwards, if_downwards);
     };
     const auto sums = [](const double* of_item, int p)
                           RANK_RELAX_ALWAYS_INLINE { return W::load(of_item + p * kLanes); };
+    next_ = choose(W::broadcast(static_cast<double>(k + 1)), W::broadcast(static_cast<double>(k)));
     for (int p = 0; p < kTerms; ++p) {
       place->near[p] = choose(sums(below(k), p), sums(above(k), p));
       place->far[p] = choose(sums(above(k + 1), p), sums(below(k - 1), p));
@@ -210,62 +216,103 @@ class QuantilesAbreast {
     place->unit = choose(W::broadcast(1 / strength_), W::broadcast(-1 / strength_));
     place->missing = W::broadcast(0.5);
     place->first = absolute(level - count) / W::load(slopes_ + k * kLanes);
-    place->farthest = W::broadcast(farthest_of_half_);
+    place->farthest = W::broadcast(farthest_);
     place->left_out = W::broadcast(0);
   }
 
-  /// As far as the tails of all items are so much.
-  double farthest(double missing) const {
-    if (missing >= 0.5) return farthest_of_half_;
-    constexpr double kFarthest = 700;  // of e^-d
-    return std::min(std::log(static_cast<double>(size_) / missing) + 1, kFarthest);
+  /// Numbers of each lane, as indices.
+  struct Indices {
+    int32_t values[kLanes];
+
+    explicit Indices(W numbers) { numbers.store_int32(values); }
+    operator const int32_t*() const { return values; }
+  };
+
+  /// Where the lanes' numbers of the i-th items are.
+  static W at(W i) {
+    double lanes[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = lane;
+    return multiply_add(i, W::broadcast(kLanes), W::load(lanes));
   }
 
-  /// Levels that are anywhere, looked for from the k-th item on.
-  void go_anywhere(const double* levels, int64_t k, Place* place) const {
-    int32_t near[kLanes], far[kLanes], items[kLanes];
-    double step[kLanes], unit[kLanes], missing[kLanes], first[kLanes], most[kLanes],
-        left_out[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const auto count_at = [&](int64_t i) { return counts_[i * kLanes + lane]; };
-      const double level = levels[lane];
-      int64_t next = k;
-      while (next > 0 && count_at(next - 1) >= level) --next;
-      while (next < size_ && count_at(next) < level) ++next;
-      const bool upwards = level < static_cast<double>(next);
-      const double *lower = below(next - 1) + lane, *upper = above(next) + lane;
-      near[lane] = static_cast<int32_t>((upwards ? lower : upper) - below_);
-      far[lane] = static_cast<int32_t>((upwards ? upper : lower) - below_);
-      const int64_t at_next = next * kLanes + lane;
-      const int64_t item = upwards ? at_next - kLanes : at_next;
-      items[lane] = static_cast<int32_t>(item);
-      unit[lane] = (upwards ? 1 : -1) / strength_;
-      missing[lane] = std::abs(static_cast<double>(next) - level);
-      left_out[lane] = 0;
-      if (missing[lane] > 0) {
-        step[lane] = steps_[at_next];
-        first[lane] = std::abs(level - counts_[item]) / slopes_[item];
-        most[lane] = farthest(missing[lane]);
+  /// Moves next_, which is not beyond them, to the first items at which G is not below a level.
+  void find_next(W level) {
+    const W one = W::broadcast(1), none = W::broadcast(0);
+    while (true) {
+      const W step = W::where_larger(level, W::gather(counts_, Indices(at(next_))), one, none);
+      if (highest_lane(step) == 0) return;
+      next_ = next_ + step;
+    }
+  }
+
+  /// The same for one lane.
+  double search(double level, int lane) const {
+    int64_t begin = 0, end = size_;
+    while (begin < end) {
+      const int64_t middle = begin + (end - begin) / 2;
+      if (counts_[middle * kLanes + lane] < level) {
+        begin = middle + 1;
       } else {
-        // In the middle of a wide gap each tail is its first power.
-        constexpr double kWide = 100;
-        const double gap = (values_[at_next] - values_[at_next - kLanes]) * strength_;
-        most[lane] = std::min(gap, kWide);
-        left_out[lane] = (gap - most[lane]) / 2;
-        step[lane] = exponential_decay(most[lane]);
-        first[lane] = (most[lane] + std::log(below_[near[lane]] / below_[far[lane]])) / 2;
+        end = middle;
       }
     }
+    return static_cast<double>(begin);
+  }
+
+  /// Levels between the items before next_ and these.
+  void go_anywhere(W level, Place* place) const {
+    const auto choose = [&](W if_upwards, W if_downwards) RANK_RELAX_ALWAYS_INLINE {
+      return W::where_larger(next_, level, if_upwards, if_downwards);
+    };
+    const W none = W::broadcast(0), one = W::broadcast(1);
+    const W lower = at(next_ * W::broadcast(kTerms));
+    const W upper = lower + W::broadcast(static_cast<double>(above_ - below_));
+    const Indices near(choose(lower, upper)), far(choose(upper, lower));
     for (int p = 0; p < kTerms; ++p) {
       place->near[p] = W::gather(below_ + p * kLanes, near);
       place->far[p] = W::gather(below_ + p * kLanes, far);
     }
-    place->step = W::load(step);
-    place->origin = W::gather(values_, items);
-    place->unit = W::load(unit);
-    place->missing = W::load(missing);
+    const Indices item(at(next_ - choose(one, none)));
+    place->step = W::gather(steps_, Indices(at(next_)));
+    place->origin = W::gather(values_, item);
+    place->unit = choose(W::broadcast(1 / strength_), W::broadcast(-1 / strength_));
+    place->missing = absolute(next_ - level);
+    place->first = absolute(level - W::gather(counts_, item)) / W::gather(slopes_, item);
+    place->farthest = W::broadcast(farthest_);
+    place->left_out = none;
+  }
+
+  /// Where less than a half is missing, from the level to i. If it is nothing the two tails are
+  /// equal; in the middle of a wide gap each is its first power, and some of it is left out.
+  void go_between_tails(Place* place) const {
+    constexpr double kWide = 100, kFarthest = 700;  // of e^-d
+    double missing[kLanes], farthest[kLanes], first[kLanes], step[kLanes], left_out[kLanes],
+        nexts[kLanes], near[kLanes], far[kLanes];
+    place->missing.store(missing);
+    place->farthest.store(farthest);
+    place->first.store(first);
+    place->step.store(step);
+    place->left_out.store(left_out);
+    place->near[0].store(near);
+    place->far[0].store(far);
+    next_.store(nexts);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      if (missing[lane] >= 0.5) continue;
+      if (missing[lane] > 0) {
+        farthest[lane] =
+            std::min(std::log(static_cast<double>(size_) / missing[lane]) + 1, kFarthest);
+        continue;
+      }
+      const double* upper = values_ + static_cast<int64_t>(nexts[lane]) * kLanes + lane;
+      const double gap = (*upper - *(upper - kLanes)) * strength_;
+      farthest[lane] = std::min(gap, kWide);
+      left_out[lane] = (gap - farthest[lane]) / 2;
+      step[lane] = exponential_decay(farthest[lane]);
+      first[lane] = (farthest[lane] + std::log(near[lane] / far[lane])) / 2;
+    }
+    place->farthest = W::load(farthest);
     place->first = W::load(first);
-    place->farthest = W::load(most);
+    place->step = W::load(step);
     place->left_out = W::load(left_out);
   }
 
@@ -345,7 +392,9 @@ class QuantilesAbreast {
 
   const SortedLanes<Scalar>* rows_ = nullptr;
   int64_t size_ = 0;
-  double strength_ = 1, farthest_of_half_ = 0;
+  double strength_ = 1;
+  double farthest_ = 0;          // where the tails of all items are a half
+  W next_;                       // the items above the levels that are sought
   AlignedArray<double> memory_;  // of kLanes rows
   double *below_, *above_;       // A and B, [item][term]
   double *steps_, *values_, *counts_, *slopes_;

@@ -8,10 +8,10 @@
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// e^-t for t in [0, 700], within 1 ulp. Free of branches, so that loops over it fill vector
-/// registers, which std::exp does not.
+/// registers, which std::exp does not, nor a call.
 ///
 /// t = m ln 2 - r with |r| <= ln(2)/2: e^-t = 2^-m e^r, and e^r by its Taylor series.
-inline double exponential_decay(double t) {
+[[gnu::always_inline]] inline double exponential_decay(double t) {
   constexpr double kInverseLog2 = 1.44269504088896338700;
   constexpr double kLog2High = 6.93147180369123816490e-01;  // its last 20 bits are 0
   constexpr double kLog2Low = 1.90821492927058770002e-10;

@@ -14,4 +14,7 @@ constexpr double kRounding = 1e-15;
 /// A step that leaves less than the rounding of a share: its square.
 constexpr double kTiny = 1e-9;
 
+/// How many steps are taken.
+constexpr int kMost = 5;
+
 }  // namespace rank_relax::topk_step

@@ -70,14 +70,15 @@ class DensitySum {
 
  private:
   static FiniteRow<double> extent_of(const Numbers& sources, const Numbers& targets) {
-    double minimum = targets.values[0], maximum = minimum;
+    double minimum = targets.values[0], maximum = minimum, zero = 0;
     for (const Numbers* numbers : {&sources, &targets}) {
       for (int64_t i = 0; i < numbers->count; ++i) {
         minimum = std::min(minimum, numbers->values[i]);
         maximum = std::max(maximum, numbers->values[i]);
+        zero += numbers->values[i] * 0;  // NaN of what is not finite
       }
     }
-    return {nullptr, sources.count + targets.count, minimum, maximum};
+    return {nullptr, sources.count + targets.count, minimum + zero, maximum};
   }
 
   void sum_on(const Grid& grid, const WeightedNumbers& sources, const Numbers& targets,

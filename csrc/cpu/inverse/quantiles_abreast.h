@@ -84,8 +84,8 @@ class QuantilesAbreast {
   }
 
  private:
-  static constexpr double kConverged =
-      sizeof(Scalar) == 8 ? 3e-8 : 1e-4;  // less than its square is left
+  // A step of Newton's method that is as short: less than its square is left.
+  static constexpr double kConverged = sizeof(Scalar) == 8 ? 3e-8 : 3e-5;
   static constexpr int kMostSteps = 100;
   static constexpr int kTogether = 4;  // levels
 
@@ -298,13 +298,17 @@ class QuantilesAbreast {
     next_.store(nexts);
     for (int lane = 0; lane < kLanes; ++lane) {
       if (missing[lane] >= 0.5) continue;
+      const auto next = static_cast<int64_t>(nexts[lane]);
+      const bool is_between = 0 < next && next < size_;
+      const double* upper = values_ + next * kLanes + lane;
+      const double gap = is_between ? (*upper - *(upper - kLanes)) * strength_ : 0;
       if (missing[lane] > 0) {
         farthest[lane] =
             std::min(std::log(static_cast<double>(size_) / missing[lane]) + 1, kFarthest);
+        // The far tail may be as much as what is missing, however little.
+        if (is_between) step[lane] = exponential_decay(std::min(gap, kFarthest));
         continue;
       }
-      const double* upper = values_ + static_cast<int64_t>(nexts[lane]) * kLanes + lane;
-      const double gap = (*upper - *(upper - kLanes)) * strength_;
       farthest[lane] = std::min(gap, kWide);
       left_out[lane] = (gap - farthest[lane]) / 2;
       step[lane] = exponential_decay(farthest[lane]);

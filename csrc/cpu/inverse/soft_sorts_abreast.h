@@ -54,7 +54,7 @@ class SoftSortsAbreast {
     if (densities != nullptr) copy_rows(density, densities);
   }
 
-  /// False, and nothing is written, if a vector is not finite.
+  /// False, and nothing is written, if a vector or a point is not finite.
   bool product(const SortedPoints& sorted, const Rows<Scalar>& vector, int64_t first_row,
                bool transposed, Scalar* output) {
     Vector<Scalar>* const vectors = vectors_.data();
@@ -64,9 +64,14 @@ class SoftSortsAbreast {
     for (int64_t i = 0; i < size_; ++i) {
       std::copy_n(group_.sorted().item(i), kRows, items + i * kRows);
     }
+    double zero = 0;
     for (int row = 0; row < kRows; ++row) {
-      for (int64_t k = 0; k < size_; ++k) points[k * kRows + row] = sorted.points[row * size_ + k];
+      for (int64_t k = 0; k < size_; ++k) {
+        points[k * kRows + row] = sorted.points[row * size_ + k];
+        zero += sorted.points[row * size_ + k] * 0;  // NaN of what is not finite
+      }
     }
+    if (!(zero == 0)) return false;
     const Scalar* const factors = reinterpret_cast<const Scalar*>(vectors);
     if (transposed) {
       to_items(points, sorted.densities, factors, items, output);

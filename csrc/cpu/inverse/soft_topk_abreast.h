@@ -68,9 +68,8 @@ class TopKAbreast {
   /// As TopKRow does it (soft_topk_row.h): the rounding of a threshold, and what its series leave,
   /// show in the sum of shares; steps of Newton's method take that out.
   void share_out(const double* thresholds, const double* wanted) {
-    constexpr int kMostSteps = 5;
     double steps[kRows] = {}, last[kRows] = {};
-    for (int i = 0; i < kMostSteps; ++i) {
+    for (int i = 0; i < topk_step::kMost; ++i) {
       double shares[kRows], sum[kRows], largest = 0;
       evaluate(thresholds, steps, shares, sum);
       for (int row = 0; row < kRows; ++row) {
@@ -106,16 +105,25 @@ class TopKAbreast {
       }
     }
     tails<Cdf>(distances_, numbers, shares_, densities_);
-    std::fill_n(shares, kRows, 0.0);
-    std::fill_n(densities, kRows, 0.0);
+    constexpr int kParts = 16;  // of each sum, so that fewer roundings add up
+    double share_parts[kParts * kRows] = {}, density_parts[kParts * kRows] = {};
     for (int64_t i = 0; i < numbers; i += kRows) {
+      const int64_t part = i % (kParts * kRows);
       for (int row = 0; row < kRows; ++row) {
         const double tail = shares_[i + row];
         shares_[i + row] = from_[i + row] > 0 ? 1 - tail : tail;
-        shares[row] += shares_[i + row];
-        densities[row] += densities_[i + row];
+        share_parts[part + row] += shares_[i + row];
+        density_parts[part + row] += densities_[i + row];
       }
     }
+    for (int half = kParts / 2; half > 0; half /= 2) {
+      for (int i = 0; i < half * kRows; ++i) {
+        share_parts[i] += share_parts[i + half * kRows];
+        density_parts[i] += density_parts[i + half * kRows];
+      }
+    }
+    std::copy_n(share_parts, kRows, shares);
+    std::copy_n(density_parts, kRows, densities);
   }
 
   int64_t size_;

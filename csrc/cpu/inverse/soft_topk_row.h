@@ -118,10 +118,9 @@ class TopKRow {
   /// within the rounding of the sum.
   void take_out_rounding(double threshold, double wanted, double regularization_strength,
                          double* densities, const ParallelFor& parallel_for) {
-    constexpr int kMostSteps = 5;
     const auto count = static_cast<int64_t>(values_.size());
     double step = 0;
-    for (int i = 0; i < kMostSteps; ++i) {
+    for (int i = 0; i < topk_step::kMost; ++i) {
       const Sums sums = evaluate(threshold, step, regularization_strength, densities, parallel_for);
       const double excess = sums.shares - wanted;
       if (std::abs(excess) <= topk_step::kRounding * static_cast<double>(count) ||

@@ -14,7 +14,7 @@
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// As many short rows as a vector has lanes, sorted abreast for an inverse of their smoothed
-/// counts. Only finite values without a mask; other rows are refused.
+/// counts. A batch with a mask does not suit, and rows that are not finite are refused.
 template <class Cdf, class Scalar>
 class SortedGroup {
   using V = Vector<Scalar>;

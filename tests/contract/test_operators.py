@@ -147,9 +147,10 @@ def test_the_result_is_the_oracles_in_a_batch_of_sharp_rows(
         tensors = operator.example((20, n), dtype, device)
         *_, input = tensors
         input[1] = torch.round(8 * input[1]) / 8
-        input[2] += 10 * torch.round(input[2])
+        # The rounding of points at a distance of 100 is more than the bound of products.
+        input[2] += (10 if operator in QUANTILE_SORT_PRODUCTS else 100) * torch.round(input[2])
+        input[7] *= 1e3
         input[9] = 0.3
-        input[17] *= 1e3
         bound = operator.error_bound(tensors, setting, dtype)
         with subtests.test(n=n, strength=strength, method=method):
             assert_within(operator(tensors, setting), operator.expected(tensors, setting), bound)
@@ -328,7 +329,7 @@ CASES = [
     pytest.param(operator, method, masked, id=f"{operator.name}-{method}{'-masked' * masked}")
     for operator in OPERATORS
     for method in operator.methods
-    for masked in MASKED.get(method, (False, True))
+    for masked in ((True,) if method == "laplace" else MASKED.get(method, (False, True)))
 ]
 
 

@@ -23,7 +23,7 @@ from operators import (
 from order_statistics import FLOATS, SMOOTH, TINY, doubles, gradient_of
 from torch import Tensor
 
-from rank_relax import soft_sort
+from rank_relax import soft_sort, soft_topk
 
 INF, NAN = math.inf, math.nan
 OPS = torch.ops.rank_relax
@@ -116,7 +116,7 @@ def test_a_list_has_among_others_what_it_has_alone(
         ("all equal", torch.ones(40), 2.0),
         ("heavy tails", torch.empty(200).log_normal_(0, 3), 0.3),
         ("half of a gap", torch.arange(64) % 2 * 1e3, 1.0),
-        ("far apart", torch.arange(50) * 1e4, 1e4),
+        ("far apart", torch.arange(50) * 1e4, 1e2),
         ("wide", torch.arange(64) % 2 * 3e38 - 1.5e38, 2e-38),
         ("no difference", torch.randn(30), 1e-30),
     ]
@@ -143,11 +143,47 @@ def test_a_list_has_among_others_what_it_has_alone(
                 expected = product(v[None], x[None], *alone[1:], *setting)[0]
                 actual = product(vs, many, *among[1:], *setting)[0]
                 assert (actual - expected).abs().max() <= 4 * DERIVATIVE_ERROR[dtype] * n
-            k = torch.tensor([[n / 4]], dtype=torch.float64)
-            shares, _ = OPS._soft_topk_forward(x[None], k, *setting)
-            chosen, _ = OPS._soft_topk_forward(many, k.expand(32, 1), *setting)
-            assert (chosen - shares).abs().max() <= 2 * SHARE_ERROR[dtype]
-            assert torch.equal(chosen, chosen[:1].expand_as(chosen))
+            for k in (1e-9, 1.00000001, n // 2, n / 2 + 1e-12, n / 4 + 0.1, n - 1e-9):
+                wanted = torch.tensor([[k]], dtype=torch.float64)
+                shares, _ = OPS._soft_topk_forward(x[None], wanted, *setting)
+                chosen, _ = OPS._soft_topk_forward(many, wanted.expand(32, 1), *setting)
+                assert (chosen - shares).abs().max() <= 2 * SHARE_ERROR[dtype]
+                assert torch.equal(chosen, chosen[:1].expand_as(chosen))
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "laplace"])
+def test_masks_that_are_cut_in_a_gap_are_those_of_a_list_alone(method: str) -> None:
+    """Whose tails there are as little as what k lacks to a whole number."""
+    for gap in (30.0, 45.0, 53.0, 60.0, 65.0, 90.0):
+        x = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0], dtype=torch.float64) * gap
+        for k in (3.0, 3.0000000000000004, 3 + 1e-14, 3 - 1e-12, 3 + 1e-9):
+            leaf = x.repeat(16, 1).requires_grad_()
+            chosen = soft_topk(leaf, k, method=method)
+            assert (chosen.sum(-1) - k).abs().max() <= 1e-14
+            alone = x.clone().requires_grad_()
+            v = torch.linspace(-1, 1, 5, dtype=torch.float64)
+            (gradient,) = torch.autograd.grad((soft_topk(alone, k, method=method) * v).sum(), alone)
+            (gradients,) = torch.autograd.grad((chosen * v).sum(), leaf)
+            assert (gradients - gradient).abs().max() <= 1e-6 * gradient.abs().max() + 1e-300
+
+
+@SMOOTH
+@pytest.mark.parametrize("rows", [1, 32])
+@pytest.mark.parametrize("point", [math.nan, math.inf])
+def test_points_that_are_not_finite_end_nothing_but_their_products(
+    rows: int, point: float, method: str
+) -> None:
+    x, v = torch.randn(2, rows, 64, dtype=torch.float64)
+    setting = Setting(50.0, method)
+    _, points, densities = OPS._quantile_sort_forward(x, *setting)
+    broken = points.view(torch.float64).clone()
+    broken[0, 30:] = point
+    for product in (OPS._quantile_sort_backward, OPS._quantile_sort_tangent):
+        result = product(v, x, broken.view(torch.int64), densities, *setting)
+        assert result[0].isnan().any()
+        expected = product(v, x, points, densities, *setting)
+        if rows > 1:
+            assert (result[1:] - expected[1:]).abs().max() <= 1e-10
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
   return power;
 }
 
-// Distances from here on count as infinite where items are summed: all the items that a row may
-// have weigh less there than 1e-13 of a near one.
+// Distances from here on count as infinite where items are summed beside one that is near: all the
+// items that a row may have weigh less there than 1e-13 of that.
 constexpr double kNegligibleFrom = 52;
 constexpr double kNegligible = 2.6e-23;  // e^-kNegligibleFrom
 

@@ -23,6 +23,7 @@ template <class Scalar>
 void load_in_lanes(const Rows<Scalar>& rows, int64_t first_row, int64_t size,
                    Vector<Scalar>* items) {
   constexpr int kRows = Vector<Scalar>::kLanes;
+  static_assert(kRows >= 2);
   Row<Scalar> each[kRows];
   for (int row = 0; row < kRows; ++row) each[row] = rows.row(first_row + row);
   const int64_t step = each[1].data - each[0].data;

@@ -36,7 +36,6 @@ class SortedLanes {
 
   int64_t size() const { return size_; }
 
-  const V* items() const { return items_; }
   const Scalar* item(int64_t i) const { return reinterpret_cast<const Scalar*>(items_ + i); }
 
   /// Where the rows' i-th items stood.

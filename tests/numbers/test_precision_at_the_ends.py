@@ -21,7 +21,7 @@ FLOATS = (torch.float32, torch.float64)
 ERROR = {torch.float32: 5e-5, torch.float64: 1e-12}
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1e4)
 ITEMS = 100  # at either end, all of the shortest lists
-ITEMS_OF_A_LONG_ROW = 16
+ITEMS_OF_A_LONG_ROW = 8
 LONG = 1_000_000
 PAIRS_AT_ONCE = 1 << 22
 
@@ -120,8 +120,8 @@ def test_they_are_in_a_list_of_a_million(distribution: str, dtype: torch.dtype) 
     x = long_rows.values_of(distribution, LONG, dtype)
     for method, alpha in [
         # Of the Cauchy distribution a list so long would take its 10^12 pairs.
-        *((method, alpha) for method in WITHIN_REACH for alpha in (10.0, 100.0)),
-        *(("sigmoid", alpha) for alpha in (0.1, 1.0, 1.8, 1e4)),
+        *((method, 10.0) for method in WITHIN_REACH),
+        *(("sigmoid", alpha) for alpha in (0.1, 1.0, 1.8, 100.0, 1e4)),
     ]:
         assert_ends_are_precise(x, alpha, method, ITEMS_OF_A_LONG_ROW)
 

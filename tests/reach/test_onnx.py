@@ -108,12 +108,20 @@ class EveryTarget(nn.Module):
 
 
 def exported(model: nn.Module, arguments: tuple[Tensor, ...], dynamic_shapes: object) -> object:
-    """A session of onnxruntime."""
+    """A session of onnxruntime.
+
+    A large graph as it is translated: the exporter's optimizer takes longer than all else, and is
+    asked of the smaller graphs of float16 and of the file below.
+    """
     program = torch.export.export(model, arguments, dynamic_shapes=dynamic_shapes)
     program = program.run_decompositions(rank_relax.onnx.decompositions())
     translations = rank_relax.onnx.translations()
     model = torch.onnx.export(
-        program, dynamo=True, custom_translation_table=translations, verbose=False
+        program,
+        dynamo=True,
+        custom_translation_table=translations,
+        optimize=any(tensor.dtype == torch.float16 for tensor in arguments),
+        verbose=False,
     ).model_proto
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
     assert not model.functions

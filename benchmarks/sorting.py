@@ -10,11 +10,11 @@ the machine falls on all; a ratio is the median over rounds of the ratios inside
 of the rounds within the ± beside it. Four random tensors take turns.
 
 The error of a sorted value or a quantile is in units of (largest |y| 2e-7 + 1e-7/α), the bound that
-is stated for them: below 1. Found from the residual of the equation in float64 at a sample of
-places, over its slope. That of a mask is the largest |Σ mask - k| of a list, over k. That of a
-gradient is the largest error against the formula with weights F'/Σ F' in float64, at a sample of
-items, over the largest element; for a sort, with the points and sums of the library in float64. A
-full run writes results/sorting.json.
+is stated for them: below 1. Found from the logarithms of both sides of the equation in float64 at a
+sample of places, over their slope. That of a mask is the largest |Σ mask - k| of a list, over k.
+That of a gradient is the largest error against the formula with weights F'/Σ F' in float64, at a
+sample of items, over the largest element; for a sort, with the points and sums of the library in
+float64. A full run writes results/sorting.json.
 """
 
 import argparse
@@ -94,7 +94,7 @@ class Operation:
         if self.operator == "soft_sort":
             return torch.arange(n, dtype=torch.float64) + 0.5
         if self.operator == "soft_quantile":
-            return torch.tensor(QUANTILES, dtype=torch.float64) * (n - 1) + 0.5
+            return torch.tensor(QUANTILES).double() * (n - 1) + 0.5  # shares of float32
         return torch.tensor([n - self.k()], dtype=torch.float64)
 
     def plain(self, x: Tensor) -> Tensor:
@@ -177,14 +177,28 @@ def value_error(operation: Operation, x: Tensor) -> float:
         return abs(float(output.sum()) - operation.k()) / operation.k()
     levels, alpha = operation.levels(), operation.strength
     places = torch.randint(len(levels), (PLACES,)).unique()
-    errors = []
-    for place in places.tolist():
-        d = alpha * (output[place] - x[0].double())
-        tails = torch.sigmoid(-d.abs()) * -d.sign()
-        whole = (d > 0).sum() + (d == 0).sum() / 2
-        residual = (whole - levels[place]) + tails.sum()
-        errors.append(abs(float(residual / density(d).sum())) / alpha)
-    return max(errors) / (2e-7 * float(output.abs().max()) + 1e-7 / alpha)
+    errors = [
+        abs(steps_to_level(alpha * (output[place] - x[0].double()), levels[place]))
+        for place in places.tolist()
+    ]
+    return max(errors) / alpha / (2e-7 * float(output.abs().max()) + 1e-7 / alpha)
+
+
+def steps_to_level(d: Tensor, level: Tensor) -> float:
+    """How far a point is from its level in units of 1/α, by its differences d from all items.
+
+    Of the equation lower tail + what is missing = upper tail + what is too much, by logarithms,
+    which differ in the widest gap.
+    """
+    tails = torch.sigmoid(-d.abs())
+    whole = (d > 0).sum() + (d == 0).sum() / 2
+    excess = whole - level
+    above, below = (
+        tails[d < 0].sum() + excess.clamp(min=0),
+        tails[d > 0].sum() - excess.clamp(max=0),
+    )
+    rise = density(d[d < 0]).sum() / above + density(d[d > 0]).sum() / below
+    return float((above.log() - below.log()) / rise)
 
 
 def points_and_densities(operation: Operation, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -93,7 +93,11 @@ class Operator:
         requires_grad: bool = False,
     ) -> Tensors:
         """Random tensors for rows of this shape."""
-        shapes = {"loss_grad_output": shape[:-1], "grad_points": (*shape[:-1], len(FRACTIONS))}
+        shapes = {
+            "loss_grad_output": shape[:-1],
+            "grad_points": (*shape[:-1], len(FRACTIONS)),
+            "grad_quantiles": (*shape[:-1], len(Q)),
+        }
         tensors = tuple(
             torch.randn(tuple(shapes.get(name, shape)), dtype=torch.float64, device=device)
             for name in self.tensors
@@ -779,6 +783,83 @@ SOFT_QUANTILE = Operator(
 )
 
 
+def shares_of(input: Tensor) -> Tensor:
+    """Q, as the private operators take it: [*, L]."""
+    q = torch.tensor(Q, dtype=torch.float64, device=input.device)
+    return q.expand(*input.shape[:-1], len(Q))
+
+
+def quantiles_of(input: Tensor, setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
+    """The shares, the points and their densities, as blocks_of."""
+    shares = shares_of(input)
+    forward = torch.ops.rank_relax._soft_quantile_forward
+    _, points, densities = forward(input.detach(), shares, *setting)
+    return shares, points, densities
+
+
+SOFT_QUANTILE_FORWARD = replace(
+    SOFT_QUANTILE,
+    name="_soft_quantile_forward",
+    arguments=lambda tensors, setting: (*tensors, shares_of(tensors[0]), *setting),
+)
+SOFT_QUANTILE_BACKWARD = Operator(
+    name="_soft_quantile_backward",
+    tensors=("grad_quantiles", "input"),
+    arguments=lambda tensors, setting: (*tensors, *quantiles_of(tensors[1], setting), *setting),
+    oracle=lambda grad_quantiles, input, *setting: oracle.soft_quantile_backward(
+        grad_quantiles, input, shares_of(input), *setting
+    ),
+    error_bound=lambda tensors, setting, dtype: (
+        len(Q)
+        * softmax_bound(tensors[1], setting, dtype, quantile_share(tensors[1], setting), tensors[0])
+    ),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        softmax_bound(tensors[1], setting, dtype, quantile_share(tensors[1], setting), cotangent),
+        len(Q)
+        * softmax_bound(
+            tensors[1],
+            setting,
+            dtype,
+            quantile_share(tensors[1], setting),
+            tensors[0],
+            cotangent,
+        ),
+    ],
+    kernels=2,
+    fewest_items=1,
+    is_nan_of_nothing=True,
+    is_rounded_double=True,
+)
+SOFT_QUANTILE_TANGENT = Operator(
+    name="_soft_quantile_tangent",
+    tensors=("direction", "input"),
+    arguments=SOFT_QUANTILE_BACKWARD.arguments,
+    oracle=lambda direction, input, *setting: oracle.soft_quantile_tangent(
+        direction, input, shares_of(input), *setting
+    ),
+    error_bound=lambda tensors, setting, dtype: softmax_bound(
+        tensors[1], setting, dtype, quantile_share(tensors[1], setting), tensors[0]
+    ),
+    vjp_error_bound=lambda cotangent, tensors, setting, dtype: [
+        len(Q)
+        * softmax_bound(tensors[1], setting, dtype, quantile_share(tensors[1], setting), cotangent),
+        len(Q)
+        * softmax_bound(
+            tensors[1],
+            setting,
+            dtype,
+            quantile_share(tensors[1], setting),
+            cotangent,
+            tensors[0],
+        ),
+    ],
+    kernels=2,
+    fewest_items=1,
+    is_nan_of_nothing=True,
+    is_rounded_double=True,
+)
+
+
 K = 2  # of the top-k masks
 
 
@@ -904,6 +985,9 @@ OPERATORS = (
     replace(SOFT_SORT, name="_quantile_sort_forward"),
     *QUANTILE_SORT_PRODUCTS,
     SOFT_QUANTILE,
+    SOFT_QUANTILE_FORWARD,
+    SOFT_QUANTILE_BACKWARD,
+    SOFT_QUANTILE_TANGENT,
     SOFT_TOPK,
     SOFT_TOPK_FORWARD,
     SOFT_TOPK_BACKWARD,

@@ -386,6 +386,19 @@ def soft_quantile(
     return points * torch.where(is_nan.any(-1, keepdim=True), torch.nan, 1.0)
 
 
+def soft_quantile_backward(grad_output: Tensor, input: Tensor, q: Tensor, *setting: Any) -> Tensor:
+    """The transposed Jacobian of the quantiles times what comes in."""
+    return transposed_product(lambda x: soft_quantile(x, q, *setting), input, grad_output)
+
+
+def soft_quantile_tangent(direction: Tensor, input: Tensor, q: Tensor, *setting: Any) -> Tensor:
+    """The Jacobian of the quantiles times the direction."""
+    quantiles, tangent = jvp(
+        lambda x: soft_quantile(x, q, *setting), (input.double(),), (direction.double(),)
+    )
+    return torch.where(quantiles.isnan(), torch.nan, tangent)
+
+
 def soft_topk(
     input: Tensor,
     k: Tensor,

@@ -17,6 +17,7 @@
 #include "core/cdf/smooth_cdfs.h"
 #include "core/correlation.h"
 #include "core/projection/permutahedron.h"
+#include "core/row/center.h"
 #include "core/series/box_series.h"
 #include "core/series/kernel_series.h"
 #include "core/sum/lane_sum.h"
@@ -834,6 +835,83 @@ void points_at_any_levels_have_them() {
   }
 }
 
+/// Quantiles of rows alike but for an offset, and both products with their weights.
+template <class Scalar>
+void quantiles_have_their_levels_and_weights(const std::vector<double>& doubles, int64_t size,
+                                             double strength) {
+  const Dense<Scalar> input(doubles, size);
+  const int64_t rows = input.sizes[0], number = 5;
+  const std::vector<double> q = {0.9, 0.0, 0.25, 1.0, 0.25};
+  const int64_t sizes[] = {rows, number}, one_for_all[] = {0, 1}, strides[] = {number, 1};
+  std::vector<double> vector(rows * number), along(rows * size);
+  for (size_t i = 0; i < vector.size(); ++i) vector[i] = std::sin(static_cast<double>(i));
+  for (size_t i = 0; i < along.size(); ++i) along[i] = std::cos(static_cast<double>(i));
+  const Dense<Scalar> directions(along, size);
+  for_each_method([&](const std::string& method) {
+    const cpu::SoftBatch<Scalar> batch = {input.batch(), strength, method};
+    std::vector<double> quantiles(rows * number, -7), points(quantiles), densities(quantiles),
+        tangents(quantiles);
+    std::vector<Scalar> gradients(rows * size, -7);
+    cpu::quantiles(batch, {q.data(), sizes, one_for_all, 2}, number, quantiles.data(),
+                   points.data(), densities.data(), thread_per_row);
+    const cpu::LevelPoints at = {points.data(), densities.data(), number, /*from_centers=*/true};
+    cpu::quantiles_to_items(batch, at, {vector.data(), sizes, strides, 2}, gradients.data(),
+                            thread_per_row);
+    cpu::quantiles_to_levels(batch, at, directions.rows(), tangents.data(), thread_per_row);
+    for (int64_t row = 0; row < rows; ++row) {
+      const auto first = input.data.begin() + row * size;
+      const std::vector<Scalar> values(first, first + size);
+      const auto [lowest, highest] = std::minmax_element(values.begin(), values.end());
+      const Scalar center = center_of(*lowest, *highest);
+      std::vector<long double> gradient(size);
+      for (int64_t l = 0; l < number; ++l) {
+        const int64_t i = row * number + l;
+        const std::string sentence = method + " at " + std::to_string(q[l]) + " of " +
+                                     std::to_string(size) + ", strength " +
+                                     std::to_string(strength);
+        expect(quantiles[i] == center + points[i], sentence + ": from the centre");
+        std::vector<long double> weights(size);
+        long double total = 0, tangent = 0;
+        for (int64_t j = 0; j < size; ++j) {
+          const long double x = static_cast<long double>(values[j]) - center;
+          weights[j] = density(method, strength * (points[i] - x));
+          total += weights[j];
+        }
+        if (total < 1e-200) return;  // whose logarithms the tests of the operators ask for
+        std::vector<double> differences(size);
+        for (int64_t j = 0; j < size; ++j) differences[j] = values[j] - center;
+        const auto level = static_cast<long double>(q[l] * (static_cast<double>(size) - 1) + 0.5);
+        const double rounding = 4e-16 * strength * std::abs(points[i]);
+        expect_near(distance_to_level(differences, strength, method, points[i], level), 0,
+                    2e-13 + rounding, sentence);
+        expect_near(densities[i] / total, 1, 1e-12, sentence + ": density");
+        for (int64_t j = 0; j < size; ++j) {
+          gradient[j] += vector[i] * weights[j] / total;
+          tangent += weights[j] / total * static_cast<long double>(directions.data[row * size + j]);
+        }
+        expect_near(tangents[i], tangent, 1e-12, sentence + ": tangent");
+      }
+      for (int64_t j = 0; j < size; ++j) {
+        expect_near(gradients[row * size + j], gradient[j],
+                    1e-12 + 4 * std::numeric_limits<Scalar>::epsilon(), method + ": gradient");
+      }
+    }
+  });
+}
+
+void quantiles_of_any_rows_have_their_levels_and_weights() {
+  std::mt19937 generator(14);
+  for (const double strength : {1e-3, 1.0, 30.0, 1e3}) {
+    for (const int64_t size : {1, 2, 7, 90, 700, 20000}) {
+      const int64_t rows = size < 20000 ? 19 : 1;
+      std::vector<double> values = normal_values(rows * size, 1, generator);
+      for (int64_t i = 0; i < size && rows > 1; ++i) values[size + i] = 1e4 + values[i];
+      quantiles_have_their_levels_and_weights<double>(values, size, strength);
+      quantiles_have_their_levels_and_weights<float>(values, size, strength);
+    }
+  }
+}
+
 /// Four rows of eight items, and which of them a mask keeps.
 const std::vector<double> kNastyRows = {
     kNan,      1,         kInfinity,  -2,        5,         -kInfinity, 0,         0,       //
@@ -869,6 +947,14 @@ void quantiles_of_nasty_rows_stay_in_order() {
         for (int64_t i = 0; i < 4 * 9; ++i) {
           const bool first = i % 9 == 0 || std::isnan(at[i]) || std::isnan(at[i - 1]);
           expect(first || at[i] >= at[i - 1], "points ascend with their levels");
+        }
+        std::vector<double> gradient(32, -7);
+        cpu::quantiles_to_items({batch, strength, method}, {at.data(), nullptr, 9, false},
+                                {levels.data(), sizes, strides, 2}, gradient.data(), serial);
+        for (int64_t i = 0; i < 32; ++i) {
+          const bool counts = std::isfinite(rows[i]) && (!masked || kept[i] != 0);
+          expect(counts ? gradient[i] >= 0 || std::isnan(gradient[i]) : gradient[i] == 0,
+                 "a gradient is that of finite items, and not negative");
         }
       }
     });
@@ -1127,6 +1213,7 @@ int main() {
   sorted_points_of_any_row_have_their_levels();
   points_at_whole_levels_balance_a_gap();
   points_at_any_levels_have_them();
+  quantiles_of_any_rows_have_their_levels_and_weights();
   quantiles_of_nasty_rows_stay_in_order();
   masks_of_any_row_add_up();
   masks_of_nasty_rows_are_in_range();

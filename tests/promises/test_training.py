@@ -90,7 +90,8 @@ COMPOSITES = (
     "_spearman_loss_at_ranks_backward",
     "_quantile_sort_backward",
     "_quantile_sort_tangent",
-    "soft_quantile",
+    "_soft_quantile_backward",
+    "_soft_quantile_tangent",
     "_soft_topk_backward",
     "_quantile_at_levels_backward",
     "_quantile_at_levels_tangent",
@@ -156,6 +157,8 @@ class TestAutogradsTools:
         handed_on = 2 * 18 if two else 18 if by_projection else 0
         if operator.name == "_quantile_at_levels":
             handed_on = 2 * operator(leaves, Setting()).numel()  # levels and points
+        elif "soft_quantile" in operator.name:
+            handed_on = 3 * operator(leaves, Setting()).numel()  # q, points and densities
         elif "_topk" in operator.name:
             handed_on = 3 + 18  # k and densities
         assert sum(saved) == sum(leaf.numel() for leaf in leaves) + handed_on
@@ -207,7 +210,8 @@ class TestAutogradsTools:
         if operator.name in (
             "_spearman_loss_backward",
             "_spearman_loss_at_ranks_backward",
-            "soft_quantile",
+            "_soft_quantile_backward",
+            "_soft_quantile_tangent",
             "_soft_topk_backward",
         ):
             # A composite where it is differentiated, which saves what it has computed.

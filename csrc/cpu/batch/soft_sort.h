@@ -4,8 +4,8 @@
 
 #include "core/cdf/smooth_cdfs.h"
 #include "cpu/batch/for_each_own_row.h"
-#include "cpu/inverse/quantile_row.h"
 #include "cpu/inverse/quantile_sort_product.h"
+#include "cpu/inverse/soft_sort_row.h"
 #include "cpu/inverse/soft_sorts_abreast.h"
 #include "cpu/soft_sort.h"
 

@@ -23,8 +23,9 @@ class QuantileByLevel {
   template <bool with_densities, class LevelAt, class Store>
   void solve(int64_t begin, int64_t end, const LevelAt& level_at, const Store& store) const {
     const auto count = static_cast<int64_t>(values_.size());
-    const QuantileSearch<Cdf> search({values_.data(), count, values_.front(), values_.back()},
-                                     strength_);
+    const ParallelFor alone = in_this_thread;
+    const QuantileSearch<Cdf, double> search(
+        {values_.data(), count, values_.front(), values_.back()}, strength_, alone);
     double point = 0;
     for (int64_t i = begin; i < end; ++i) {
       point = i == begin ? search(level_at(i)) : search.above(point, level_at(i));

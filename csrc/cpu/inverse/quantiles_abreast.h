@@ -65,21 +65,24 @@ class QuantilesAbreast {
     }
   }
 
-  /// points[row] = y with G(y) = levels[row], 0 < level < n.
-  void solve(const double* levels, double* points) {
+  /// points[l * kRows + row] = y with G(y) = levels[l * kRows + row], 0 < level < n, for l <
+  /// number.
+  void solve(const double* levels, int64_t number, double* points) {
     const FlushToZero flush;
     for (int first_row = 0; first_row < kRows; first_row += kLanes) {
       find_sums(first_row);
-      Place places[1];
-      W distances[1];
-      double nexts[kLanes];
-      for (int lane = 0; lane < kLanes; ++lane)
-        nexts[lane] = search(levels[first_row + lane], lane);
-      next_ = W::load(nexts);
-      go_anywhere(W::load(levels + first_row), places);
-      go_between_tails(places);
-      find_distances(places, distances);
-      point_at(places[0], distances[0]).store(points + first_row);
+      for (int64_t l = 0; l < number; ++l) {
+        const int64_t at = l * kRows + first_row;
+        Place places[1];
+        W distances[1];
+        double nexts[kLanes];
+        for (int lane = 0; lane < kLanes; ++lane) nexts[lane] = search(levels[at + lane], lane);
+        next_ = W::load(nexts);
+        go_anywhere(W::load(levels + at), places);
+        go_between_tails(places);
+        find_distances(places, distances);
+        point_at(places[0], distances[0]).store(points + at);
+      }
     }
   }
 

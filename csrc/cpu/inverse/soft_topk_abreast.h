@@ -51,7 +51,7 @@ class TopKAbreast {
       if (!(0 < levels[row] && levels[row] < size)) return false;
     }
     quantiles_.set_rows(group_.sorted(), group_.strength());
-    quantiles_.solve(levels, thresholds);
+    quantiles_.solve(levels, 1, thresholds);
     share_out(thresholds, wanted);
     for (int row = 0; row < kRows; ++row) {
       for (int64_t i = 0; i < size_; ++i) {

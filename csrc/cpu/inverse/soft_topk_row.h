@@ -6,8 +6,9 @@
 #include <limits>
 #include <vector>
 
+#include "core/cdf/capabilities.h"
 #include "core/inverse/soft_topk_step.h"
-#include "cpu/inverse/quantile_row.h"
+#include "cpu/inverse/level_solver.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/row_items.h"
@@ -76,25 +77,23 @@ class TopKRow {
       std::fill_n(densities, count, std::isnan(level) ? kNan : 0.0);
       return;
     }
-    take_out_rounding(find_threshold(finite, of_finite, regularization_strength, parallel_for),
-                      wanted - static_cast<double>(items_.above()), regularization_strength,
-                      densities, parallel_for);
+    strength_ = regularization_strength;
+    take_out_rounding(find_threshold(finite, of_finite, parallel_for),
+                      wanted - static_cast<double>(items_.above()), densities, parallel_for);
   }
 
   /// Where values_ have the level; those are the finite values, or these around one of them.
   double find_threshold(const FiniteRow<Scalar>& finite, double level,
-                        double regularization_strength, const ParallelFor& parallel_for) {
+                        const ParallelFor& parallel_for) {
     values_.assign(finite.values, finite.values + finite.count);
-    FiniteRow<double> row = {values_.data(), finite.count, finite.minimum, finite.maximum};
     double threshold = kNan;
-    const auto solve = [&] {
-      solver_.solve(
-          row, &level, 1, regularization_strength, [&](int64_t, double at) { threshold = at; },
-          parallel_for);
+    const auto solve = [&](auto& solver, const auto& row) {
+      solver.solve(
+          row, &level, 1, strength_, [&](int64_t, double at) { threshold = at; }, parallel_for);
     };
-    solve();
+    solve(solver_, finite);
     constexpr double kEpsilon = std::numeric_limits<double>::epsilon(), kSmall = 1e-6;
-    if (regularization_strength * std::abs(threshold) * kEpsilon <= kSmall) return threshold;
+    if (strength_ * std::abs(threshold) * kEpsilon <= kSmall) return threshold;
     // A double is too coarse for it. Around the nearest item, differences of near ones are exact.
     double nearest = values_[0];
     for (const double value : values_) {
@@ -107,55 +106,76 @@ class TopKRow {
       return 2 * std::min(std::max(value / 2 - nearest / 2, -kHalf), kHalf);
     };
     for (double& value : values_) value = from_nearest(value);
-    row.minimum = from_nearest(row.minimum);
-    row.maximum = from_nearest(row.maximum);
-    solve();
+    const FiniteRow<double> around = {values_.data(), finite.count, from_nearest(finite.minimum),
+                                      from_nearest(finite.maximum)};
+    solve(solver_of_differences_, around);
     return threshold;
   }
 
   /// The shares and densities at a threshold. Its rounding shows where α times it is large: steps
   /// of Newton's method take that out of the sum. In a gap there is nothing to take out, nor
   /// within the rounding of the sum.
-  void take_out_rounding(double threshold, double wanted, double regularization_strength,
-                         double* densities, const ParallelFor& parallel_for) {
-    const auto count = static_cast<int64_t>(values_.size());
+  void take_out_rounding(double threshold, double wanted, double* densities,
+                         const ParallelFor& parallel_for) {
     double step = 0;
     for (int i = 0; i < topk_step::kMost; ++i) {
-      const Sums sums = evaluate(threshold, step, regularization_strength, densities, parallel_for);
+      const Sums sums = evaluate(threshold, step, densities, parallel_for);
       const double excess = sums.shares - wanted;
-      if (std::abs(excess) <= topk_step::kRounding * static_cast<double>(count) ||
+      if (std::abs(excess) <= topk_step::kRounding * static_cast<double>(count()) ||
           !(sums.densities > topk_step::kFlat)) {
         return;
       }
       const double more = excess / sums.densities;
-      if (std::abs(more) <= topk_step::kTiny) {
-        for (int64_t k = 0; k < count; ++k) {
-          shares_[k] = std::min(std::max(shares_[k] - more * densities[k], 0.0), 1.0);
-        }
-        return;
-      }
+      if (std::abs(more) <= kTiny) return step_by(more, threshold, step, densities, parallel_for);
       step += more;
     }
   }
+
+  double from_threshold(int64_t i, double threshold, double step) const {
+    // Halved, the difference does not overflow.
+    return 2 * ((values_[i] / 2 - threshold / 2) * strength_) - step;
+  }
+
+  /// The shares and densities at d - more, from those at d.
+  void step_by(double more, double threshold, double step, double* densities,
+               const ParallelFor& parallel_for) {
+    RowParts::for_each(count(), parallel_for, [&](int64_t begin, int64_t end, int64_t) {
+      for (int64_t at = begin; at < end; at += kChunk) {
+        const int64_t number = std::min(kChunk, end - at);
+        double* const shares = shares_.data() + at;
+        double from[kChunk], d[kChunk], masses[kChunk], slopes[kChunk];
+        for (int64_t i = 0; i < number; ++i) {
+          from[i] = from_threshold(at + i, threshold, step);
+          d[i] = std::abs(from[i]);
+          masses[i] = from[i] > 0 ? 1 - shares[i] : shares[i];
+        }
+        slopes_of_tails<Cdf>(d, masses, densities + at, number, slopes);
+        for (int64_t i = 0; i < number; ++i) {
+          const double density = densities[at + i];
+          const double slope = from[i] > 0 ? slopes[i] : -slopes[i];
+          shares[i] = std::min(std::max(shares[i] - more * density, 0.0), 1.0);
+          densities[at + i] = std::max(density - more * slope, 0.0);
+        }
+      }
+    });
+  }
+
+  int64_t count() const { return static_cast<int64_t>(values_.size()); }
 
   struct Sums {
     double shares = 0, densities = 0;
   };
 
   /// shares_[i] = F(d) and densities[i] = F'(d) for d = α (x_i - threshold) - step, and their sums.
-  Sums evaluate(double threshold, double step, double regularization_strength, double* densities,
-                const ParallelFor& parallel_for) {
-    const auto count = static_cast<int64_t>(values_.size());
-    part_sums_.assign(RowParts::of(count), Sums());
-    RowParts::for_each(count, parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
+  Sums evaluate(double threshold, double step, double* densities, const ParallelFor& parallel_for) {
+    part_sums_.assign(RowParts::of(count()), Sums());
+    RowParts::for_each(count(), parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
       for (int64_t at = begin; at < end; at += kChunk) {
         const int64_t number = std::min(kChunk, end - at);
         double* const shares = shares_.data() + at;
         double from[kChunk], d[kChunk];
         for (int64_t i = 0; i < number; ++i) {
-          // Halved, the difference does not overflow.
-          const double half = values_[at + i] / 2 - threshold / 2;
-          from[i] = 2 * (half * regularization_strength) - step;
+          from[i] = from_threshold(at + i, threshold, step);
           d[i] = std::abs(from[i]);
         }
         tails<Cdf>(d, number, shares, densities + at);
@@ -173,10 +193,15 @@ class TopKRow {
   }
 
   static constexpr int64_t kChunk = 512;
+  // The threshold of float32 is that of its series, and the step corrects densities too; where
+  // these have a kink, it may not be longer than what shows.
+  static constexpr double kTiny = sizeof(Scalar) == 4 && !kHasKink<Cdf> ? 1e-7 : topk_step::kTiny;
 
   RowItems<Scalar> items_;
-  LevelSolver<Cdf> solver_;
+  LevelSolver<Cdf, Scalar> solver_;
+  LevelSolver<Cdf, double> solver_of_differences_;
   std::vector<double> values_, shares_;  // of the finite items
+  double strength_ = 1;
   std::vector<Sums> part_sums_;
 };
 

@@ -18,11 +18,13 @@ struct Lane {
   friend Lane operator-(Lane a, Lane b) { return {a.value - b.value}; }
   friend Lane operator*(Lane a, Lane b) { return {a.value * b.value}; }
   friend Lane operator/(Lane a, Lane b) { return {a.value / b.value}; }
+  friend Lane operator-(Lane a, double b) { return {a.value - b}; }
   friend Lane operator+(double a, Lane b) { return {a + b.value}; }
   friend Lane operator*(double a, Lane b) { return {a * b.value}; }
   friend Lane operator/(double a, Lane b) { return {a / b.value}; }
   friend Lane operator*(Lane a, double b) { return {a.value * b}; }
   friend Lane operator/(Lane a, double b) { return {a.value / b}; }
+  friend bool operator>(Lane a, double b) { return a.value > b; }
 };
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA
@@ -41,6 +43,14 @@ struct Math<cpu::RANK_RELAX_ISA::Lane> {
     return {-x.value < kFarthest ? decay : 0};
   }
   static Lane erfc(Lane x) { return {std::erfc(x.value)}; }  // which does have branches
+  static Lane clamp(Lane x, double lowest, double highest) {
+    return {Math<double>::clamp(x.value, lowest, highest)};
+  }
+  static Lane tanh_of_half(Lane x) {
+    const double grown = cpu::RANK_RELAX_ISA::exponential_growth(std::abs(x.value));
+    return {std::copysign(grown / (2 - grown), x.value)};
+  }
+  static Lane select(bool condition, Lane yes, Lane no) { return condition ? yes : no; }
   static Lane atan(Lane x) { return {Math<double>::atan(x.value)}; }
   static Lane atan_of_inverse(Lane x) { return {Math<double>::atan_of_inverse(x.value)}; }
 };

@@ -28,6 +28,7 @@
 #include "core/inverse/root_search.h"
 #include "core/inverse/strength_in_gap.h"
 #include "core/inverse/tail_balance.h"
+#include "core/row/center.h"
 #include "core/row/grid_placement.h"
 #include "core/row/kind.h"
 #include "core/row/one_box_placement.h"

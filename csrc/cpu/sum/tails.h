@@ -19,6 +19,21 @@ template <class Cdf>
   }
 }
 
+/// slopes[i] = F''(d_i), from those.
+template <class Cdf>
+[[gnu::flatten]] void slopes_of_tails(const double* d, const double* masses,
+                                      const double* densities, int64_t count, double* slopes) {
+  for (int64_t i = 0; i < count; ++i) {
+    slopes[i] = Cdf::slope(Lane{d[i]}, UpperTail<Lane>{{masses[i]}, {densities[i]}}).value;
+  }
+}
+
+/// densities[i] = F'(d_i) for d >= 0.
+template <class Cdf>
+[[gnu::flatten]] void densities_of(const double* d, int64_t count, double* densities) {
+  for (int64_t i = 0; i < count; ++i) densities[i] = Cdf::tail(Lane{d[i]}).density.value;
+}
+
 /// Σ values, added in an order that `count` alone decides.
 inline double sum_of(const double* values, int64_t count) {
   constexpr int64_t kLanes = 16;

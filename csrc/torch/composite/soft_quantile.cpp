@@ -2,22 +2,24 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/isnan.h>
-#include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
 #include <limits>
-#include <optional>
+#include <tuple>
 #include <vector>
 
+#include "torch/any_device/float64.h"
 #include "torch/composite/centered.h"
 #include "torch/composite/in_float64.h"
 #include "torch/declaration/kernel.h"
-#include "torch/operators/in_float64.h"
 #include "torch/operators/soft_quantile.h"
 
 namespace rank_relax {
 
-at::Tensor quantile(const at::Tensor& input, const at::Tensor& q, const Options& options) {
+namespace soft_quantile {
+
+Lists lists_of(const at::Tensor& input, const at::Tensor& q, const Options& options) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   at::Tensor undefined = at::isnan(input);
   at::Tensor counted = undefined.logical_not();
@@ -25,40 +27,66 @@ at::Tensor quantile(const at::Tensor& input, const at::Tensor& q, const Options&
     undefined = undefined.logical_and(*options.mask);
     counted = counted.logical_and(*options.mask);
   }
-  const at::Tensor q_valid =
-      q.to(at::kDouble).masked_fill((q >= 0).logical_and(q <= 1).logical_not(), kNan);
+  const at::Tensor shares = q.to(at::kDouble);
+  const at::Tensor is_none = (shares >= 0)
+                                 .logical_and(shares <= 1)
+                                 .logical_not()
+                                 .logical_or(undefined.any(-1, /*keepdim=*/true));
   const at::Tensor count = counted.sum(-1, /*keepdim=*/true).to(at::kDouble);
-  const at::Tensor levels = q_valid * (count - 1) + 0.5;
+  const at::Tensor levels = (shares * (count - 1) + 0.5).masked_fill(is_none, kNan);
   const Centered list = centered(input, options.mask);
-  const at::Tensor points =
-      operators::quantile_at_levels(list.values, levels, options) + list.center;
-  const at::Tensor nan_or_one =
-      at::ones_like(count).masked_fill(undefined.any(-1, /*keepdim=*/true), kNan);
-  return points * nan_or_one;
+  return {list.values, list.center, levels};
 }
+
+at::Tensor Lists::points(const Options& options) const {
+  return operators::quantile_at_levels(values, levels, options);
+}
+
+}  // namespace soft_quantile
 
 namespace {
 
-at::Tensor soft_quantile(const at::Tensor& input, const at::Tensor& q, const Options& options) {
+using at::Tensor;
+
+std::tuple<Tensor, Tensor, Tensor> soft_quantile_forward(const Tensor& input, const Tensor& q,
+                                                         const Options& options) {
+  const soft_quantile::Lists lists = soft_quantile::lists_of(input, q, options);
+  const Tensor points = lists.points(options);
+  return {(points + lists.center).to(input.scalar_type()), bits_of(points),
+          bits_of(at::zeros_like(points))};
+}
+
+Tensor soft_quantile_backward(const Tensor& grad_quantiles, const Tensor& input, const Tensor&,
+                              const Tensor& points, const Tensor&, const Options& options) {
+  const Tensor at = float64_of(points);
+  return operators::quantile_at_levels_backward(
+             grad_quantiles.to(at::kDouble), centered(input, options.mask).values, at, at, options)
+      .to(input.scalar_type());
+}
+
+Tensor soft_quantile_tangent(const Tensor& direction, const Tensor& input, const Tensor&,
+                             const Tensor& points, const Tensor&, const Options& options) {
+  const Tensor at = float64_of(points);
+  return operators::quantile_at_levels_tangent(
+             direction.to(at::kDouble), centered(input, options.mask).values, at, at, options)
+      .to(input.scalar_type());
+}
+
+Tensor quantiles(const Tensor& input, const Tensor& q, const Options& options) {
   std::vector<c10::SymInt> of_lists = input.sym_sizes().vec();
   of_lists.back() = q.sym_size(-1);
-  const Float64Call call{input,
-                         /*targets=*/std::nullopt,
-                         /*level=*/q.expand_symint(of_lists),
-                         /*strength=*/std::nullopt,
-                         operators::SoftQuantile::name,
-                         /*number=*/0,
-                         /*standardize=*/false};
-  return operators::in_float64(call, options).to(input.scalar_type());
+  return std::get<0>(operators::soft_quantile_forward(input, q.expand_symint(of_lists), options));
 }
 
 void check_soft_quantile(const Float64Call& call, const Options& options) {
-  operators::SoftQuantile::check(call.input, call.level.value_or(at::Tensor()), options);
+  operators::SoftQuantile::check(call.input, call.level.value_or(Tensor()), options);
 }
 
-at::Tensor soft_quantile_in_float64(const Float64Call& call, const Options& options) {
+Tensor soft_quantile_in_float64(const Float64Call& call, const Options& options) {
   const ScaledList list = call.scaled(call.input, options);
-  return list.restored(quantile(list.values(), call.level_or_number({1}), options));
+  const soft_quantile::Lists lists =
+      soft_quantile::lists_of(list.values(), call.level_or_number({1}), options);
+  return list.restored(lists.points(options) + lists.center);
 }
 
 std::vector<c10::SymInt> shape_of_soft_quantile(const Float64Call& call) {
@@ -72,8 +100,15 @@ const Float64Function of_quantiles{operators::SoftQuantile::name, check_soft_qua
 
 }  // namespace
 
+// Elsewhere by the CPU's kernels.
+TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
+  kernel<operators::SoftQuantileForward, soft_quantile_forward>(library);
+  kernel<operators::SoftQuantileBackward, soft_quantile_backward>(library);
+  kernel<operators::SoftQuantileTangent, soft_quantile_tangent>(library);
+}
+
 TORCH_LIBRARY_IMPL(rank_relax, CompositeImplicitAutograd, library) {
-  kernel<operators::SoftQuantile, soft_quantile>(library);
+  kernel<operators::SoftQuantile, quantiles>(library);
 }
 
 }  // namespace rank_relax

@@ -107,7 +107,8 @@ at::Tensor quantile_at_levels_tangent(const at::Tensor& direction, const at::Ten
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(rank_relax, CompositeExplicitAutograd, library) {
+// Elsewhere by the CPU's kernels.
+TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
   kernel<operators::QuantileAtLevelsBackward, quantile_at_levels_backward>(library);
   kernel<operators::QuantileAtLevelsTangent, quantile_at_levels_tangent>(library);
 }

@@ -43,8 +43,7 @@ using Declarations = std::tuple<std::vector<std::string>, std::vector<int64_t>,
 Declarations declarations() {
   Declarations all;
   auto& [names, lists, shared_dims, elsewhere] = all;
-  constexpr const char* kElsewhere[] = {"decomposed", "formula", "tensor operators", "on the host",
-                                        "nowhere"};
+  constexpr const char* kElsewhere[] = {"decomposed", "tensor operators", "on the host", "nowhere"};
   for (const Facts& facts : declared()) {
     names.emplace_back(facts.name);
     lists.push_back(static_cast<int64_t>(facts.place_of_lists));

@@ -33,7 +33,6 @@ namespace rank_relax {
 /// How an operator is computed on devices that we have no kernel for.
 enum class Elsewhere {
   kDecomposed,       // as other operators, on every device and for every transformation
-  kFormula,          // by torch/composite, of torch's and our operators
   kTensorOperators,  // by torch/any_device, of operators that every backend and ONNX have
   kOnTheHost,        // by the CPU's kernel, with copies there and back
   kNowhere,          // not at all, CUDA included

@@ -149,6 +149,23 @@ def test_a_list_has_among_others_what_it_has_alone(
                 chosen, _ = OPS._soft_topk_forward(many, wanted.expand(32, 1), *setting)
                 assert (chosen - shares).abs().max() <= 2 * SHARE_ERROR[dtype]
                 assert torch.equal(chosen, chosen[:1].expand_as(chosen))
+            q = torch.tensor([[0.5, 0.0, 0.25, 1.0, 1 - 1e-12]], dtype=torch.float64)
+            alone = OPS._soft_quantile_forward(x[None], q, *setting)
+            among = OPS._soft_quantile_forward(many, q.expand(32, 5), *setting)
+            for result in among:
+                assert torch.equal(result, result[:1].expand_as(result))
+            points, expected = (each[1][0].view(torch.float64) for each in (among, alone))
+            bound = SORT_ERROR[torch.float64] * x.abs().max().double()
+            bound = bound + PLACE_ERROR[torch.float64] / alpha
+            assert ((points - expected).abs() <= 2 * bound).all()
+            g = torch.linspace(-1, 2, 5, dtype=dtype)
+            gradient, expected = (
+                OPS._soft_quantile_backward(
+                    g.expand(len(lists), 5), lists, q.expand(len(lists), 5), *forward[1:], *setting
+                )[0]
+                for lists, forward in ((many, among), (x[None], alone))
+            )
+            assert (gradient - expected).abs().max() <= 4 * DERIVATIVE_ERROR[dtype]
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "laplace"])

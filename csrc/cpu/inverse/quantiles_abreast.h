@@ -65,27 +65,6 @@ class QuantilesAbreast {
     }
   }
 
-  /// points[l * kRows + row] = y with G(y) = levels[l * kRows + row], 0 < level < n, for l <
-  /// number.
-  void solve(const double* levels, int64_t number, double* points) {
-    const FlushToZero flush;
-    for (int first_row = 0; first_row < kRows; first_row += kLanes) {
-      find_sums(first_row);
-      for (int64_t l = 0; l < number; ++l) {
-        const int64_t at = l * kRows + first_row;
-        Place places[1];
-        W distances[1];
-        double nexts[kLanes];
-        for (int lane = 0; lane < kLanes; ++lane) nexts[lane] = search(levels[at + lane], lane);
-        next_ = W::load(nexts);
-        go_anywhere(W::load(levels + at), places);
-        go_between_tails(places);
-        find_distances(places, distances);
-        point_at(places[0], distances[0]).store(points + at);
-      }
-    }
-  }
-
  private:
   // A step of Newton's method that is as short: less than its square is left.
   static constexpr double kConverged = sizeof(Scalar) == 8 ? 3e-8 : 3e-5;
@@ -101,7 +80,6 @@ class QuantilesAbreast {
     W missing;                    // from the level to i
     W first;                      // distance, to begin with
     W farthest;                   // distance
-    W left_out;                   // of the distance, where nothing changes in the middle of a gap
   };
 
   void make_room() {
@@ -187,7 +165,7 @@ class QuantilesAbreast {
   }
 
   static W point_at(const Place& place, W distance) {
-    return multiply_add(distance + place.left_out, place.unit, place.origin);
+    return multiply_add(distance, place.unit, place.origin);
   }
 
   /// Most often on one side of the k-th item.
@@ -220,7 +198,6 @@ class QuantilesAbreast {
     place->missing = W::broadcast(0.5);
     place->first = absolute(level - count) / W::load(slopes_ + k * kLanes);
     place->farthest = W::broadcast(farthest_);
-    place->left_out = W::broadcast(0);
   }
 
   /// Numbers of each lane, as indices.
@@ -248,20 +225,6 @@ class QuantilesAbreast {
     }
   }
 
-  /// The same for one lane.
-  double search(double level, int lane) const {
-    int64_t begin = 0, end = size_;
-    while (begin < end) {
-      const int64_t middle = begin + (end - begin) / 2;
-      if (counts_[middle * kLanes + lane] < level) {
-        begin = middle + 1;
-      } else {
-        end = middle;
-      }
-    }
-    return static_cast<double>(begin);
-  }
-
   /// Levels between the items before next_ and these.
   void go_anywhere(W level, Place* place) const {
     const auto choose = [&](W if_upwards, W if_downwards) RANK_RELAX_ALWAYS_INLINE {
@@ -282,45 +245,6 @@ class QuantilesAbreast {
     place->missing = absolute(next_ - level);
     place->first = absolute(level - W::gather(counts_, item)) / W::gather(slopes_, item);
     place->farthest = W::broadcast(farthest_);
-    place->left_out = none;
-  }
-
-  /// Where less than a half is missing, from the level to i. If it is nothing the two tails are
-  /// equal; in the middle of a wide gap each is its first power, and some of it is left out.
-  void go_between_tails(Place* place) const {
-    constexpr double kWide = 100, kFarthest = 700;  // of e^-d
-    double missing[kLanes], farthest[kLanes], first[kLanes], step[kLanes], left_out[kLanes],
-        nexts[kLanes], near[kLanes], far[kLanes];
-    place->missing.store(missing);
-    place->farthest.store(farthest);
-    place->first.store(first);
-    place->step.store(step);
-    place->left_out.store(left_out);
-    place->near[0].store(near);
-    place->far[0].store(far);
-    next_.store(nexts);
-    for (int lane = 0; lane < kLanes; ++lane) {
-      if (missing[lane] >= 0.5) continue;
-      const auto next = static_cast<int64_t>(nexts[lane]);
-      const bool is_between = 0 < next && next < size_;
-      const double* upper = values_ + next * kLanes + lane;
-      const double gap = is_between ? (*upper - *(upper - kLanes)) * strength_ : 0;
-      if (missing[lane] > 0) {
-        farthest[lane] =
-            std::min(std::log(static_cast<double>(size_) / missing[lane]) + 1, kFarthest);
-        // The far tail may be as much as what is missing, however little.
-        if (is_between) step[lane] = exponential_decay(std::min(gap, kFarthest));
-        continue;
-      }
-      farthest[lane] = std::min(gap, kWide);
-      left_out[lane] = (gap - farthest[lane]) / 2;
-      step[lane] = exponential_decay(farthest[lane]);
-      first[lane] = (farthest[lane] + std::log(near[lane] / far[lane])) / 2;
-    }
-    place->farthest = W::load(farthest);
-    place->first = W::load(first);
-    place->step = W::load(step);
-    place->left_out = W::load(left_out);
   }
 
   /// N, the far tails, and their densities.

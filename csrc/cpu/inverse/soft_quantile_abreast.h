@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "core/row/center.h"
+#include "cpu/inverse/levels_in_lanes.h"
 #include "cpu/inverse/quantile_search.h"
-#include "cpu/inverse/quantiles_abreast.h"
-#include "cpu/inverse/sorted_group.h"
+#include "cpu/inverse/row_group.h"
 #include "cpu/isa/vector.h"
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
@@ -18,7 +18,8 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 /// rows that lie one after the other.
 template <class Cdf, class Scalar>
 class QuantilesOfRowsAbreast {
-  using Group = SortedGroup<Cdf, Scalar>;
+  using Group = RowGroup<Cdf, Scalar>;
+  static constexpr int64_t kMostLevels = 8;  // which take as long as sorting the rows
 
  public:
   static constexpr int kRows = Group::kRows;
@@ -31,35 +32,40 @@ class QuantilesOfRowsAbreast {
 
   /// Takes in kRows rows, or refuses them.
   bool set_rows(const Rows<Scalar>& input, int64_t first_row) {
-    constexpr double kItemsABox = 2.5;  // as benchmarks/sorting.py measured it
+    constexpr double kItemsABox = 6;  // as benchmarks/sorting.py measured it
     return group_.set_rows(input, first_row, kItemsABox);
   }
 
-  /// False, and nothing is written, where a share is none.
+  /// False, and nothing is written, where a share is none, or a point is hard to find, or where
+  /// there are many.
   bool find(const Rows<Scalar>& input, const Rows<double>& q, int64_t first_row, int64_t number,
             double* quantiles, double* points, double* densities) {
-    levels_.resize(number * kRows);
-    starts_.resize(number * kRows);
+    if (number > kMostLevels) return false;
+    double levels[kMostLevels * kRows], starts[kMostLevels * kRows];
     for (int row = 0; row < kRows; ++row) {
       const Row<double> shares = q.row(first_row + row);
       for (int64_t l = 0; l < number; ++l) {
         if (!(0 <= shares[l] && shares[l] <= 1)) return false;
-        levels_[l * kRows + row] = shares[l] * (static_cast<double>(size_) - 1) + 0.5;
+        levels[l * kRows + row] = shares[l] * (static_cast<double>(size_) - 1) + 0.5;
       }
     }
-    quantiles_.set_rows(group_.sorted(), group_.strength());
-    quantiles_.solve(levels_.data(), number, starts_.data());
+    const ExtentOfLanes<Scalar>& extent = group_.extent();
+    levels_.set_rows(group_.values(), size_, extent.lowest, extent.highest, group_.strength());
+    for (int64_t l = 0; l < number; ++l) {
+      if (!levels_.solve(levels + l * kRows, starts + l * kRows)) return false;
+    }
+    Scalar lowest[kRows], highest[kRows];
+    extent.lowest.store(lowest);
+    extent.highest.store(highest);
     for (int row = 0; row < kRows; ++row) {
-      const auto lowest = static_cast<Scalar>(group_.sorted().item(0)[row]);
-      const auto highest = static_cast<Scalar>(group_.sorted().item(size_ - 1)[row]);
-      const Scalar center = center_of(lowest, highest);
+      const Scalar center = center_of(lowest[row], highest[row]);
       const FiniteRow<Scalar> finite = {around(center, input.row(first_row + row)), size_,
-                                        lowest - center, highest - center};
+                                        lowest[row] - center, highest[row] - center};
       const ParallelFor alone = in_this_thread;
       const QuantileSearch<Cdf, Scalar> search(finite, group_.strength(), alone);
       for (int64_t l = 0; l < number; ++l) {
         const int64_t from = l * kRows + row, to = row * number + l;
-        const auto found = search.near(starts_[from] - center, levels_[from]);
+        const auto found = search.near(starts[from] - center, levels[from]);
         points[to] = found.point;
         densities[to] = found.density;
         quantiles[to] = center + found.point;
@@ -78,8 +84,7 @@ class QuantilesOfRowsAbreast {
 
   int64_t size_;
   Group group_;
-  QuantilesAbreast<Cdf, Scalar> quantiles_;
-  std::vector<double> levels_, starts_;  // [level][row]
+  LevelsInLanes<Cdf, Scalar> levels_;
   std::vector<Scalar> values_;
 };
 

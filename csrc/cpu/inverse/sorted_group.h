@@ -3,77 +3,33 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/cdf/capabilities.h"
-#include "core/precision.h"
-#include "cpu/aligned_array.h"
-#include "cpu/isa/vector.h"
+#include "cpu/inverse/row_group.h"
+#include "cpu/isa/instruction_set.h"
 #include "cpu/row/rows.h"
-#include "cpu/row/rows_in_lanes.h"
 #include "cpu/sort/sorted_lanes.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// As many short rows as a vector has lanes, sorted abreast for an inverse of their smoothed
-/// counts. A batch with a mask does not suit, and rows that are not finite are refused.
+/// Such a group, sorted.
 template <class Cdf, class Scalar>
-class SortedGroup {
-  using V = Vector<Scalar>;
+class SortedGroup : public RowGroup<Cdf, Scalar> {
+  using Group = RowGroup<Cdf, Scalar>;
 
  public:
-  static constexpr int kRows = V::kLanes;
-  static constexpr bool kServes = kMostScannedOrder<Cdf> >= 1 && kRows >= 4;
+  using Group::Group;
 
-  /// Whether rows of a batch go abreast.
-  static bool suits(const SoftBatch<Scalar>& batch) {
-    constexpr int64_t kLongest = 1024;
-    return kServes && batch.mask.data == nullptr && batch.count >= kRows && batch.size >= 2 &&
-           batch.size <= kLongest;
-  }
-
-  SortedGroup(int64_t size, double regularization_strength)
-      : size_(size), strength_(regularization_strength) {
-    values_.make_room(whole_blocks<Scalar>(size));
-  }
-
-  /// Takes in kRows rows; false if they are not all finite, or too far out, or if even the widest
-  /// has `items_a_box` items and more for each of its boxes, so that a grid serves them faster.
+  /// As that of the group.
   bool set_rows(const Rows<Scalar>& input, int64_t first_row, double items_a_box) {
-    V* const values = values_.data();
-    load_in_lanes(input, first_row, size_, values);
-    const ExtentOfLanes<Scalar> extent = extent_of_lanes(values, size_);
-    if (!extent.all_finite) return false;
-    const double lowest = lowest_lane(extent.lowest), highest = highest_lane(extent.highest);
-    constexpr double kFar = 1e9;         // times α: a double shows where a point has its density
-    constexpr double kSharpest = 1e200;  // distances of points from items are not flushed to 0
-    const bool in_range = 1 / kFar < strength_ && strength_ < kSharpest &&
-                          std::max(-lowest, highest) < kFar / strength_;
-    if (!in_range) return false;
-    if constexpr (kHasGrid<Cdf>) {
-      constexpr double kBoxesOfTails = 4;
-      constexpr int64_t kFewestItemsOfAGrid = 32;
-      const double spread =
-          static_cast<double>(highest_lane(extent.highest - extent.lowest)) * strength_;
-      const double boxes = spread / Cdf::box_grid[precision_of<Scalar>].width + kBoxesOfTails;
-      const bool has_full_boxes = items_a_box * boxes < static_cast<double>(size_);
-      if (size_ >= kFewestItemsOfAGrid && has_full_boxes) return false;
-    }
-    double strengths[kRows];
-    std::fill_n(strengths, kRows, strength_);
-    sorted_.set_rows(values, size_, strengths);
+    if (!Group::set_rows(input, first_row, items_a_box)) return false;
+    double strengths[Group::kRows];
+    std::fill_n(strengths, Group::kRows, this->strength());
+    sorted_.set_rows(this->values(), this->size(), strengths);
     return true;
   }
 
-  int64_t size() const { return size_; }
-  double strength() const { return strength_; }
-
-  /// The rows as they were, lane by lane, and sorted.
-  const V* values() const { return values_.data(); }
   const SortedLanes<Scalar>& sorted() const { return sorted_; }
 
  private:
-  int64_t size_;
-  double strength_;
-  AlignedArray<V> values_;
   SortedLanes<Scalar> sorted_;
 };
 

@@ -40,6 +40,30 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
   return power;
 }
 
+/// The same in float, for t in [0, 87].
+[[gnu::always_inline]] inline float exponential_decay(float t) {
+  constexpr float kInverseLog2 = 1.44269504f;
+  constexpr float kLog2High = 0.693359375f;  // its last 15 bits are 0
+  constexpr float kLog2Low = -2.12194440e-4f;
+  constexpr float kRound = 12582912.0f;  // 1.5 · 2^23
+  const float shifted = t * -kInverseLog2 + kRound;
+  const float exponent = shifted - kRound;
+  const float r = (-t - exponent * kLog2High) - exponent * kLog2Low;
+  float power = 1.0f / 5040;
+  power = power * r + 1.0f / 720;
+  power = power * r + 1.0f / 120;
+  power = power * r + 1.0f / 24;
+  power = power * r + 1.0f / 6;
+  power = power * r + 0.5f;
+  power = power * r * r + r + 1;
+  uint32_t bits, scale;
+  std::memcpy(&bits, &power, sizeof bits);
+  std::memcpy(&scale, &shifted, sizeof scale);
+  bits += scale << 23;
+  std::memcpy(&power, &bits, sizeof bits);
+  return power;
+}
+
 // Distances from here on count as infinite where items are summed beside one that is near: all the
 // items that a row may have weigh less there than 1e-13 of that.
 constexpr double kNegligibleFrom = 52;

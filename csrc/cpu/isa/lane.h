@@ -8,51 +8,59 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// A double in a loop that fills vector registers: what it is given to has no branches and no
+/// A Scalar in a loop that fills vector registers: what it is given to has no branches and no
 /// calls.
-struct Lane {
-  double value;
+template <class Scalar>
+struct LaneOf {
+  Scalar value;
 
-  friend Lane operator-(Lane a) { return {-a.value}; }
-  friend Lane operator+(Lane a, Lane b) { return {a.value + b.value}; }
-  friend Lane operator-(Lane a, Lane b) { return {a.value - b.value}; }
-  friend Lane operator*(Lane a, Lane b) { return {a.value * b.value}; }
-  friend Lane operator/(Lane a, Lane b) { return {a.value / b.value}; }
-  friend Lane operator-(Lane a, double b) { return {a.value - b}; }
-  friend Lane operator+(double a, Lane b) { return {a + b.value}; }
-  friend Lane operator*(double a, Lane b) { return {a * b.value}; }
-  friend Lane operator/(double a, Lane b) { return {a / b.value}; }
-  friend Lane operator*(Lane a, double b) { return {a.value * b}; }
-  friend Lane operator/(Lane a, double b) { return {a.value / b}; }
-  friend bool operator>(Lane a, double b) { return a.value > b; }
+  friend LaneOf operator-(LaneOf a) { return {-a.value}; }
+  friend LaneOf operator+(LaneOf a, LaneOf b) { return {a.value + b.value}; }
+  friend LaneOf operator-(LaneOf a, LaneOf b) { return {a.value - b.value}; }
+  friend LaneOf operator*(LaneOf a, LaneOf b) { return {a.value * b.value}; }
+  friend LaneOf operator/(LaneOf a, LaneOf b) { return {a.value / b.value}; }
+  friend LaneOf operator-(LaneOf a, double b) { return {a.value - rounded(b)}; }
+  friend LaneOf operator+(double a, LaneOf b) { return {rounded(a) + b.value}; }
+  friend LaneOf operator*(double a, LaneOf b) { return {rounded(a) * b.value}; }
+  friend LaneOf operator/(double a, LaneOf b) { return {rounded(a) / b.value}; }
+  friend LaneOf operator*(LaneOf a, double b) { return {a.value * rounded(b)}; }
+  friend LaneOf operator/(LaneOf a, double b) { return {a.value / rounded(b)}; }
+  friend bool operator>(LaneOf a, double b) { return a.value > rounded(b); }
+
+ private:
+  static Scalar rounded(double number) { return static_cast<Scalar>(number); }
 };
+
+using Lane = LaneOf<double>;
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA
 
 namespace rank_relax {
 
-template <>
-struct Math<cpu::RANK_RELAX_ISA::Lane> {
-  using Lane = cpu::RANK_RELAX_ISA::Lane;
+template <class Scalar>
+struct Math<cpu::RANK_RELAX_ISA::LaneOf<Scalar>> {
+  using Lane = cpu::RANK_RELAX_ISA::LaneOf<Scalar>;
 
   /// Of x <= 0; 0 where that is nothing beside any other number.
   static Lane exp(Lane x) {
-    constexpr double kFarthest = 700;
-    const double within = -x.value < kFarthest ? -x.value : kFarthest;
-    const double decay = cpu::RANK_RELAX_ISA::exponential_decay(within);
+    constexpr Scalar kFarthest = sizeof(Scalar) == 8 ? 700 : 86;
+    const Scalar within = -x.value < kFarthest ? -x.value : kFarthest;
+    const Scalar decay = cpu::RANK_RELAX_ISA::exponential_decay(within);
     return {-x.value < kFarthest ? decay : 0};
   }
   static Lane erfc(Lane x) { return {std::erfc(x.value)}; }  // which does have branches
   static Lane clamp(Lane x, double lowest, double highest) {
-    return {Math<double>::clamp(x.value, lowest, highest)};
+    return {static_cast<Scalar>(Math<double>::clamp(x.value, lowest, highest))};
   }
   static Lane tanh_of_half(Lane x) {
     const double grown = cpu::RANK_RELAX_ISA::exponential_growth(std::abs(x.value));
-    return {std::copysign(grown / (2 - grown), x.value)};
+    return {static_cast<Scalar>(std::copysign(grown / (2 - grown), x.value))};
   }
   static Lane select(bool condition, Lane yes, Lane no) { return condition ? yes : no; }
-  static Lane atan(Lane x) { return {Math<double>::atan(x.value)}; }
-  static Lane atan_of_inverse(Lane x) { return {Math<double>::atan_of_inverse(x.value)}; }
+  static Lane atan(Lane x) { return {static_cast<Scalar>(Math<double>::atan(x.value))}; }
+  static Lane atan_of_inverse(Lane x) {
+    return {static_cast<Scalar>(Math<double>::atan_of_inverse(x.value))};
+  }
 };
 
 }  // namespace rank_relax

@@ -17,6 +17,10 @@ struct RowParts {
   /// visit(begin, end, part)
   template <class Visit>
   static void for_each(int64_t count, const ParallelFor& parallel_for, const Visit& visit) {
+    if (count <= kItems) {
+      if (count > 0) visit(0, count, 0);
+      return;
+    }
     parallel_for(of(count), 1, [&](int64_t first, int64_t last) {
       for (int64_t part = first; part < last; ++part) {
         visit(part * kItems, std::min((part + 1) * kItems, count), part);

@@ -10,10 +10,10 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// masses[i] = F(-d_i) and densities[i] = F'(d_i) for d >= 0. With all that it calls in it, or the
 /// loop would not fill vector registers.
-template <class Cdf>
-[[gnu::flatten]] void tails(const double* d, int64_t count, double* masses, double* densities) {
+template <class Cdf, class Scalar>
+[[gnu::flatten]] void tails(const Scalar* d, int64_t count, Scalar* masses, Scalar* densities) {
   for (int64_t i = 0; i < count; ++i) {
-    const UpperTail<Lane> tail = Cdf::tail(Lane{d[i]});
+    const UpperTail<LaneOf<Scalar>> tail = Cdf::tail(LaneOf<Scalar>{d[i]});
     masses[i] = tail.mass.value;
     densities[i] = tail.density.value;
   }

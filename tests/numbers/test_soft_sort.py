@@ -29,6 +29,18 @@ INF, NAN = math.inf, math.nan
 OPS = torch.ops.rank_relax
 
 
+@pytest.mark.parametrize("rows", [1, 32])
+def test_a_mask_of_float32_is_cut_where_its_tails_balance_however_far_they_are(rows: int) -> None:
+    """A thousand items far below one weigh more than it does."""
+    x = torch.tensor([-4.0] * 999 + [0.0, 66.0]).expand(rows, 1001)
+    k = torch.ones(rows, 1)
+    densities, expected = (
+        OPS._soft_topk_forward(lists, k, 1.0, "sigmoid", None)[1].view(torch.float64)
+        for lists in (x, x.double())
+    )
+    assert (densities / expected - 1).abs().max() <= 1e-6
+
+
 @SMOOTH
 def test_a_sorted_value_is_where_the_smoothed_count_is_in_the_middle_of_its_place(
     method: str,

@@ -12,8 +12,9 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// Finds the points at levels of one row after another, with the memory that this needs, each but
-/// for an error beside 1/α: of float32's rounding where the row is of float32.
+/// Finds the points at levels of one row after another, with the memory that this needs. Those of
+/// float32 are what its series keep: but for an error of its rounding beside 1/α where G is not
+/// flat, and in a wide gap anywhere in its middle.
 template <class Cdf, class Scalar>
 class LevelSolver {
   using Number = TailNumber<Cdf, Scalar>;
@@ -21,46 +22,50 @@ class LevelSolver {
   static constexpr int64_t kFewestLevelsOfASort = 8;
 
  public:
-  /// take(l, point) for every one of `number` ascending levels, 0 < level < row.count.
-  template <class Take>
+  /// take(l, point, density) for every one of `number` ascending levels, 0 < level < row.count;
+  /// the density is Σ_j F'(α (y - x_j)) if wanted, else 0.
+  template <bool with_densities, class Take>
   void solve(const FiniteRow<Scalar>& row, const double* levels, int64_t number,
              double regularization_strength, const Take& take, const ParallelFor& parallel_for) {
     levels_ = levels;
     number_ = number;
     const Search search(row, regularization_strength, parallel_for);
     if constexpr (kHasGrid<Cdf>) {
-      solve_by_grid(row, search, regularization_strength, take, parallel_for);
+      solve_by_grid<with_densities>(row, search, regularization_strength, take, parallel_for);
     } else if constexpr (kIsExponential<Cdf>) {
       solver_.set_sorted(sorted_values_.of(row.values, row.count), row.count,
                          regularization_strength);
-      march(0, number, 0, search, take);
+      march<with_densities>(0, number, 0, search, take);
     } else {
-      find_each(0, number, search, take);
+      parallel_for(number, 1, [&](int64_t begin, int64_t end) {
+        find_each<with_densities>(begin, end, search, take);
+      });
     }
   }
 
  private:
   using Search = QuantileSearch<Cdf, Scalar>;
 
-  template <class Take>
+  template <bool with_densities, class Take>
   void solve_by_grid(const FiniteRow<Scalar>& row, const Search& search,
                      double regularization_strength, const Take& take,
                      const ParallelFor& parallel_for) {
     const int64_t number = number_;
     if (row.count >= kFewestItemsOfAGrid &&
         solver_.set_grid(numbers_.of(row), regularization_strength, parallel_for)) {
-      return march(0, number, 0, search, take);
+      return march<with_densities>(0, number, 0, search, take);
     }
-    if (number < kFewestLevelsOfASort) return find_each(0, number, search, take);
+    if (number < kFewestLevelsOfASort) return find_each<with_densities>(0, number, search, take);
     const Number* sorted = sorted_values_.of(numbers_.of(row).values, row.count);
     int64_t done = 0;
     for_each_cluster(sorted, row.count, regularization_strength, solver_.widest_gap(),
                      [&](int64_t begin, int64_t end) {
                        const int64_t first = levels_until(static_cast<double>(begin), true, done);
-                       find_each(done, first, search, take);  // whole levels between two clusters
+                       // Whole levels between two clusters.
+                       find_each<with_densities>(done, first, search, take);
                        done = levels_until(static_cast<double>(end), false, first);
                        solver_.set_sorted(sorted + begin, end - begin, regularization_strength);
-                       march(first, done, begin, search, take);
+                       march<with_densities>(first, done, begin, search, take);
                      });
   }
 
@@ -71,20 +76,27 @@ class LevelSolver {
     return i;
   }
 
-  template <class Take>
+  template <bool with_densities, class Take>
   void march(int64_t begin, int64_t end, int64_t offset, const Search& search, const Take& take) {
-    solver_.template solve<false>(
+    solver_.template solve<with_densities>(
         begin, end, [&](int64_t i) { return levels_[i] - static_cast<double>(offset); },
-        [&](int64_t i, int64_t number, const double* points, const double*) {
+        [&](int64_t i, int64_t number, const double* points, const double* densities) {
           for (int64_t k = 0; k < number; ++k) {
-            take(i + k, std::isnan(points[k]) ? search(levels_[i + k]) : points[k]);
+            if (std::isnan(points[k])) {
+              find_each<with_densities>(i + k, i + k + 1, search, take);
+            } else {
+              take(i + k, points[k], with_densities ? densities[k] : 0);
+            }
           }
         });
   }
 
-  template <class Take>
+  template <bool with_densities, class Take>
   void find_each(int64_t begin, int64_t end, const Search& search, const Take& take) {
-    for (int64_t i = begin; i < end; ++i) take(i, search(levels_[i]));
+    for (int64_t i = begin; i < end; ++i) {
+      const double point = search(levels_[i]);
+      take(i, point, with_densities ? search.density_at(point) : 0);
+    }
   }
 
   TailNumbers<Cdf, Scalar> numbers_;

@@ -200,10 +200,9 @@ class LevelsInLanes {
         next = is_moved[lane] > 0 ? next : y;
         points[lane] = next;
         const double length = std::abs(next - y) * strength_;
-        longest = longest > length ? longest : length;
+        longest = length <= longest ? longest : length;  // NaN stays
       }
       if (longest <= kConverged) return true;
-      if (std::isnan(longest)) return false;
     }
     return false;
   }

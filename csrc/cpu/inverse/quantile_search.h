@@ -77,8 +77,8 @@ class QuantileSearch {
     double point, density;
   };
 
-  /// y with G(y) = level, from a point on that is there but for errors small beside 1/α. Where G is
-  /// flat, from anywhere.
+  /// y with G(y) = level, from a point on that is there but for errors small beside 1/α; where that
+  /// leads nowhere, searched for.
   Found near(double about, double level) const {
     constexpr double kFlat = 1e-280;
     // A step that leaves its square; of densities with a kink, itself.

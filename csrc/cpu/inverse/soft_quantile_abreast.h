@@ -19,11 +19,11 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 template <class Cdf, class Scalar>
 class QuantilesOfRowsAbreast {
   using Group = RowGroup<Cdf, Scalar>;
-  static constexpr int64_t kMostLevels = 8;  // which take as long as sorting the rows
 
  public:
   static constexpr int kRows = Group::kRows;
   static constexpr bool kServes = Group::kServes;
+  static constexpr int64_t kMostLevels = 8;  // which take as long as sorting the rows
 
   static bool suits(const SoftBatch<Scalar>& batch) { return Group::suits(batch); }
 
@@ -36,11 +36,10 @@ class QuantilesOfRowsAbreast {
     return group_.set_rows(input, first_row, kItemsABox);
   }
 
-  /// False, and nothing is written, where a share is none, or a point is hard to find, or where
-  /// there are many.
+  /// At kMostLevels at most. False, and nothing is written, where a share is none, or a point is
+  /// hard to find.
   bool find(const Rows<Scalar>& input, const Rows<double>& q, int64_t first_row, int64_t number,
             double* quantiles, double* points, double* densities) {
-    if (number > kMostLevels) return false;
     double levels[kMostLevels * kRows], starts[kMostLevels * kRows];
     for (int row = 0; row < kRows; ++row) {
       const Row<double> shares = q.row(first_row + row);

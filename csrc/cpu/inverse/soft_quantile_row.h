@@ -95,17 +95,43 @@ class QuantileRow {
               [&](int64_t a, int64_t b) { return levels[a] < levels[b]; });
     ascending_.clear();
     for (const int64_t l : order_) ascending_.push_back(levels[l] - below);
-    solver_.solve(
-        finite, ascending_.data(), static_cast<int64_t>(ascending_.size()), regularization_strength,
-        [&](int64_t i, double point) { points[order_[i]] = point; }, parallel_for);
+    const bool are_many = static_cast<int64_t>(order_.size()) > kMostLevelsOfASearch;
+    if (are_many) {
+      numbers_.assign(finite.values, finite.values + finite.count);
+      const FiniteRow<double> doubles = {numbers_.data(), finite.count, finite.minimum,
+                                         finite.maximum};
+      solve<true>(solver_of_many_, doubles, regularization_strength, points, densities,
+                  parallel_for);
+    } else {
+      solve<false>(solver_, finite, regularization_strength, points, densities, parallel_for);
+    }
     const QuantileSearch<Cdf, Scalar> search(finite, regularization_strength, parallel_for);
     double last = -kInfinity;
     for (size_t i = 0; i < order_.size(); ++i) {
       const int64_t l = order_[i];
-      const auto found = search.near(points[l], ascending_[i]);
-      points[l] = last = std::max(last, found.point);  // rounding turns no neighbours round
-      densities[l] = found.density;
+      if (!are_many || densities[l] < kGap) {
+        const auto found = search.near(points[l], ascending_[i]);
+        points[l] = found.point;
+        densities[l] = found.density;
+      }
+      if (points[l] < last) {  // by rounding; what is moved has a density of its own
+        points[l] = last;
+        densities[l] = 0;
+      }
+      last = points[l];
     }
+  }
+
+  template <bool with_densities, class Solver, class Finite>
+  void solve(Solver& solver, const Finite& finite, double regularization_strength, double* points,
+             double* densities, const ParallelFor& parallel_for) {
+    solver.template solve<with_densities>(
+        finite, ascending_.data(), static_cast<int64_t>(ascending_.size()), regularization_strength,
+        [&](int64_t i, double point, double density) {
+          points[order_[i]] = point;
+          densities[order_[i]] = density;
+        },
+        parallel_for);
   }
 
   /// Where no finite value has the level.
@@ -118,8 +144,15 @@ class QuantileRow {
 
   RowItems<Scalar> items_;
   CenteredRow<Scalar> centered_;
+  // Each of few points is corrected by sums over the row, and each in a gap, where tails beyond the
+  // reach of series count; more come from series of double.
+  static constexpr int64_t kMostLevelsOfASearch = 12;
+  static constexpr double kGap = 1e-6;  // of densities
+
   LevelSolver<Cdf, Scalar> solver_;
-  std::vector<int64_t> order_;  // of the levels that finite values have, ascending
+  LevelSolver<Cdf, double> solver_of_many_;
+  std::vector<double> numbers_;  // the finite values
+  std::vector<int64_t> order_;   // of the levels that finite values have, ascending
   std::vector<double> levels_, ascending_, densities_;
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/inverse/level_solver.h"
+#include "cpu/inverse/quantile_search.h"
 #include "cpu/inverse/soft_topk_shares.h"
 #include "cpu/isa/flush_to_zero.h"
 #include "cpu/isa/instruction_set.h"
@@ -77,21 +78,28 @@ class TopKRow {
     }
     double threshold = kNan;
     const auto solve = [&](auto& solver, const auto& values) {
-      solver.solve(
+      solver.template solve<false>(
           values, &of_finite, 1, regularization_strength,
-          [&](int64_t, double at) { threshold = at; }, parallel_for);
+          [&](int64_t, double at, double) { threshold = at; }, parallel_for);
     };
     const auto share_out_at = [&](const auto* values) {
-      shares_.share_out(values, count, threshold, wanted - static_cast<double>(items_.above()),
-                        regularization_strength, densities, parallel_for);
+      return shares_.share_out(values, count, threshold,
+                               wanted - static_cast<double>(items_.above()),
+                               regularization_strength, densities, parallel_for);
     };
     solve(solver_, finite);
     constexpr double kEpsilon = std::numeric_limits<double>::epsilon(), kSmall = 1e-6;
-    if (regularization_strength * std::abs(threshold) * kEpsilon <= kSmall) {
-      return share_out_at(finite.values);
+    if (regularization_strength * std::abs(threshold) * kEpsilon > kSmall) {
+      solve(solver_of_differences_, around_nearest(finite, threshold));
+      share_out_at(differences_.data());
+      return;
     }
-    solve(solver_of_differences_, around_nearest(finite, threshold));
-    share_out_at(differences_.data());
+    const bool is_steep = share_out_at(finite.values);
+    if (is_steep || sizeof(Scalar) == 8) return;
+    // In a gap, where series of float32 say no more.
+    const QuantileSearch<Cdf, Scalar> search(finite, regularization_strength, parallel_for);
+    threshold = search.near(threshold, of_finite).point;
+    share_out_at(finite.values);
   }
 
   /// The values around the one that is nearest to a threshold for which a double is too coarse:

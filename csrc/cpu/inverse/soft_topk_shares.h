@@ -25,7 +25,7 @@ class TopKShares {
   /// of Newton's method take that out of the sum. In a gap there is nothing to take out, nor
   /// within the rounding of the sum.
   template <class Number>
-  void share_out(const Number* values, int64_t count, double threshold, double wanted,
+  bool share_out(const Number* values, int64_t count, double threshold, double wanted,
                  double regularization_strength, double* densities,
                  const ParallelFor& parallel_for) {
     if (static_cast<int64_t>(shares_.size()) < count) shares_.resize(count);
@@ -34,14 +34,16 @@ class TopKShares {
     for (int i = 0; i < topk_step::kMost; ++i) {
       const Sums sums = evaluate(differences, step, densities, parallel_for);
       const double excess = sums.shares - wanted;
-      if (std::abs(excess) <= topk_step::kRounding * static_cast<double>(count) ||
-          !(sums.densities > topk_step::kFlat)) {
-        return;
-      }
+      if (!(sums.densities > topk_step::kFlat)) return false;
+      if (std::abs(excess) <= topk_step::kRounding * static_cast<double>(count)) return true;
       const double more = excess / sums.densities;
-      if (std::abs(more) <= kTiny) return step_by(more, differences, step, densities, parallel_for);
+      if (std::abs(more) <= kTiny) {
+        step_by(more, differences, step, densities, parallel_for);
+        return true;
+      }
       step += more;
     }
+    return true;
   }
 
   void give_each(double share, int64_t count) { shares_.assign(count, share); }

@@ -10,7 +10,7 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// Such a group, sorted.
+/// A RowGroup, sorted.
 template <class Cdf, class Scalar>
 class SortedGroup : public RowGroup<Cdf, Scalar> {
   using Group = RowGroup<Cdf, Scalar>;

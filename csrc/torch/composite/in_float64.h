@@ -18,9 +18,9 @@ namespace rank_relax {
 struct Float64Function;
 
 /// A call of one of the library's functions whose way to the result is in float64 whatever the
-/// dtype of the lists: strengths that are tensors, lists in units of their standard deviation,
-/// quantiles. For lists of a lower precision it is one operator, so that nothing of float64 lies on
-/// a device that has none, and nothing is kept for the backward but what was given.
+/// dtype of the lists: strengths that are tensors, lists in units of their standard deviation. For
+/// lists of a lower precision it is one operator, so that nothing of float64 lies on a device that
+/// has none, and nothing is kept for the backward but what was given.
 struct Float64Call {
   at::Tensor input;
   std::optional<at::Tensor> targets;  // of spearman_loss; constant ranks of _at_ranks

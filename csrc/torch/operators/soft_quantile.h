@@ -25,9 +25,9 @@ struct SoftQuantile : Declaration {
 inline constexpr Operator<SoftQuantile> soft_quantile{};
 
 /// q is [*, L]. `points` are the quantiles before they are rounded, from the centre of their list
-/// (core/row/center.h), `densities` the slopes of the smoothed count there, in units of the
-/// strength; 0 where that vanishes or is not known. Both are float64, as its bits
-/// (torch/any_device/float64.h). Constants to autograd, which finds their derivatives from the
+/// (core/row/center.h), as the device's kernel has it, `densities` the slopes of the smoothed count
+/// there, in units of the strength; 0 where that vanishes or is not known. Both are float64, as its
+/// bits (torch/any_device/float64.h). Constants to autograd, which finds their derivatives from the
 /// input.
 struct SoftQuantileForward : Declaration {
   static constexpr auto name = "_soft_quantile_forward";

@@ -261,7 +261,7 @@ def test_vmap_knows_levels_of_a_batch_of_a_sample_and_of_a_list(
     q, k = torch.rand(*samples, *own, 2), torch.randint(0, N, (*samples, *own))
     inputs = x if input_dim is None else x.movedim(0, input_dim)
     for operator, level, kernel in (
-        ("soft_quantile", q, "_in_float64"),
+        ("soft_quantile", q, "_soft_quantile_forward"),
         ("soft_topk", k, "_soft_topk_forward"),
     ):
         call = getattr(torch.ops.rank_relax, operator)

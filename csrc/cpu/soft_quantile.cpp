@@ -7,26 +7,6 @@
 
 namespace rank_relax::cpu {
 
-namespace {
-
-/// Points in the large unit (cpu/inverse/large_unit.h).
-class InLargeUnits {
- public:
-  InLargeUnits(const LevelPoints& at, int64_t count)
-      : points_(at.points, at.points + count * at.number), at_(at) {
-    for (double& point : points_) point /= kLargeUnit;
-    at_.points = points_.data();
-  }
-
-  const LevelPoints& at() const { return at_; }
-
- private:
-  std::vector<double> points_;
-  LevelPoints at_;
-};
-
-}  // namespace
-
 template <class Scalar>
 void quantiles(const SoftBatch<Scalar>& batch, const Rows<double>& q, int64_t number,
                double* quantiles, double* points, double* densities,
@@ -61,8 +41,10 @@ void quantiles_to_items(const SoftBatch<Scalar>& batch, const LevelPoints& at,
                         const Rows<double>& vector, Scalar* output,
                         const ParallelFor& parallel_for) {
   if (batch.regularization_strength < kWeakest) {
-    return quantiles_to_items(InLargeUnit<Scalar>(batch).batch(),
-                              InLargeUnits(at, batch.count).at(), vector, output, parallel_for);
+    const std::vector<double> points = in_large_unit(at.points, batch.count * at.number);
+    const LevelPoints there = {points.data(), at.densities, at.number, at.from_centers};
+    return quantiles_to_items(InLargeUnit<Scalar>(batch).batch(), there, vector, output,
+                              parallel_for);
   }
   visit_instruction_set([&](auto set) {
     SoftQuantileKernels<decltype(set), Scalar>::to_items(batch, at, vector, output, parallel_for);
@@ -74,8 +56,10 @@ void quantiles_to_levels(const SoftBatch<Scalar>& batch, const LevelPoints& at,
                          const Rows<Scalar>& vector, double* output,
                          const ParallelFor& parallel_for) {
   if (batch.regularization_strength < kWeakest) {
-    return quantiles_to_levels(InLargeUnit<Scalar>(batch).batch(),
-                               InLargeUnits(at, batch.count).at(), vector, output, parallel_for);
+    const std::vector<double> points = in_large_unit(at.points, batch.count * at.number);
+    const LevelPoints there = {points.data(), at.densities, at.number, at.from_centers};
+    return quantiles_to_levels(InLargeUnit<Scalar>(batch).batch(), there, vector, output,
+                               parallel_for);
   }
   visit_instruction_set([&](auto set) {
     SoftQuantileKernels<decltype(set), Scalar>::to_levels(batch, at, vector, output, parallel_for);

@@ -26,8 +26,7 @@ void quantile_sort_product(const SoftBatch<Scalar>& batch, const SortedPoints& s
                            const Rows<Scalar>& vector, bool transposed, Scalar* output,
                            const ParallelFor& parallel_for) {
   if (batch.regularization_strength < kWeakest) {
-    std::vector<double> points(sorted.points, sorted.points + batch.count * batch.size);
-    for (double& point : points) point /= kLargeUnit;
+    const std::vector<double> points = in_large_unit(sorted.points, batch.count * batch.size);
     return quantile_sort_product(InLargeUnit<Scalar>(batch).batch(),
                                  {points.data(), sorted.densities}, vector, transposed, output,
                                  parallel_for);

@@ -17,7 +17,7 @@ void SoftQuantileKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch,
                                                const ParallelFor& parallel_for) {
   SmoothCdfs::visit(batch.method, [&](auto cdf) {
     using OwnRow = QuantileRow<decltype(cdf), Scalar>;
-    using Group = QuantilesOfRowsAbreast<decltype(cdf), Scalar>;
+    using Group = SoftQuantilesAbreast<decltype(cdf), Scalar>;
     const auto visit = [&](int64_t i, OwnRow& row, const ParallelFor& in_row) {
       const int64_t at = i * number;
       row.find_quantiles(batch.row(i), batch.regularization_strength, q.row(i), number,
@@ -27,8 +27,7 @@ void SoftQuantileKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch,
     for_each_own_row_or_group<OwnRow, Group>(
         batch, parallel_for, visit, [&](int64_t first, auto& rows) {
           const int64_t at = first * number;
-          return rows.find(batch.input, q, first, number, quantiles + at, points + at,
-                           densities + at);
+          return rows.find(q, first, number, quantiles + at, points + at, densities + at);
         });
   });
 }

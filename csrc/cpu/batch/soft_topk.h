@@ -26,7 +26,7 @@ void SoftTopKKernels<Set, Scalar>::forward(const SoftBatch<Scalar>& batch, const
         },
         [&](int64_t first, auto& rows) {
           const int64_t at = first * batch.size;
-          return rows.choose(batch.input, k, first, chosen + at, densities + at);
+          return rows.choose(k, first, chosen + at, densities + at);
         });
   });
 }

@@ -40,6 +40,13 @@ class InLargeUnit {
   std::array<int64_t, 2> sizes_, strides_;
 };
 
+/// Points in that unit.
+inline std::vector<double> in_large_unit(const double* points, int64_t count) {
+  std::vector<double> there(points, points + count);
+  for (double& point : there) point /= kLargeUnit;
+  return there;
+}
+
 /// Results in that unit, in the unit of the values.
 template <class T>
 void leave_large_unit(T* results, int64_t count) {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "core/cdf/capabilities.h"
 #include "core/precision.h"
 #include "cpu/aligned_array.h"
 #include "cpu/isa/vector.h"
+#include "cpu/row/finite_row.h"
 #include "cpu/row/rows.h"
 #include "cpu/row/rows_in_lanes.h"
 
@@ -57,6 +59,8 @@ class RowGroup {
       if (size_ >= kFewestItemsOfAGrid && has_full_boxes) return false;
     }
     extent_ = extent;
+    input_ = input;
+    first_row_ = first_row;
     return true;
   }
 
@@ -67,11 +71,26 @@ class RowGroup {
   const V* values() const { return values_.data(); }
   const ExtentOfLanes<Scalar>& extent() const { return extent_; }
 
+  /// One of them, until the next is asked for.
+  FiniteRow<Scalar> row(int lane) {
+    Scalar lowest[kRows], highest[kRows];
+    extent_.lowest.store(lowest);
+    extent_.highest.store(highest);
+    const Row<Scalar> items = input_.row(first_row_ + lane);
+    if (items.stride == 1) return {items.data, size_, lowest[lane], highest[lane]};
+    row_.resize(size_);
+    for (int64_t i = 0; i < size_; ++i) row_[i] = items[i];
+    return {row_.data(), size_, lowest[lane], highest[lane]};
+  }
+
  private:
   int64_t size_;
   double strength_;
   AlignedArray<V> values_;
   ExtentOfLanes<Scalar> extent_ = {};
+  Rows<Scalar> input_;
+  int64_t first_row_ = 0;
+  std::vector<Scalar> row_;
 };
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

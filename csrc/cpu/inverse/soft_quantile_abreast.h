@@ -1,9 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "core/row/center.h"
+#include "cpu/inverse/centered_row.h"
 #include "cpu/inverse/levels_in_lanes.h"
 #include "cpu/inverse/quantile_search.h"
 #include "cpu/inverse/row_group.h"
@@ -17,7 +16,7 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 /// Quantiles of as many short rows at once as a vector has lanes, as cpu/soft_quantile.h says, of
 /// rows that lie one after the other.
 template <class Cdf, class Scalar>
-class QuantilesOfRowsAbreast {
+class SoftQuantilesAbreast {
   using Group = RowGroup<Cdf, Scalar>;
 
  public:
@@ -27,7 +26,7 @@ class QuantilesOfRowsAbreast {
 
   static bool suits(const SoftBatch<Scalar>& batch) { return Group::suits(batch); }
 
-  QuantilesOfRowsAbreast(int64_t size, double regularization_strength)
+  SoftQuantilesAbreast(int64_t size, double regularization_strength)
       : size_(size), group_(size, regularization_strength) {}
 
   /// Takes in kRows rows, or refuses them.
@@ -38,8 +37,8 @@ class QuantilesOfRowsAbreast {
 
   /// At kMostLevels at most. False, and nothing is written, where a share is none, or a point is
   /// hard to find.
-  bool find(const Rows<Scalar>& input, const Rows<double>& q, int64_t first_row, int64_t number,
-            double* quantiles, double* points, double* densities) {
+  bool find(const Rows<double>& q, int64_t first_row, int64_t number, double* quantiles,
+            double* points, double* densities) {
     double levels[kMostLevels * kRows], starts[kMostLevels * kRows];
     for (int row = 0; row < kRows; ++row) {
       const Row<double> shares = q.row(first_row + row);
@@ -53,13 +52,9 @@ class QuantilesOfRowsAbreast {
     for (int64_t l = 0; l < number; ++l) {
       if (!levels_.solve(levels + l * kRows, starts + l * kRows)) return false;
     }
-    Scalar lowest[kRows], highest[kRows];
-    extent.lowest.store(lowest);
-    extent.highest.store(highest);
     for (int row = 0; row < kRows; ++row) {
-      const Scalar center = center_of(lowest[row], highest[row]);
-      const FiniteRow<Scalar> finite = {around(center, input.row(first_row + row)), size_,
-                                        lowest[row] - center, highest[row] - center};
+      const FiniteRow<Scalar>& finite = centered_.set_row(group_.row(row));
+      const double center = centered_.center();
       const ParallelFor alone = in_this_thread;
       const QuantileSearch<Cdf, Scalar> search(finite, group_.strength(), alone);
       for (int64_t l = 0; l < number; ++l) {
@@ -74,17 +69,10 @@ class QuantilesOfRowsAbreast {
   }
 
  private:
-  const Scalar* around(Scalar center, const Row<Scalar>& row) {
-    if (center == 0 && row.stride == 1) return row.data;
-    values_.resize(size_);
-    for (int64_t i = 0; i < size_; ++i) values_[i] = row[i] - center;
-    return values_.data();
-  }
-
   int64_t size_;
   Group group_;
   LevelsInLanes<Cdf, Scalar> levels_;
-  std::vector<Scalar> values_;
+  CenteredRow<Scalar> centered_;
 };
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -6,9 +6,9 @@
 #include <limits>
 #include <vector>
 
-#include "core/row/center.h"
 #include "core/row/kind.h"
 #include "core/row/scaled_difference.h"
+#include "cpu/inverse/centered_row.h"
 #include "cpu/inverse/level_solver.h"
 #include "cpu/inverse/quantile_search.h"
 #include "cpu/isa/instruction_set.h"
@@ -21,28 +21,6 @@
 #include "cpu/sum/tails.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
-
-/// The finite values of a row around their centre (core/row/center.h), copied if that is not 0.
-template <class Scalar>
-class CenteredRow {
- public:
-  const FiniteRow<Scalar>& set_row(const FiniteRow<Scalar>& row) {
-    centered_ = row;
-    center_ = row.count > 0 ? center_of(row.minimum, row.maximum) : 0;
-    if (center_ == 0) return centered_;
-    values_.resize(row.count);
-    for (int64_t i = 0; i < row.count; ++i) values_[i] = row.values[i] - center_;
-    centered_ = {values_.data(), row.count, row.minimum - center_, row.maximum - center_};
-    return centered_;
-  }
-
-  double center() const { return center_; }
-
- private:
-  FiniteRow<Scalar> centered_ = {nullptr, 0, 0, 0};
-  Scalar center_ = 0;
-  std::vector<Scalar> values_;
-};
 
 /// The points at levels of one row after another, in double whatever the items are, and the
 /// densities there.

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "cpu/inverse/levels_in_lanes.h"
 #include "cpu/inverse/row_group.h"
@@ -35,8 +34,7 @@ class TopKAbreast {
 
   /// False, and nothing is written, where all or none of a row are chosen, or a threshold is hard
   /// to find.
-  bool choose(const Rows<Scalar>& input, const Rows<double>& k, int64_t first_row, Scalar* chosen,
-              double* densities) {
+  bool choose(const Rows<double>& k, int64_t first_row, Scalar* chosen, double* densities) {
     const double size = static_cast<double>(size_);
     double wanted[kRows], levels[kRows], thresholds[kRows];
     for (int row = 0; row < kRows; ++row) {
@@ -49,7 +47,7 @@ class TopKAbreast {
     if (!levels_.solve(levels, thresholds)) return false;
     const ParallelFor alone = in_this_thread;
     for (int row = 0; row < kRows; ++row) {
-      shares_.share_out(dense(input.row(first_row + row)), size_, thresholds[row], wanted[row],
+      shares_.share_out(group_.row(row).values, size_, thresholds[row], wanted[row],
                         group_.strength(), densities + row * size_, alone);
       const double* const shares = shares_.shares();
       for (int64_t i = 0; i < size_; ++i) {
@@ -60,18 +58,10 @@ class TopKAbreast {
   }
 
  private:
-  const Scalar* dense(const Row<Scalar>& row) {
-    if (row.stride == 1) return row.data;
-    row_.resize(size_);
-    for (int64_t i = 0; i < size_; ++i) row_[i] = row[i];
-    return row_.data();
-  }
-
   int64_t size_;
   Group group_;
   LevelsInLanes<Cdf, Scalar> levels_;
   TopKShares<Cdf, Scalar> shares_;
-  std::vector<Scalar> row_;
 };
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -21,9 +21,9 @@ template <class Cdf, class Scalar>
 class TopKShares {
  public:
   /// Finds the shares of values at a threshold, of which `wanted` are theirs together, and the
-  /// densities. The threshold's rounding shows where α times it is large: steps
-  /// of Newton's method take that out of the sum. In a gap there is nothing to take out, nor
-  /// within the rounding of the sum.
+  /// densities. The threshold's rounding shows where α times it is large: steps of Newton's method
+  /// take that out of the sum. Within the rounding of the sum there is nothing to take out, nor in
+  /// a gap, where the densities vanish: false then.
   template <class Number>
   bool share_out(const Number* values, int64_t count, double threshold, double wanted,
                  double regularization_strength, double* densities,

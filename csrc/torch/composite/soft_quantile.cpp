@@ -58,7 +58,7 @@ std::tuple<Tensor, Tensor, Tensor> soft_quantile_forward(const Tensor& input, co
 
 Tensor soft_quantile_backward(const Tensor& grad_quantiles, const Tensor& input, const Tensor&,
                               const Tensor& points, const Tensor&, const Options& options) {
-  const Tensor at = float64_of(points);
+  const Tensor at = float64_of(points);  // in place of the levels too, of which no value is read
   return operators::quantile_at_levels_backward(
              grad_quantiles.to(at::kDouble), centered(input, options.mask).values, at, at, options)
       .to(input.scalar_type());

@@ -191,13 +191,13 @@ def steps_to_level(d: Tensor, level: Tensor) -> float:
     which differ in the widest gap.
     """
     tails = torch.sigmoid(-d.abs())
-    whole = (d > 0).sum() + (d == 0).sum() / 2
-    excess = whole - level
+    is_below = d >= 0
+    excess = is_below.sum() - level
     above, below = (
-        tails[d < 0].sum() + excess.clamp(min=0),
-        tails[d > 0].sum() - excess.clamp(max=0),
+        tails[~is_below].sum() + excess.clamp(min=0),
+        tails[is_below].sum() - excess.clamp(max=0),
     )
-    rise = density(d[d < 0]).sum() / above + density(d[d > 0]).sum() / below
+    rise = density(d[~is_below]).sum() / above + density(d[is_below]).sum() / below
     return float((above.log() - below.log()) / rise)
 
 

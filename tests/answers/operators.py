@@ -65,11 +65,16 @@ class Operator:
     vjp_error_bound: Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]
     methods: tuple[str, ...] = METHODS  # that it is asked for: whatever another says is the same
     flat_in: tuple[str, ...] = ()  # the tensors whose gradient is zero but for jumps
+    is_another_name: bool = False  # of an operator that is asked for its numbers
     kernels: int = 1  # that a call makes, those that find its arguments included
     fewest_items: int = 0  # of a list; one with fewer is an error
     is_nan_of_nothing: bool = False  # where no item of a list counts
     gives_double: bool = False  # whatever the dtype of the lists
     is_rounded_double: bool = False  # of which float32's result is the rounded one, too
+
+    @property
+    def is_public(self) -> bool:
+        return not self.name.startswith("_")
 
     @property
     def overload(self) -> Any:
@@ -800,6 +805,7 @@ def quantiles_of(input: Tensor, setting: Setting) -> tuple[Tensor, Tensor, Tenso
 SOFT_QUANTILE_FORWARD = replace(
     SOFT_QUANTILE,
     name="_soft_quantile_forward",
+    is_another_name=True,
     arguments=lambda tensors, setting: (*tensors, shares_of(tensors[0]), *setting),
 )
 SOFT_QUANTILE_BACKWARD = Operator(
@@ -932,6 +938,7 @@ SOFT_TOPK = Operator(
 SOFT_TOPK_FORWARD = replace(
     SOFT_TOPK,
     name="_soft_topk_forward",
+    is_another_name=True,
     arguments=lambda tensors, setting: (*tensors, number_of_each_list(tensors[0]), *setting),
 )
 SOFT_TOPK_BACKWARD = Operator(
@@ -982,7 +989,7 @@ OPERATORS = (
         for product in (PERMUTAHEDRON_SORT_BACKWARD, PERMUTAHEDRON_SORT_TANGENT)
     ),
     SOFT_SORT,
-    replace(SOFT_SORT, name="_quantile_sort_forward"),
+    replace(SOFT_SORT, name="_quantile_sort_forward", is_another_name=True),
     *QUANTILE_SORT_PRODUCTS,
     SOFT_QUANTILE,
     SOFT_QUANTILE_FORWARD,
@@ -995,3 +1002,6 @@ OPERATORS = (
     QUANTILE_AT_LEVELS_BACKWARD,
     QUANTILE_AT_LEVELS_TANGENT,
 )
+
+# Those that are asked for their numbers.
+FORMULAS = tuple(operator for operator in OPERATORS if not operator.is_another_name)

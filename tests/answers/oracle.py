@@ -15,7 +15,7 @@ from numpy.polynomial import Polynomial
 from numpy.polynomial.hermite_e import HermiteE
 from scipy.stats import rankdata
 from torch import Tensor
-from torch.func import jvp, vjp
+from torch.func import grad, vjp
 
 # F is 0 or 1, and its derivatives are 0, to the last bit of a float64 long before |d| = 1000; but
 # of the Cauchy distribution that is so from 1e16 on, and autograd takes powers of d.
@@ -238,10 +238,15 @@ def root(
     Newton's steps leave but rounding of what halving has left. In the derivatives, of the implicit
     function theorem, each step doubles the number of orders that are right: three are enough for 7.
     """
+
+    def sum_and_values(y: Tensor) -> tuple[Tensor, Tensor]:
+        value = residual(y, x)
+        return value.sum(), value
+
     fixed = x.detach()
     y = halved(lambda y: residual(y, fixed), lower.detach(), upper.detach())
     for _ in range(3):
-        value, slope = jvp(lambda y: residual(y, x), (y,), (torch.ones_like(y),))
+        slope, value = grad(sum_and_values, has_aux=True)(y)  # each residual is of its own y
         y = y - value / slope
     return y
 
@@ -365,8 +370,8 @@ def quantile_at_levels_tangent(
     direction: Tensor, input: Tensor, levels: Tensor, *setting: Any
 ) -> Tensor:
     """The Jacobian of the points times the direction."""
-    points, tangent = jvp(
-        lambda x: points_at_levels(x, levels, *setting), (input.double(),), (direction.double(),)
+    points, tangent = product(
+        lambda x: points_at_levels(x, levels, *setting), input.double(), direction.double()
     )
     return torch.where(points.isnan(), torch.nan, tangent)
 
@@ -393,8 +398,8 @@ def soft_quantile_backward(grad_output: Tensor, input: Tensor, q: Tensor, *setti
 
 def soft_quantile_tangent(direction: Tensor, input: Tensor, q: Tensor, *setting: Any) -> Tensor:
     """The Jacobian of the quantiles times the direction."""
-    quantiles, tangent = jvp(
-        lambda x: soft_quantile(x, q, *setting), (input.double(),), (direction.double(),)
+    quantiles, tangent = product(
+        lambda x: soft_quantile(x, q, *setting), input.double(), direction.double()
     )
     return torch.where(quantiles.isnan(), torch.nan, tangent)
 
@@ -515,8 +520,7 @@ def soft_sort_tangent(
     def values(x: Tensor) -> Tensor:
         return soft_sort(x, regularization_strength, method, mask)
 
-    tangent: Tensor = jvp(values, (input.double(),), (v,))[1]
-    return tangent
+    return product(values, input.double(), v)[1]
 
 
 def soft_sort_backward(grad_output: Tensor, input: Tensor, *setting: Any) -> Tensor:
@@ -536,8 +540,20 @@ def transposed_product(
     return gradient
 
 
+def product(
+    function: Callable[[Tensor], Tensor], input: Tensor, direction: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The function's value, and its Jacobian times the direction.
+
+    Transposed twice: torch's forward mode asks Python for the strides of every sum and product.
+    """
+    value, pull = vjp(function, input)
+    transposed_twice = vjp(lambda cotangent: pull(cotangent)[0], torch.zeros_like(value))[1]
+    return value, transposed_twice(direction)[0]
+
+
 def along(function: Callable[[Tensor], Tensor], direction: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda values: jvp(function, (values,), (direction,))[1]
+    return lambda values: product(function, values, direction)[1]
 
 
 def derivative_sums(

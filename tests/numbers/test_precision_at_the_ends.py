@@ -114,8 +114,16 @@ def test_they_are_at_every_strength(distribution: str, n: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("distribution", ["normal", "cauchy", "one at the other end"])
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(
+    ("distribution", "dtype"),
+    [
+        ("normal", torch.float64),
+        ("normal", torch.float32),
+        ("cauchy", torch.float32),
+        ("one at the other end", torch.float32),
+    ],
+    ids=str,
+)
 def test_they_are_in_a_list_of_a_million(distribution: str, dtype: torch.dtype) -> None:
     x = long_rows.values_of(distribution, LONG, dtype)
     for method, alpha in [

@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 import torch
 import torch._lazy.ts_backend
-from operators import ALL_METHODS, METHODS, OPERATORS, Operator, Setting, Tensors, settings
+from operators import (
+    ALL_METHODS,
+    FORMULAS,
+    METHODS,
+    OPERATORS,
+    Operator,
+    Setting,
+    Tensors,
+    settings,
+)
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -71,6 +80,7 @@ def gradients_of(output: Tensor, inputs: Tensors, cotangent: Tensor) -> Tensors:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("operator", FORMULAS, ids=lambda operator: operator.name)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_results_and_gradients_are_those_of_the_oracle(
     operator: Operator, dtype: torch.dtype, elsewhere: str

@@ -9,6 +9,7 @@ from pathlib import Path
 from rank_relax import _float64, _library, _operators, _sharding, _vmap, distributed, torchsort
 from rank_relax._checks import Method, SmoothCdf
 from rank_relax.correlations import spearman_correlation
+from rank_relax.counts import soft_count
 from rank_relax.hard_ranks import hard_rank
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
@@ -39,6 +40,7 @@ __all__ = [
     "cmake_prefix_path",
     "distributed",
     "hard_rank",
+    "soft_count",
     "soft_quantile",
     "soft_rank",
     "soft_sort",

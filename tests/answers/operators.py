@@ -102,6 +102,8 @@ class Operator:
             "loss_grad_output": shape[:-1],
             "grad_points": (*shape[:-1], len(FRACTIONS)),
             "grad_quantiles": (*shape[:-1], len(Q)),
+            "points": (*shape[:-1], POINTS),
+            "weights": (*shape[:-1], SETS, shape[-1]),
         }
         tensors = tuple(
             torch.randn(tuple(shapes.get(name, shape)), dtype=torch.float64, device=device)
@@ -964,6 +966,83 @@ SOFT_TOPK_BACKWARD = Operator(
     is_rounded_double=True,
 )
 
+POINTS, SETS = 4, 2  # of the sums at points
+
+# Of what the sizes of the terms and of their slopes add up to, of either order.
+COUNT_ERROR = {torch.float64: 2e-13, torch.float32: 1e-6}
+
+
+def count_scale(tensors: Tensors, setting: Setting, order: int) -> Tensor:
+    """``alpha^p sum_j |w_j| (|K_p| + F' + tiny)`` at the points, tiny for tails out of reach."""
+    weights, points, values = (tensor.detach() for tensor in tensors)
+    sizes = weights.double().abs()
+    alpha = setting.regularization_strength
+    d = alpha * (points.double()[..., :, None] - values.double()[..., None, :])
+    kernels = [oracle.summed_kernel(d, setting.method, k) for k in (order, 1)]
+    mass = kernels[0].abs() + kernels[1] + 1e-3
+    if setting.mask is not None:
+        sizes = torch.where(setting.mask[..., None, :], sizes, 0.0)
+    return (sizes[..., :, None, :] * mass[..., None, :, :]).sum(-1) * alpha**order
+
+
+def count_bound(order: int) -> Callable[[Tensors, Setting, torch.dtype], Bound]:
+    return lambda tensors, setting, dtype: COUNT_ERROR[dtype] * count_scale(tensors, setting, order)
+
+
+def count_vjp_bound(
+    order: int,
+) -> Callable[[Tensor, Tensors, Setting, torch.dtype], Sequence[Bound]]:
+    """Of sums of that order and the next, with points and values exchanged, and of few products."""
+
+    def bounds(
+        cotangent: Tensor, tensors: Tensors, setting: Setting, dtype: torch.dtype
+    ) -> Sequence[Bound]:
+        weights, points, values = tensors
+        exchanged = (cotangent, -values, -points)
+        plain = setting._replace(mask=None)
+        of_weights = count_scale(exchanged, plain, order)
+        of_points = cotangent.double().abs() * count_scale(tensors, setting, order + 1)
+        of_values = weights.double().abs() * count_scale(exchanged, plain, order + 1)
+        return [
+            2 * COUNT_ERROR[dtype] * bound
+            for bound in (of_weights, of_points.sum(-2), of_values.sum(-2))
+        ]
+
+    return bounds
+
+
+SOFT_COUNT = Operator(
+    name="soft_count",
+    tensors=("weights", "points", "input"),
+    arguments=lambda tensors, setting: (tensors[1], tensors[2], tensors[0], *setting),
+    oracle=lambda weights, points, input, *setting: oracle.kernel_sum(
+        weights, points, input, 0, *setting
+    ),
+    error_bound=count_bound(0),
+    vjp_error_bound=count_vjp_bound(0),
+)
+
+
+def kernel_sum_operator(order: int) -> Operator:
+    def arguments(tensors: Tensors, setting: Setting) -> tuple[Any, ...]:
+        weights, points, input = tensors
+        strength, method, mask = setting
+        if mask is not None:  # which the operator does not have
+            weights = weights.masked_fill(~mask[..., None, :], 0)
+        return points, input, weights, strength, method, order, None, None
+
+    return replace(
+        SOFT_COUNT,
+        name=f"_kernel_sum[{order}]",
+        arguments=arguments,
+        oracle=lambda weights, points, input, *setting: oracle.kernel_sum(
+            weights, points, input, order, *setting
+        ),
+        error_bound=count_bound(order),
+        vjp_error_bound=count_vjp_bound(order),
+    )
+
+
 OPERATORS = (
     SOFT_RANK,
     SOFT_RANK_BACKWARD,
@@ -1001,6 +1080,9 @@ OPERATORS = (
     QUANTILE_AT_LEVELS,
     QUANTILE_AT_LEVELS_BACKWARD,
     QUANTILE_AT_LEVELS_TANGENT,
+    SOFT_COUNT,
+    kernel_sum_operator(-1),
+    kernel_sum_operator(2),
 )
 
 # Those that are asked for their numbers.

@@ -533,6 +533,50 @@ def soft_topk_backward(grad_output: Tensor, input: Tensor, k: Tensor, *setting: 
     return transposed_product(lambda x: soft_topk(x, k, *setting), input, grad_output)
 
 
+def integral(d: Tensor, method: str) -> Tensor:
+    """H with H' = F."""
+    if method == "sigmoid":
+        return torch.nn.functional.softplus(d, threshold=700)
+    if method == "gaussian":
+        return d * torch.special.ndtr(d) + cdf_derivative(d, method, 1)
+    if method == "laplace":
+        return d.clamp(min=0) + torch.exp(-d.abs()) / 2
+    if method == "cauchy":
+        # d/2 + (d arctan d - log(1 + d²)/2)/π without what cancels.
+        far = d.abs() * tail(-d.abs(), method)
+        return d.clamp(min=0) - far - torch.log1p(d**2) / (2 * torch.pi)
+    raise ValueError(f"method {method!r}")
+
+
+def summed_kernel(d: Tensor, method: str, order: int) -> Tensor:
+    """F, its integral or a derivative, to full relative precision where it is small."""
+    if order == -1:
+        return integral(d, method)
+    if order == 0:
+        return tail(d, method)
+    side = cdf_derivative(torch.where(d > 0, -d, d), method, order)
+    return torch.where(d > 0, -side, side) if order % 2 == 0 else side
+
+
+def kernel_sum(
+    weights: Tensor,
+    points: Tensor,
+    values: Tensor,
+    order: int,
+    regularization_strength: float = 1.0,
+    method: str = "sigmoid",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """``alpha^p sum_j w_j F^(p)(alpha (t_i - x_j))`` over items that count, -1 the integral."""
+    d = regularization_strength * (points.double()[..., :, None] - values.double()[..., None, :])
+    terms = summed_kernel(d, method, order)
+    own = weights.double()
+    if mask is not None:
+        own = torch.where(mask[..., None, :], own, 0.0)
+    sums = (own[..., :, None, :] * terms[..., None, :, :]).sum(-1)
+    return sums * regularization_strength**order
+
+
 def transposed_product(
     function: Callable[[Tensor], Tensor], input: Tensor, grad_output: Tensor
 ) -> Tensor:

@@ -23,6 +23,11 @@ template <class Cdf>
 constexpr bool kHasBoxGrid<Cdf, std::void_t<decltype(Cdf::box_grid)>> = true;
 
 template <class Cdf, class = void>
+constexpr bool kHasTailIntegral = false;
+template <class Cdf>
+constexpr bool kHasTailIntegral<Cdf, std::void_t<decltype(Cdf::integral_of_tail(1.0))>> = true;
+
+template <class Cdf, class = void>
 struct ExponentialOrders {
   static constexpr int kMost = -1;
   static constexpr bool kIsExact = false;
@@ -47,6 +52,10 @@ constexpr bool kHasKink = !kHasOneBox<Cdf>;
 /// boxes, and sorts march through them.
 template <class Cdf>
 constexpr bool kHasGrid = capabilities::kHasBoxGrid<Cdf>;
+
+/// `integral_of_tail`: the integral of F is one of the kernels of sums at points.
+template <class Cdf>
+constexpr bool kHasIntegral = capabilities::kHasTailIntegral<Cdf>;
 
 /// `ExponentialTail`: the largest order whose tail is a short sum of powers of e^-d, so that sums
 /// over sorted items are scans; -1 if there is none.

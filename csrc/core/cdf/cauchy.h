@@ -48,6 +48,11 @@ struct Cauchy : InDifferences<Cauchy> {
   RANK_RELAX_HOST_DEVICE static Number upper_tail(const Number& d) {
     return Math<Number>::atan_of_inverse(d) * kInversePi;
   }
+  /// The tail has no integral: this is the one with 0 at d = 0, -d F(-d) - log(1 + d²)/2π.
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number integral_of_tail(const Number& d) {
+    return -d * upper_tail(d) - Math<Number>::log1p(d * d) * (kInversePi / 2);
+  }
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number slope(const Number& d, const UpperTail<Number>& tail) {
     return -2 * real_part(d) * tail.density;

@@ -50,6 +50,12 @@ struct Gaussian : InDifferences<Gaussian> {
   RANK_RELAX_HOST_DEVICE static Number upper_tail(const Number& d) {
     return Math<Number>::erfc(d * kInverseSqrt2) / 2;
   }
+  /// F'(d) - d F(-d), which loses d² roundings.
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number integral_of_tail(const Number& d) {
+    const Number near = within_density(d);
+    return first_derivative(near) - near * upper_tail(near);
+  }
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number slope(const Number& d, const UpperTail<Number>& tail) {
     return -within_density(d) * tail.density;

@@ -40,6 +40,10 @@ struct Laplace : InDifferences<Laplace> {
     return Math<Number>::exp(-d) / 2;
   }
   template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number integral_of_tail(const Number& d) {
+    return upper_tail(d);
+  }
+  template <class Number>
   RANK_RELAX_HOST_DEVICE static UpperTail<Number> tail(const Number& d) {
     const Number mass = upper_tail(d);
     return {mass, mass};

@@ -33,6 +33,8 @@ struct Math<double> {
   RANK_RELAX_HOST_DEVICE static double exp(double x) { return std::exp(x); }
   RANK_RELAX_HOST_DEVICE static double expm1(double x) { return std::expm1(x); }
   RANK_RELAX_HOST_DEVICE static double log1p(double x) { return std::log1p(x); }
+  /// log1p of x in [0, 1].
+  RANK_RELAX_HOST_DEVICE static double log1p_of_share(double x) { return std::log1p(x); }
   RANK_RELAX_HOST_DEVICE static double erf(double x) { return std::erf(x); }
   RANK_RELAX_HOST_DEVICE static double erfc(double x) { return std::erfc(x); }
   RANK_RELAX_HOST_DEVICE static double atan(double x) {

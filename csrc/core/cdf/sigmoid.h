@@ -77,6 +77,11 @@ struct Sigmoid {
     const Number decay = Math<Number>::exp(-d);
     return decay / (1 + decay);
   }
+  /// log(1 + u)
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number integral_of_tail(const Number& d) {
+    return Math<Number>::log1p_of_share(Math<Number>::exp(-d));
+  }
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number slope(const Number&, const UpperTail<Number>& tail) {
     return tail.density * (2 * tail.mass - 1);

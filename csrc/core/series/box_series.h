@@ -125,10 +125,12 @@ int boxes_within_reach(Precision precision, int64_t count) {
 
 template <class Cdf>
 const GridSeries& grid_series(Precision precision, int order) {
-  static std::once_flag once[2][kSeriesOrders];
-  static GridSeries kept[2][kSeriesOrders];
-  GridSeries& series = kept[precision][order];
-  std::call_once(once[precision][order], [&] {
+  constexpr int kOrders = kSeriesOrders - kLowestOrder;
+  static std::once_flag once[2][kOrders];
+  static GridSeries kept[2][kOrders];
+  const int which = order - kLowestOrder;
+  GridSeries& series = kept[precision][which];
+  std::call_once(once[precision][which], [&] {
     const BoxGrid grid = Cdf::box_grid[precision];
     series.terms = kGridTerms[precision];
     series.reach = boxes_of_reach(grid.reach_of_tails, grid.width);

@@ -3,20 +3,30 @@
 #include <cmath>
 #include <vector>
 
+#include "core/cdf/capabilities.h"
+
 namespace rank_relax {
 
-/// The kernels of the sums: F - 1/2, F', F'' for orders 0, 1, 2.
+/// The kernels of the sums: F - 1/2, F', F'' for orders 0, 1, 2; and for order -1 the even part of
+/// the integral of F, whose derivative is the first of these.
 template <class Cdf>
 double kernel(int order, double d) {
+  if constexpr (kHasIntegral<Cdf>) {
+    if (order == -1) return Cdf::integral_of_tail(std::abs(d)) + std::abs(d) / 2;
+  }
   const double q = Cdf::coordinate(d);
   if (order == 0) return Cdf::centered(q);
   return order == 1 ? Cdf::first_derivative(q) : Cdf::second_derivative(q);
 }
 
 /// The kernels of a distance d >= 0 between boxes, of full relative precision far out: F(d) - 1 =
-/// -F(-d) in place of F - 1/2, so that only whole items need be added for the boxes below.
+/// -F(-d) in place of F - 1/2, so that only whole items need be added for the boxes below, and what
+/// is left of the integral without d, which their distances add.
 template <class Cdf>
 double kernel_between_boxes(int order, double d) {
+  if constexpr (kHasIntegral<Cdf>) {
+    if (order == -1) return Cdf::integral_of_tail(d);
+  }
   if (order == 0) return -Cdf::upper_tail(d);
   return order == 1 ? Cdf::tail(d).density : kernel<Cdf>(order, d);
 }

@@ -5,6 +5,7 @@
 namespace rank_relax {
 
 constexpr int kSeriesOrders = 3;  // kernels F - 1/2, F', F''
+constexpr int kLowestOrder = -1;  // and of sums at points the integral of F as well
 constexpr int kTermStep = 4;      // one-box series have a multiple of 4 terms,
 constexpr int kFewestTerms = 8;   // at least 8
 constexpr int kMostTerms = 64;    // and at most 64

@@ -6,12 +6,12 @@
 #include <limits>
 #include <vector>
 
-#include "cpu/inverse/density_sum.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/row_items.h"
 #include "cpu/row/rows.h"
 #include "cpu/soft_sort.h"
+#include "cpu/sum/sum_at_points.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
@@ -43,8 +43,8 @@ class QuantileSortProductRow {
     for (int64_t k = 0; k < count; ++k) {
       weights_[k] = places[items_.below() + k] / densities_[k];
     }
-    sum_.sum({{points_, count}, weights_.data()}, {values_.data(), count}, regularization_strength,
-             sums_.data(), parallel_for);
+    sum_.set_lists({values_.data(), count}, {points_, count}, regularization_strength);
+    sum_.template sum<1>(weights_.data(), sums_.data(), parallel_for);
     const double* sum = sums_.data();
     for (int64_t i = 0; i < items_.size(); ++i) {
       const Kind kind = items_.kind(i);
@@ -62,8 +62,8 @@ class QuantileSortProductRow {
     for (int64_t i = 0; i < items_.size(); ++i) {
       if (items_.kind(i) == Kind::kFinite) *weight++ = items[i];
     }
-    sum_.sum({{values_.data(), count}, weights_.data()}, {points_, count}, regularization_strength,
-             sums_.data(), parallel_for);
+    sum_.set_lists({points_, count}, {values_.data(), count}, regularization_strength);
+    sum_.template sum<1>(weights_.data(), sums_.data(), parallel_for);
     std::fill_n(output, items_.size(), Scalar(0));
     std::fill(output + items_.counted(), output + items_.unmasked(), kNan);
     Scalar* finite = output + items_.below();
@@ -80,14 +80,14 @@ class QuantileSortProductRow {
     const double largest = std::max(std::abs(points_[0]), std::abs(points_[count - 1]));
     if (largest * regularization_strength < kFar) return;
     weights_.assign(count, 1);
-    sum_.sum({{values_.data(), count}, weights_.data()}, {points_, count}, regularization_strength,
-             densities_.data(), parallel_for);
+    sum_.set_lists({points_, count}, {values_.data(), count}, regularization_strength);
+    sum_.template sum<1>(weights_.data(), densities_.data(), parallel_for);
   }
 
   RowItems<Scalar> items_;
   const double* points_;  // of the finite values
   std::vector<double> values_, densities_, weights_, sums_;
-  DensitySum<Cdf> sum_;
+  SumAtPoints<Cdf, kDouble> sum_;
 };
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

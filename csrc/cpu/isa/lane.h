@@ -20,12 +20,14 @@ struct LaneOf {
   friend LaneOf operator*(LaneOf a, LaneOf b) { return {a.value * b.value}; }
   friend LaneOf operator/(LaneOf a, LaneOf b) { return {a.value / b.value}; }
   friend LaneOf operator-(LaneOf a, double b) { return {a.value - rounded(b)}; }
+  friend LaneOf operator-(double a, LaneOf b) { return {rounded(a) - b.value}; }
   friend LaneOf operator+(double a, LaneOf b) { return {rounded(a) + b.value}; }
   friend LaneOf operator*(double a, LaneOf b) { return {rounded(a) * b.value}; }
   friend LaneOf operator/(double a, LaneOf b) { return {rounded(a) / b.value}; }
   friend LaneOf operator*(LaneOf a, double b) { return {a.value * rounded(b)}; }
   friend LaneOf operator/(LaneOf a, double b) { return {a.value / rounded(b)}; }
   friend bool operator>(LaneOf a, double b) { return a.value > rounded(b); }
+  friend bool operator<(LaneOf a, double b) { return a.value < rounded(b); }
 
  private:
   static Scalar rounded(double number) { return static_cast<Scalar>(number); }
@@ -55,6 +57,19 @@ struct Math<cpu::RANK_RELAX_ISA::LaneOf<Scalar>> {
   static Lane tanh_of_half(Lane x) {
     const double grown = cpu::RANK_RELAX_ISA::exponential_growth(std::abs(x.value));
     return {static_cast<Scalar>(std::copysign(grown / (2 - grown), x.value))};
+  }
+  static Lane log1p(Lane x) { return {std::log1p(x.value)}; }  // a call
+  /// By the series of 2 artanh(x / (2 + x)).
+  static Lane log1p_of_share(Lane x) {
+    const Scalar s = x.value / (2 + x.value), square = s * s;
+    constexpr int kTerms = sizeof(Scalar) == 8 ? 16 : 8;
+    Scalar sum = Scalar(1) / (2 * kTerms + 1);
+    for (int k = kTerms - 1; k >= 0; --k) sum = sum * square + Scalar(1) / (2 * k + 1);
+    return {2 * s * sum};
+  }
+  static Lane size(Lane x) { return {std::abs(x.value)}; }
+  static Lane sign(Lane x) {
+    return {static_cast<Scalar>(Scalar(x.value > 0) - Scalar(x.value < 0))};
   }
   static Lane select(bool condition, Lane yes, Lane no) { return condition ? yes : no; }
   static Lane atan(Lane x) { return {static_cast<Scalar>(Math<double>::atan(x.value))}; }

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "core/cdf/upper_tail.h"
+#include "core/sum/kernel_at.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/isa/lane.h"
 
@@ -32,6 +33,12 @@ template <class Cdf>
 template <class Cdf>
 [[gnu::flatten]] void densities_of(const double* d, int64_t count, double* densities) {
   for (int64_t i = 0; i < count; ++i) densities[i] = Cdf::tail(Lane{d[i]}).density.value;
+}
+
+/// kernels[i] = K(d_i) of an order.
+template <class Cdf, int kOrder>
+[[gnu::flatten]] void kernels_at(const double* d, int64_t count, double* kernels) {
+  for (int64_t i = 0; i < count; ++i) kernels[i] = kernel_at<Cdf, kOrder>(Lane{d[i]}).value;
 }
 
 /// Σ values, added in an order that `count` alone decides.

@@ -9,7 +9,7 @@
 
 #include <vector>
 
-#include "torch/any_device/by_method.h"
+#include "torch/any_device/or_on_the_host.h"
 #include "torch/any_device/pairwise_sum.h"
 
 namespace rank_relax::any_device {

@@ -12,7 +12,7 @@
 #include <limits>
 #include <tuple>
 
-#include "torch/any_device/by_method.h"
+#include "torch/any_device/or_on_the_host.h"
 #include "torch/any_device/pairwise_sum.h"
 #include "torch/correlation.h"
 #include "torch/declaration/argument_checks.h"

@@ -38,6 +38,7 @@ struct Math<at::Tensor> {
   static Tensor exp(const Tensor& x) { return at::exp(x); }
   static Tensor expm1(const Tensor& x) { return at::expm1(x); }
   static Tensor log1p(const Tensor& x) { return at::log1p(x); }
+  static Tensor log1p_of_share(const Tensor& x) { return at::log1p(x); }
   static Tensor erf(const Tensor& x) { return at::erf(x); }
   static Tensor erfc(const Tensor& x) { return at::erfc(x); }
   static Tensor atan(const Tensor& x) { return at::atan(x); }

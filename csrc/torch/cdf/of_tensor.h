@@ -15,8 +15,9 @@ namespace rank_relax {
 
 /// A CDF as functions of a tensor of differences d, differentiable by autograd, for devices without
 /// kernels and for masks.
-template <class Cdf>
+template <class OfNumbers>
 struct OfTensor {
+  using Cdf = OfNumbers;
   using Tensor = at::Tensor;
 
   static constexpr bool kFalls = kFallsExponentially<Cdf>;

@@ -1,0 +1,11 @@
+#include "cpu/isa/x86.h"
+
+#ifdef RANK_RELAX_X86
+
+#include "cpu/isa/begin_avx2.h"
+//
+#include "cpu/compiled/count.h"
+//
+#include "cpu/isa/end.h"
+
+#endif

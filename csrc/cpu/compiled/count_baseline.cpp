@@ -1,0 +1,1 @@
+#include "cpu/compiled/count.h"

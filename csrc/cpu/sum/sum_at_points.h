@@ -1,0 +1,446 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "core/cdf/capabilities.h"
+#include "core/row/scaled_difference.h"
+#include "core/series/box_series.h"
+#include "core/sum/compensated_sum.h"
+#include "core/sum/sum_at_points_form.h"
+#include "cpu/aligned_array.h"
+#include "cpu/grid/box_translation.h"
+#include "cpu/grid/cell_grid.h"
+#include "cpu/isa/flush_to_zero.h"
+#include "cpu/isa/unroll.h"
+#include "cpu/isa/vector.h"
+#include "cpu/parallel.h"
+#include "cpu/row/finite_row.h"
+#include "cpu/sort/radix_sort.h"
+#include "cpu/sum/scan_at_points.h"
+#include "cpu/sum/tails.h"
+
+namespace rank_relax::cpu::RANK_RELAX_ISA {
+
+/// As many numbers as `count`.
+struct Numbers {
+  const double* values;
+  int64_t count;
+
+  Numbers part(int64_t begin, int64_t end) const { return {values + begin, end - begin}; }
+};
+
+/// Σ_j w_j K(α (t_i - x_j)) at points t of values x with weights w of either sign, where K is F,
+/// its integral or a derivative (core/sum/kernel_at.h): in double, to the precision that results of
+/// kPrecision are asked for, relative to what the sum of the terms' sizes is: tails of 2^32 values
+/// are left out where they are nothing beside one half.
+///
+/// Short lists pair by pair, or in one box where the CDF has no grid. Where boxes are few beside
+/// the items, on a grid of them:
+///
+///     moments[b][l] = Σ_{j in b} w_j s_j^l                    in coordinates of the boxes
+///     local[b][k]   = Σ_{b' within reach} Σ_l c[b - b'][l][k] moments[b'][l]
+///     Σ_j w_j K(α (t_i - x_j)) = Σ_k local[box of i][k] t_i^k
+///
+/// Elsewhere points and values are sorted and gone through stretch by stretch, each on a grid of
+/// its own or pair by pair within reach; where the tail is one exponential, in two scans.
+template <class Cdf, Precision kPrecision>
+class SumAtPoints {
+  using W = Vector<double>;
+  using Grid = DoubleCellGrid<double>;
+  static constexpr int kTerms = kGridTerms[kPrecision];
+  static constexpr int kVectors = kTerms / W::kLanes;
+  static constexpr int kBlock = 64;
+  static constexpr int64_t kPart = 1 << 15;
+
+ public:
+  /// Borrows both lists until the next call. All sums are NaN where one holds what is not finite.
+  void set_lists(const Numbers& points, const Numbers& values, double regularization_strength) {
+    points_ = points;
+    values_ = values;
+    strength_ = regularization_strength;
+    is_sorted_ = false;
+    if (points.count == 0 || values.count == 0) return;
+    W lowest = W::broadcast(points.values[0]), highest = lowest, nothing = W::broadcast(0);
+    for (const Numbers& numbers : {points, values}) {
+      for (int64_t i = 0; i < numbers.count; i += W::kLanes) {
+        const int count = static_cast<int>(std::min<int64_t>(numbers.count - i, W::kLanes));
+        double lanes[W::kLanes];
+        std::fill_n(lanes, W::kLanes, numbers.values[i]);
+        std::copy_n(numbers.values + i, count, lanes);
+        const W x = W::load(lanes);
+        lowest = smaller(lowest, x);
+        highest = larger(highest, x);
+        nothing = multiply_add(x, W::broadcast(0), nothing);
+      }
+    }
+    lowest_ = lowest_lane(lowest);
+    highest_ = highest_lane(highest);
+    are_finite_ = sum_of_lanes(nothing) == 0;
+  }
+
+  template <int kOrder>
+  void sum(const double* weights, double* sums, const ParallelFor& parallel_for) {
+    if (points_.count == 0) return;
+    if (values_.count == 0 || !are_finite_) {
+      const double sum = values_.count == 0 ? 0 : std::numeric_limits<double>::quiet_NaN();
+      return std::fill_n(sums, points_.count, sum), void();
+    }
+    switch (sum_at_points_form<Cdf>(kPrecision, kOrder, points_.count, values_.count,
+                                    scaled(lowest_, highest_))) {
+      case SumAtPointsForm::kPairwise:
+        return pairwise<kOrder>(weights, sums, parallel_for);
+      case SumAtPointsForm::kOneBox:
+        if constexpr (kOrder >= 0 && kHasOneBox<Cdf> && !kHasGrid<Cdf>) {
+          in_one_box<kOrder>(weights, sums);
+        }
+        return;
+      case SumAtPointsForm::kBoxes:
+        if constexpr (kHasGrid<Cdf>) {
+          const Boxes boxes = {points_, values_, weights, lowest_, highest_};
+          on_grid<kOrder>(boxes, {}, sums, parallel_for);
+        }
+        return;
+      case SumAtPointsForm::kSorted:
+        if constexpr (kFallsExponentially<Cdf>) sorted<kOrder>(weights, sums);
+        return;
+    }
+  }
+
+  /// Of order 3 and more.
+  void sum_of_order(int order, const double* weights, double* sums,
+                    const ParallelFor& parallel_for) {
+    if (values_.count == 0) return std::fill_n(sums, points_.count, 0.0), void();
+    const typename Cdf::Ratio ratio(order);
+    for_parts_of_pairs(parallel_for, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        double sum = 0;
+        for (int64_t j = 0; j < values_.count; ++j) {
+          const double q = Cdf::coordinate(scaled(values_.values[j], points_.values[i]));
+          const double density = Cdf::first_derivative(q);
+          if (density != 0) sum += weights[j] * (ratio(q) * density);
+        }
+        sums[i] = sum;
+      }
+    });
+  }
+
+ private:
+  /// What one grid serves.
+  struct Boxes {
+    Numbers points, values;
+    const double* weights;
+    double lowest, highest;
+  };
+
+  /// α (to - from)
+  double scaled(double from, double to) const { return scaled_difference(strength_, to, from); }
+
+  template <class Work>
+  void for_parts_of_pairs(const ParallelFor& parallel_for, const Work& work) const {
+    constexpr int64_t kPairsWorthAThread = 1 << 16;
+    parallel_for(points_.count, std::max<int64_t>(kPairsWorthAThread / values_.count, 1), work);
+  }
+
+  template <int kOrder>
+  void pairwise(const double* weights, double* sums, const ParallelFor& parallel_for) const {
+    for_parts_of_pairs(parallel_for, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        sums[i] = sum_of_pairs<kOrder>(points_.values[i], values_, weights);
+      }
+    });
+  }
+
+  /// Σ_j w_j K(α (t - x_j))
+  template <int kOrder>
+  double sum_of_pairs(double point, const Numbers& values, const double* weights) const {
+    const double half_point = point / 2, strength = 2 * strength_;
+    double total = 0;
+    for (int64_t begin = 0; begin < values.count; begin += kBlock) {
+      const int64_t count = std::min<int64_t>(values.count - begin, kBlock);
+      double d[kBlock], terms[kBlock];
+      for (int64_t j = 0; j < count; ++j) {
+        d[j] = strength * (half_point - values.values[begin + j] / 2);
+      }
+      const FlushToZero flush;
+      kernels_at<Cdf, kOrder>(d, count, terms);
+      for (int64_t j = 0; j < count; ++j) terms[j] *= weights[begin + j];
+      total += sum_of(terms, count);
+    }
+    return total;
+  }
+
+  // One box
+
+  /// With moments of Chebyshev's polynomials: Σ_l c[l][k] Σ_j w_j T_l(s_j) is what T_k(t) gets.
+  template <int kOrder>
+  void in_one_box(const double* weights, double* sums) const {
+    const int terms =
+        one_box_terms_at<Cdf>(kPrecision, kOrder, scaled(lowest_, highest_), strength_);
+    const OneBoxSeries& series = one_box_series<Cdf>(kPrecision, kOrder, terms);
+    const double middle = lowest_ / 2 + highest_ / 2;
+    const auto coordinates = [&](const Numbers& numbers) {
+      double lanes[W::kLanes] = {};
+      for (int64_t i = 0; i < numbers.count; ++i) {
+        lanes[i] = scaled(middle, numbers.values[i]) / series.half_width;
+      }
+      return W::load(lanes);
+    };
+    W moments[kMostTerms];
+    std::fill_n(moments, terms, W::broadcast(0));
+    for (int64_t j = 0; j < values_.count; j += W::kLanes) {
+      const Numbers part = values_.part(j, std::min<int64_t>(j + W::kLanes, values_.count));
+      const W s = coordinates(part), twice = s + s;
+      W last = W::load_first(weights + j, static_cast<int>(part.count)), next = last * s;
+      for (int l = 0; l < terms; ++l) {
+        moments[l] = moments[l] + last;
+        const W after = multiply_subtract(twice, next, last);
+        last = next;
+        next = after;
+      }
+    }
+    double local[kMostTerms] = {};
+    for (int l = 0; l < terms; ++l) {
+      const double moment = sum_of_lanes(moments[l]);
+      for (int k = 0; k < terms; ++k) {
+        local[k] += series.coefficients[l * series.row_size + k] * moment;
+      }
+      if (kOrder == 0 && l == 0) local[0] += moment / 2;  // the series is that of F - 1/2
+    }
+    for (int64_t i = 0; i < points_.count; i += W::kLanes) {
+      const Numbers part = points_.part(i, std::min<int64_t>(i + W::kLanes, points_.count));
+      const W t = coordinates(part), twice = t + t;
+      W sum = W::broadcast(0), before = sum;  // Clenshaw's recurrence
+      for (int k = terms - 1; k > 0; --k) {
+        const W next = multiply_add(twice, sum, W::broadcast(local[k]) - before);
+        before = sum;
+        sum = next;
+      }
+      multiply_add(t, sum, W::broadcast(local[0]) - before)
+          .store_first(sums + i, static_cast<int>(part.count));
+    }
+  }
+
+  // Boxes
+
+  template <int kOrder>
+  void on_grid(const Boxes& boxes, Below below, double* sums, const ParallelFor& parallel_for) {
+    const FiniteRow<double> extent = {nullptr, 0, boxes.lowest, boxes.highest};
+    const Grid grid(extent, Cdf::box_grid[kPrecision].width, strength_);
+    const int64_t cells = grid.cells();
+    moments_.make_room(cells * kTerms);
+    local_.make_room(cells * kTerms);
+    std::fill_n(moments_.data(), cells * kTerms, 0.0);
+    for (int64_t j = 0; j < boxes.values.count; j += kBlock) add_block(grid, boxes, j);
+    BoxTranslation<kTerms, kOrder, true> translation;
+    const GridSeries& series = grid_series<Cdf>(kPrecision, kOrder);
+    translation.set_moments({&series, series.reach}, moments_.data(), cells, below);
+    constexpr int64_t kBoxesWorthAThread = 256;
+    parallel_for(cells, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
+      for (int64_t box = begin; box < end; ++box) {
+        translation.local_series(box, local_.data() + box * kTerms);
+      }
+    });
+    const int64_t count = boxes.points.count;
+    parallel_for((count + kPart - 1) / kPart, 1, [&](int64_t begin, int64_t end) {
+      const int64_t last = std::min(end * kPart, count);
+      for (int64_t i = begin * kPart; i < last; i += W::kLanes) {
+        evaluate(grid, boxes.points.part(i, std::min<int64_t>(i + W::kLanes, last)), sums + i);
+      }
+    });
+  }
+
+  /// The moments of values, one after the other, their powers across lanes.
+  void add_block(const Grid& grid, const Boxes& boxes, int64_t first) {
+    const int count = static_cast<int>(std::min<int64_t>(boxes.values.count - first, kBlock));
+    double values[kBlock], t[kBlock];
+    int32_t offsets[kBlock];
+    std::fill_n(values, kBlock, boxes.values.values[first]);
+    std::copy_n(boxes.values.values + first, count, values);
+    for (int i = 0; i < kBlock; i += W::kLanes) {
+      grid.template place<kTerms>(values + i, offsets + i).store(t + i);
+    }
+    for (int i = 0; i < count; ++i) {
+      const double t2 = t[i] * t[i], t4 = t2 * t2;
+      const W step = W::broadcast(W::kLanes == 8 ? t4 * t4 : (W::kLanes == 4 ? t4 : t2));
+      const W weight = W::broadcast(boxes.weights[first + i]);
+      W powers = W::first_powers(t[i], t2, t4);
+      double* moments = moments_.data() + offsets[i];
+      unroll<kVectors>([&](auto v) {
+        double* at = moments + v * W::kLanes;
+        multiply_add(powers, weight, W::load(at)).store(at);
+        if (v + 1 < kVectors) powers = powers * step;
+      });
+    }
+  }
+
+  void evaluate(const Grid& grid, const Numbers& points, double* sums) const {
+    const int count = static_cast<int>(points.count);
+    double values[W::kLanes];
+    int32_t offsets[W::kLanes];
+    std::fill_n(values, W::kLanes, points.values[0]);
+    std::copy_n(points.values, count, values);
+    const W t = grid.template place<kTerms>(values, offsets);
+    W powers[kTerms];
+    W::template load_columns<kTerms>(local_.data(), 1, offsets, powers);
+    W sum = powers[kTerms - 1];
+    unroll<kTerms - 1>([&](auto k) { sum = multiply_add(sum, t, powers[kTerms - 2 - k]); });
+    sum.store_first(sums, count);
+  }
+
+  // Sorted
+
+  void sort() {
+    if (is_sorted_) return;
+    is_sorted_ = true;
+    sort(points_, sorted_points_, order_of_points_);
+    sort(values_, sorted_values_, order_of_values_);
+  }
+
+  void sort(const Numbers& numbers, std::vector<double>& sorted, std::vector<uint32_t>& order) {
+    const int64_t count = numbers.count;
+    sorted.resize(count);
+    order.resize(count);
+    spare_.resize(count);
+    spare_order_.resize(count);
+    radix_argsort(numbers.values, count, {sorted.data(), order.data()},
+                  {spare_.data(), spare_order_.data()});
+  }
+
+  template <int kOrder>
+  void sorted(const double* weights, double* sums) {
+    sort();
+    const int64_t points = points_.count, values = values_.count;
+    sorted_weights_.resize(values);
+    sorted_sums_.resize(points);
+    for (int64_t j = 0; j < values; ++j) sorted_weights_[j] = weights[order_of_values_[j]];
+    if constexpr (kIsExponential<Cdf>) {
+      scan_at_points<kOrder>({sorted_points_.data(), points}, {sorted_values_.data(), values},
+                             sorted_weights_.data(), strength_, sorted_sums_.data());
+    } else {
+      in_stretches<kOrder>();
+    }
+    for (int64_t i = 0; i < points; ++i) sums[order_of_points_[i]] = sorted_sums_[i];
+  }
+
+  /// Σ w and Σ w (reference - x) of the values that are so far below that F is 1 and its integral
+  /// d. The reference goes along, so that nothing cancels.
+  class FarBelow {
+   public:
+    explicit FarBelow(double reference) : reference_(reference) {}
+
+    /// Values in ascending order.
+    void add(double weight, double value) {
+      if (value > reference_) move_to(value);
+      weight_ += weight;
+      distance_.add(weight * (reference_ - value));
+    }
+    void move_to(double reference) {
+      if (weight_ != 0) distance_.add(weight_ * (reference - reference_));
+      reference_ = reference;
+    }
+    double weight() const { return weight_; }
+    /// Σ w (point - x)
+    double distance(double point) const {
+      const double to_reference = distance_.value();
+      return weight_ == 0 ? to_reference : to_reference + weight_ * (point - reference_);
+    }
+
+   private:
+    double reference_, weight_ = 0;
+    CompensatedSum distance_;
+  };
+
+  /// The values within reach of a point or of some, in sorted order.
+  struct Window {
+    int64_t begin = 0, end = 0;
+  };
+
+  /// Moves the window on to points from `first` to `last`; leaves(j) for values that are below it.
+  template <class Leaves>
+  void move(Window& window, double first, double last, double reach, const Leaves& leaves) const {
+    const double* x = sorted_values_.data();
+    const int64_t count = values_.count;
+    while (window.begin < count && scaled(x[window.begin], first) > reach) leaves(window.begin++);
+    window.end = std::max(window.end, window.begin);
+    while (window.end < count && scaled(last, x[window.end]) <= reach) ++window.end;
+  }
+
+  template <int kOrder>
+  void in_stretches() {
+    constexpr double kMostBoxes = 128;
+    constexpr SumAtPointsCost cost = cost_of_sum_at_points<Cdf>(kPrecision, kOrder);
+    const double width = Cdf::box_grid[kPrecision].width;
+    const double reach = Cdf::box_grid[kPrecision].reach_of_tails;
+    const double *t = sorted_points_.data(), *x = sorted_values_.data();
+    const double* w = sorted_weights_.data();
+    FarBelow below(x[0]);
+    Window window;
+    for (int64_t begin = 0, end = 0; begin < points_.count; begin = end) {
+      while (end < points_.count && scaled(t[begin], t[end]) <= kMostBoxes * width) ++end;
+      move(window, t[begin], t[end - 1], reach, [&](int64_t j) { below.add(w[j], x[j]); });
+      const double lowest =
+          window.begin < window.end ? std::min(t[begin], x[window.begin]) : t[begin];
+      const double highest =
+          window.begin < window.end ? std::max(t[end - 1], x[window.end - 1]) : t[end - 1];
+      const int64_t items = end - begin + window.end - window.begin;
+      const double on_a_grid =
+          static_cast<double>(items) * cost.item + (scaled(lowest, highest) / width + 1) * cost.box;
+      if (static_cast<double>(pairs_within_reach(begin, end, window, reach)) * cost.pair <=
+          on_a_grid) {
+        in_windows<kOrder>(begin, end, window, below, reach);
+        continue;
+      }
+      const Boxes boxes = {{t + begin, end - begin},
+                           {x + window.begin, window.end - window.begin},
+                           w + window.begin,
+                           lowest,
+                           highest};
+      const Grid grid({nullptr, 0, lowest, highest}, width, strength_);
+      const double middle =
+          grid.origin() + grid.first_position() * (grid.width() + grid.width_rest());
+      on_grid<kOrder>(boxes, {below.weight(), strength_ * below.distance(middle)},
+                      sorted_sums_.data() + begin, in_this_thread);
+    }
+  }
+
+  int64_t pairs_within_reach(int64_t begin, int64_t end, Window window, double reach) const {
+    int64_t pairs = 0;
+    window.end = window.begin;
+    for (int64_t i = begin; i < end; ++i) {
+      move(window, sorted_points_[i], sorted_points_[i], reach, [](int64_t) {});
+      pairs += window.end - window.begin;
+    }
+    return pairs;
+  }
+
+  /// Each point with the values within its own reach. What is above has no more than nothing.
+  template <int kOrder>
+  void in_windows(int64_t begin, int64_t end, Window window, FarBelow below, double reach) {
+    window.end = window.begin;
+    for (int64_t i = begin; i < end; ++i) {
+      const double point = sorted_points_[i];
+      move(window, point, point, reach,
+           [&](int64_t j) { below.add(sorted_weights_[j], sorted_values_[j]); });
+      double sum = sum_of_pairs<kOrder>(
+          point, {sorted_values_.data() + window.begin, window.end - window.begin},
+          sorted_weights_.data() + window.begin);
+      if constexpr (kOrder == 0) sum += below.weight();
+      if constexpr (kOrder == -1) sum += strength_ * below.distance(point);
+      sorted_sums_[i] = sum;
+    }
+  }
+
+  Numbers points_, values_;
+  double strength_, lowest_, highest_;
+  bool are_finite_;
+  AlignedArray<double> moments_, local_;  // [box][term]
+  bool is_sorted_ = false;
+  std::vector<double> sorted_points_, sorted_values_, sorted_weights_, sorted_sums_, spare_;
+  std::vector<uint32_t> order_of_points_, order_of_values_, spare_order_;
+};
+
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

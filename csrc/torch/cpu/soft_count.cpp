@@ -1,0 +1,79 @@
+#include "cpu/soft_count.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <vector>
+
+#include "torch/cpu/adapter.h"
+#include "torch/declaration/kernel.h"
+#include "torch/operators/soft_count.h"
+
+namespace rank_relax {
+namespace {
+
+/// ValueError unless every row of ends begins with 0, ends with the row and never falls.
+void check_ends_of_rows(const char* name, const at::Tensor& offsets, int64_t rows, int64_t size) {
+  const cpu::Rows<int64_t> ends = rows_of<int64_t>(offsets);
+  const int64_t count = offsets.size(-1);
+  for (int64_t row = 0; row < rows; ++row) {
+    const cpu::Row<int64_t> of_row = ends.row(row);
+    int64_t last = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t end = of_row[i], least = i == 0 ? 0 : last, most = i == 0 ? 0 : size;
+      TORCH_CHECK_VALUE(least <= end && end <= most, "_kernel_sum: ", name,
+                        " must rise from 0 to the number of items, ", size, ", got ", end,
+                        " at place ", i);
+      last = end;
+    }
+    TORCH_CHECK_VALUE(last == size, "_kernel_sum: ", name,
+                      " must rise from 0 to the number of items, ", size, ", got ", last,
+                      " at the last place");
+  }
+}
+
+/// Which are borrowed while `tensor` and `offsets` live.
+template <class Scalar>
+cpu::ListsInRows<Scalar> lists_of(const at::Tensor& tensor,
+                                  const std::optional<at::Tensor>& offsets) {
+  cpu::ListsInRows<Scalar> lists{rows_of<Scalar>(tensor), tensor.size(-1), {}};
+  if (offsets.has_value()) lists.offsets = rows_of<int64_t>(*offsets);
+  return lists;
+}
+
+at::Tensor kernel_sum_cpu(const at::Tensor& points, const at::Tensor& values,
+                          const at::Tensor& weights, const operators::Kernel& kernel,
+                          const operators::Offsets& offsets) {
+  std::vector<int64_t> shape = weights.sizes().vec();
+  shape.back() = points.size(-1);
+  const at::Tensor t = at_least_float32(points), x = at_least_float32(values);
+  const at::Tensor w = at_least_float32(weights);
+  const at::Tensor output = at::empty(shape, t.options());
+  int64_t rows = 1;
+  for (int64_t dim = 0; dim + 1 < values.dim(); ++dim) rows *= values.size(dim);
+  if (offsets.of_values.has_value()) {
+    check_ends_of_rows("offsets", *offsets.of_values, rows, values.size(-1));
+    check_ends_of_rows("point_offsets", *offsets.of_points, rows, points.size(-1));
+  }
+  if (output.numel() == 0) return output.to(points.scalar_type());
+  const int64_t lists = offsets.of_values.has_value() ? offsets.of_values->size(-1) - 1 : 1;
+  AT_DISPATCH_FLOATING_TYPES(t.scalar_type(), "kernel_sum", [&] {
+    batch_of<scalar_t>(x, std::nullopt);  // the checks
+    batch_of<scalar_t>(t, std::nullopt);
+    cpu::soft_count<scalar_t>(
+        {rows, lists, lists_of<scalar_t>(t, offsets.of_points),
+         lists_of<scalar_t>(x, offsets.of_values), rows_of<scalar_t>(w), w.size(-2),
+         static_cast<int>(kernel.order), kernel.regularization_strength, kernel.method},
+        output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
+  });
+  return output.to(points.scalar_type());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(rank_relax, CPU, library) {
+  kernel<operators::KernelSum, kernel_sum_cpu>(library);
+}
+
+}  // namespace rank_relax

@@ -1,0 +1,131 @@
+#include "torch/operators/soft_count.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
+#include <torch/library.h>
+
+#include <vector>
+
+#include "core/cdf/smooth_cdfs.h"
+#include "torch/declaration/argument_checks.h"
+#include "torch/declaration/declare.h"
+#include "torch/declaration/outputs.h"
+
+namespace rank_relax::operators {
+namespace {
+
+c10::SymIntArrayRef batch_of(const Tensor& lists) {
+  return lists.sym_sizes().slice(0, lists.dim() - 1);
+}
+
+void check_order(const char* op, std::string_view method, int64_t order) {
+  const int64_t most = SmoothCdfs::kMaxOrder;
+  TORCH_CHECK_VALUE(-1 <= order && order <= most, op, ": order must be from -1 to ", most, ", got ",
+                    order);
+  if (order >= 0) return;
+  SmoothCdfs::visit(method, [&](auto cdf) {
+    TORCH_CHECK_VALUE(kHasIntegral<decltype(cdf)>, op, ": method '", method,
+                      "' has no order -1: its integral is not known");
+  });
+}
+
+void check_ends(const char* op, const char* name, const Tensor& ends, const char* lists_name,
+                const Tensor& lists) {
+  TORCH_CHECK_TYPE(ends.scalar_type() == at::kLong, op, ": ", name, " must be int64, got ",
+                   name_of(ends.scalar_type()), "; convert it with ", name, ".long()");
+  check_device(op, name, ends, lists_name, lists);
+  TORCH_CHECK_VALUE(ends.dim() == lists.dim() && batch_of(ends).equals(batch_of(lists)), op, ": ",
+                    name, " must have the batch shape of ", lists_name, ", ", batch_of(lists),
+                    ", and one more dimension, got ", ends.sym_sizes());
+  TORCH_CHECK_VALUE(ends.sym_size(-1) > 0, op, ": ", name,
+                    " must begin with 0 and have the end of each list after it, got no element");
+}
+
+void check_offsets(const char* op, const Tensor& points, const Tensor& values,
+                   const Offsets& offsets) {
+  if (offsets.of_values.has_value()) {
+    check_ends(op, "offsets", *offsets.of_values, "values", values);
+  }
+  if (!offsets.of_points.has_value()) return;
+  TORCH_CHECK_VALUE(offsets.of_values.has_value(), op,
+                    ": point_offsets cut points into lists, so values need offsets too");
+  check_ends(op, "point_offsets", *offsets.of_points, "points", points);
+  TORCH_CHECK_VALUE(offsets.of_points->sym_size(-1) == offsets.of_values->sym_size(-1), op,
+                    ": point_offsets must have as many lists as offsets, ",
+                    offsets.of_values->sym_size(-1) - 1, ", got ",
+                    offsets.of_points->sym_size(-1) - 1);
+}
+
+/// For each value a weight, or in one more dimension before the last several.
+void check_weights(const char* op, const Tensor& weights, const Tensor& values) {
+  check_device(op, "weights", weights, "values", values);
+  std::vector<c10::SymInt> shape = weights.sym_sizes().vec();
+  if (weights.dim() == values.dim() + 1) shape.erase(shape.end() - 2);
+  TORCH_CHECK_VALUE(values.sym_sizes().equals(shape), op,
+                    ": weights must have the shape of values, ", values.sym_sizes(),
+                    ", or several sets of them in one more dimension before the last, got ",
+                    weights.sym_sizes(), "; use expand_as to repeat one over a batch");
+}
+
+}  // namespace
+
+void SoftCount::check(const Tensor& points, const Tensor& values,
+                      const std::optional<Tensor>& weights, const Options& options, int64_t order,
+                      const Offsets& offsets) {
+  check_values(name, "points", points);
+  check_values(name, "values", values);
+  check_smooth_cdf(name, options.method);
+  check_options(name, "values", values, options);
+  check_device(name, "points", points, "values", values);
+  TORCH_CHECK_VALUE(points.dim() == values.dim() && batch_of(points).equals(batch_of(values)), name,
+                    ": points must have the batch shape of values, ", batch_of(values),
+                    ", and one more dimension, got ", points.sym_sizes(),
+                    "; use expand to repeat one list over a batch");
+  if (weights.has_value()) {
+    TORCH_CHECK_TYPE(is_floating(weights->scalar_type()), name,
+                     ": weights must be float64, float32, bfloat16 or float16, got ",
+                     name_of(weights->scalar_type()),
+                     "; convert them, with weights.float() for "
+                     "example");
+    check_weights(name, *weights, values);
+  }
+  check_order(name, options.method, order);
+  check_offsets(name, points, values, offsets);
+  if (offsets.of_values.has_value() && !offsets.of_points.has_value()) {
+    TORCH_CHECK_VALUE(
+        points.sym_size(-1) == values.sym_size(-1), name,
+        ": without point_offsets the lists of points end where those of values do, so "
+        "there must be ",
+        values.sym_size(-1), " points, got ", points.sym_size(-1));
+  }
+}
+
+void KernelSum::check(const Tensor& points, const Tensor& values, const Tensor& weights,
+                      const Kernel& kernel, const Offsets& offsets) {
+  check_values(name, "points", points);
+  check_values(name, "values", values);
+  check_smooth_cdf(name, kernel.method);
+  const std::optional<Tensor> no_mask;
+  check_options(name, "values", values, {kernel.regularization_strength, kernel.method, no_mask});
+  check_rows(name, "points", points, values.scalar_type(), "values", values);
+  check_dtype(name, "weights", weights, values.scalar_type());
+  TORCH_CHECK_VALUE(weights.dim() == values.dim() + 1, name,
+                    ": weights must have a dimension of sets before the last, got ",
+                    weights.sym_sizes());
+  check_weights(name, weights, values);
+  check_order(name, kernel.method, kernel.order);
+  check_offsets(name, points, values, offsets);
+  TORCH_CHECK_VALUE(offsets.of_values.has_value() == offsets.of_points.has_value(), name,
+                    ": offsets and point_offsets must be given both or neither");
+}
+
+Tensor KernelSum::outputs(const Tensor& points, const Tensor&, const Tensor& weights, const Kernel&,
+                          const Offsets&) {
+  std::vector<c10::SymInt> shape = weights.sym_sizes().vec();
+  shape.back() = points.sym_size(-1);
+  return at::empty_symint(shape, points.options());
+}
+
+TORCH_LIBRARY_FRAGMENT(rank_relax, library) { declare<SoftCount, KernelSum>(library); }
+
+}  // namespace rank_relax::operators

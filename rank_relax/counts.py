@@ -1,0 +1,127 @@
+"""Soft counts: sums over the values of a list at points of one's own."""
+
+import numbers
+
+import torch
+from torch import Tensor
+
+from rank_relax._calls import public
+from rank_relax._checks import (
+    SMOOTH_CDFS,
+    SmoothCdf,
+    check_mask,
+    check_method,
+    check_tensor,
+)
+from rank_relax._scores import plain, result_dtype
+from rank_relax._sharding import beside, whole_lists
+from rank_relax._strength import Strength, checked_strength, widest_dtype
+
+
+@public
+def soft_count(
+    points: Tensor,
+    values: Tensor,
+    weights: Tensor | None = None,
+    regularization_strength: Strength = 1.0,
+    *,
+    method: SmoothCdf = "sigmoid",
+    mask: Tensor | None = None,
+    order: int = 0,
+    offsets: Tensor | None = None,
+    point_offsets: Tensor | None = None,
+) -> Tensor:
+    r"""How much of a list lies below each point, softly: a weighted, smoothed count.
+
+    .. math:: C_i = \sum_j w_j F(\alpha (t_i - x_j))
+
+    at points t of values x, with F a smooth CDF and α the ``regularization_strength``: the weight
+    of the values below the point as α grows, half of it for values that equal it. What ranks, AUC,
+    Kendall's tau and every pairwise loss is made of: of two lists as long as 10⁶ in O(1) an item,
+    where the sum over pairs takes 10¹² terms. Sixteen times differentiable, in points, values and
+    weights.
+
+    Args:
+        points: Where to count: ``[..., m]``, float64, float32, bfloat16 or float16.
+        values: What is counted: ``[..., n]``, the same batch shape. Another floating dtype is
+            promoted.
+        weights: What each value counts, of either sign: ``[..., n]``, or ``[..., K, n]`` for K
+            counts at once. 1 if not given.
+        regularization_strength: Sharpness α > 0, in units of 1/value: larger is closer to the hard
+            count. A 0-dim tensor makes it learnable; where its value is not positive and finite the
+            counts are NaN.
+        method: ``"sigmoid"``, F(d) = 1/(1 + e^-d), ``"gaussian"``, F = Φ, ``"laplace"``,
+            F = e^d/2 below 0, or ``"cauchy"``, F = 1/2 + arctan(d)/π, which costs O(m n).
+        mask: Bool, of the shape of ``values``, true where a value counts.
+        order: 0 for counts; p > 0 for their p-th derivative in t, which is the density of the
+            smoothed list for p = 1; -1 for their integral, of H(α (t_i - x_j)) / α where H' = F:
+            H(d) = log(1 + e^d) for the sigmoid, whose sum is that of a pairwise logistic loss.
+            (That of the Cauchy is 0 at d = 0, the others vanish far below.)
+        offsets: Where the lists in a row end, if it holds several: int64, ``[..., L + 1]``, from 0
+            to n and nowhere falling; a list may be empty. Points see their own list alone.
+        point_offsets: The same of the points; those of the values if not given.
+
+    Returns:
+        Counts ``[..., m]``, or ``[..., K, m]``, of the dtype that points, values and weights are
+        promoted to (float32 under autocast for the half precisions). Accurate to a rounding or a
+        few of the sum of the sizes of the terms, and so relative to themselves where weights are
+        positive. NaN at a point that is NaN; values that are NaN count nowhere; equal infinities
+        count as equals, with derivative 0.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here.
+        ValueError: for a value or a shape that is not listed here.
+
+    References:
+        The empirical CDF with each step smoothed, as in kernel estimates of distribution functions:
+        Nadaraya, "Some new estimates for distribution functions", 1964.
+
+    Example:
+        >>> import torch, rank_relax
+        >>> values = torch.tensor([1.0, 2.0, 4.0])
+        >>> rank_relax.soft_count(torch.tensor([0.0, 2.0, 9.0]), values)
+        tensor([0.4061, 1.3503, 2.9921])
+        >>> weights = torch.tensor([1.0, 10.0, 100.0])
+        >>> rank_relax.soft_count(torch.tensor([2.5]), values, weights, 50.0)
+        tensor([11.])
+    """
+    check_tensor("soft_count", "points", points)
+    check_tensor("soft_count", "values", values)
+    for name, tensor in (
+        ("weights", weights),
+        ("offsets", offsets),
+        ("point_offsets", point_offsets),
+    ):
+        if tensor is not None:
+            check_tensor("soft_count", name, tensor)
+    check_mask("soft_count", mask)
+    strength = checked_strength("soft_count", regularization_strength)
+    check_method("soft_count", method, SMOOTH_CDFS)
+    if isinstance(order, bool) or not isinstance(order, numbers.Integral):
+        raise TypeError(f"soft_count: order must be an int, got {order!r}")
+    points, values = whole_lists(points), whole_lists(values)
+    call = torch.ops.rank_relax.soft_count.default
+    if not isinstance(strength, Tensor):
+        return call(points, values, weights, strength, method, mask, order, offsets, point_offsets)
+    factor = _factor(strength, values)
+    dtype = result_dtype(torch.promote_types(points.dtype, values.dtype), values.device)
+    counts = call(
+        points.to(factor.dtype) * factor,
+        values.to(factor.dtype) * factor,
+        weights,
+        plain(strength),
+        method,
+        mask,
+        order,
+        offsets,
+        point_offsets,
+    )
+    counts = counts * factor**order if order else counts
+    return counts.to(dtype if weights is None else torch.promote_types(dtype, weights.dtype))
+
+
+def _factor(strength: Tensor, values: Tensor) -> Tensor:
+    """The strength where the values are, NaN where it is none."""
+    factor = strength.to(values.device, widest_dtype(values.device))
+    sound = (factor > 0) & torch.isfinite(factor)
+    return beside(values, torch.where(sound, factor, torch.nan))

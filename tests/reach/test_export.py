@@ -50,7 +50,7 @@ class EveryOperator(nn.Module):
             self.rank(x),
             *(loss(x, t, mask) for loss in self.losses),
             *(
-                operator((x, t)[: len(operator.tensors)], Setting(1.5, mask=given))
+                operator((x, t, x)[: len(operator.tensors)], Setting(1.5, mask=given))
                 for operator in self.operators
                 for given in (None, mask)
             ),

@@ -4,6 +4,7 @@
 
 #include "core/cdf/math.h"
 #include "core/cdf/upper_tail.h"
+#include "core/series/series_spread.h"
 
 namespace rank_relax {
 
@@ -14,7 +15,7 @@ namespace rank_relax {
 template <class Cdf, int kOrder, class Number>
 Number kernel_at(const Number& d) {
   using M = Math<Number>;
-  static_assert(-1 <= kOrder && kOrder <= 2);
+  static_assert(kLowestOrder <= kOrder && kOrder < kSeriesOrders);
   const Number size = M::size(d);
   if constexpr (kOrder == -1) {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();

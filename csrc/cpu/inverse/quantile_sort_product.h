@@ -87,7 +87,7 @@ class QuantileSortProductRow {
   RowItems<Scalar> items_;
   const double* points_;  // of the finite values
   std::vector<double> values_, densities_, weights_, sums_;
-  SumAtPoints<Cdf, kDouble> sum_;
+  SumAtPoints<Cdf, kDouble, Tails::kBesideNear> sum_;
 };
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -20,6 +20,7 @@
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/sort/radix_sort.h"
+#include "cpu/sum/kernel_sum.h"
 #include "cpu/sum/scan_at_points.h"
 #include "cpu/sum/tails.h"
 
@@ -35,19 +36,19 @@ struct Numbers {
 
 /// Σ_j w_j K(α (t_i - x_j)) at points t of values x with weights w of either sign, where K is F,
 /// its integral or a derivative (core/sum/kernel_at.h): in double, to the precision that results of
-/// kPrecision are asked for, relative to what the sum of the terms' sizes is: tails of 2^32 values
-/// are left out where they are nothing beside one half.
+/// kPrecision are asked for, relative to what the sum of the terms' sizes is, but for tails out of
+/// reach.
 ///
-/// Short lists pair by pair, or in one box where the CDF has no grid. Where boxes are few beside
-/// the items, on a grid of them:
+/// Short lists pair by pair. Where boxes are few beside the items, on a grid of them:
 ///
 ///     moments[b][l] = Σ_{j in b} w_j s_j^l                    in coordinates of the boxes
 ///     local[b][k]   = Σ_{b' within reach} Σ_l c[b - b'][l][k] moments[b'][l]
 ///     Σ_j w_j K(α (t_i - x_j)) = Σ_k local[box of i][k] t_i^k
 ///
 /// Elsewhere points and values are sorted and gone through stretch by stretch, each on a grid of
-/// its own or pair by pair within reach; where the tail is one exponential, in two scans.
-template <class Cdf, Precision kPrecision>
+/// its own or pair by pair within reach; where the tail is one exponential, in two scans; and sums
+/// of F' where soft ranks have a better form, as theirs.
+template <class Cdf, Precision kPrecision, Tails kTails = Tails::kOfAll>
 class SumAtPoints {
   using W = Vector<double>;
   using Grid = DoubleCellGrid<double>;
@@ -65,17 +66,15 @@ class SumAtPoints {
     is_sorted_ = false;
     if (points.count == 0 || values.count == 0) return;
     W lowest = W::broadcast(points.values[0]), highest = lowest, nothing = W::broadcast(0);
+    const auto look_at = [&](W x) {
+      lowest = smaller(lowest, x);
+      highest = larger(highest, x);
+      nothing = multiply_add(x, W::broadcast(0), nothing);
+    };
     for (const Numbers& numbers : {points, values}) {
-      for (int64_t i = 0; i < numbers.count; i += W::kLanes) {
-        const int count = static_cast<int>(std::min<int64_t>(numbers.count - i, W::kLanes));
-        double lanes[W::kLanes];
-        std::fill_n(lanes, W::kLanes, numbers.values[i]);
-        std::copy_n(numbers.values + i, count, lanes);
-        const W x = W::load(lanes);
-        lowest = smaller(lowest, x);
-        highest = larger(highest, x);
-        nothing = multiply_add(x, W::broadcast(0), nothing);
-      }
+      const int64_t whole = numbers.count - numbers.count % W::kLanes;
+      for (int64_t i = 0; i < whole; i += W::kLanes) look_at(W::load(numbers.values + i));
+      for (int64_t i = whole; i < numbers.count; ++i) look_at(W::broadcast(numbers.values[i]));
     }
     lowest_ = lowest_lane(lowest);
     highest_ = highest_lane(highest);
@@ -89,14 +88,12 @@ class SumAtPoints {
       const double sum = values_.count == 0 ? 0 : std::numeric_limits<double>::quiet_NaN();
       return std::fill_n(sums, points_.count, sum), void();
     }
-    switch (sum_at_points_form<Cdf>(kPrecision, kOrder, points_.count, values_.count,
+    switch (sum_at_points_form<Cdf>(kPrecision, kTails, kOrder, points_.count, values_.count,
                                     scaled(lowest_, highest_))) {
       case SumAtPointsForm::kPairwise:
         return pairwise<kOrder>(weights, sums, parallel_for);
-      case SumAtPointsForm::kOneBox:
-        if constexpr (kOrder >= 0 && kHasOneBox<Cdf> && !kHasGrid<Cdf>) {
-          in_one_box<kOrder>(weights, sums);
-        }
+      case SumAtPointsForm::kOneRow:
+        if constexpr (kOrder == 1) in_one_row(weights, sums, parallel_for);
         return;
       case SumAtPointsForm::kBoxes:
         if constexpr (kHasGrid<Cdf>) {
@@ -136,6 +133,13 @@ class SumAtPoints {
     double lowest, highest;
   };
 
+  template <int kOrder>
+  GridKernel kernel_on_grid() const {
+    const double reach = reach_of_sum<Cdf>(kPrecision, kTails, values_.count);
+    return {&grid_series<Cdf>(kPrecision, kOrder),
+            boxes_of_reach(reach, Cdf::box_grid[kPrecision].width)};
+  }
+
   /// α (to - from)
   double scaled(double from, double to) const { return scaled_difference(strength_, to, from); }
 
@@ -173,55 +177,26 @@ class SumAtPoints {
     return total;
   }
 
-  // One box
+  // One row
 
-  /// With moments of Chebyshev's polynomials: Σ_l c[l][k] Σ_j w_j T_l(s_j) is what T_k(t) gets.
-  template <int kOrder>
-  void in_one_box(const double* weights, double* sums) const {
-    const int terms =
-        one_box_terms_at<Cdf>(kPrecision, kOrder, scaled(lowest_, highest_), strength_);
-    const OneBoxSeries& series = one_box_series<Cdf>(kPrecision, kOrder, terms);
-    const double middle = lowest_ / 2 + highest_ / 2;
-    const auto coordinates = [&](const Numbers& numbers) {
-      double lanes[W::kLanes] = {};
-      for (int64_t i = 0; i < numbers.count; ++i) {
-        lanes[i] = scaled(middle, numbers.values[i]) / series.half_width;
-      }
-      return W::load(lanes);
-    };
-    W moments[kMostTerms];
-    std::fill_n(moments, terms, W::broadcast(0));
-    for (int64_t j = 0; j < values_.count; j += W::kLanes) {
-      const Numbers part = values_.part(j, std::min<int64_t>(j + W::kLanes, values_.count));
-      const W s = coordinates(part), twice = s + s;
-      W last = W::load_first(weights + j, static_cast<int>(part.count)), next = last * s;
-      for (int l = 0; l < terms; ++l) {
-        moments[l] = moments[l] + last;
-        const W after = multiply_subtract(twice, next, last);
-        last = next;
-        next = after;
-      }
-    }
-    double local[kMostTerms] = {};
-    for (int l = 0; l < terms; ++l) {
-      const double moment = sum_of_lanes(moments[l]);
-      for (int k = 0; k < terms; ++k) {
-        local[k] += series.coefficients[l * series.row_size + k] * moment;
-      }
-      if (kOrder == 0 && l == 0) local[0] += moment / 2;  // the series is that of F - 1/2
-    }
-    for (int64_t i = 0; i < points_.count; i += W::kLanes) {
-      const Numbers part = points_.part(i, std::min<int64_t>(i + W::kLanes, points_.count));
-      const W t = coordinates(part), twice = t + t;
-      W sum = W::broadcast(0), before = sum;  // Clenshaw's recurrence
-      for (int k = terms - 1; k > 0; --k) {
-        const W next = multiply_add(twice, sum, W::broadcast(local[k]) - before);
-        before = sum;
-        sum = next;
-      }
-      multiply_add(t, sum, W::broadcast(local[0]) - before)
-          .store_first(sums + i, static_cast<int>(part.count));
-    }
+  /// Of order 1, as a part of the derivative of a soft rank in the row that holds both: with v = 0
+  /// at the points, its Σ_j (v_i - v_j) F' is -Σ_j w_j F' there.
+  void in_one_row(const double* weights, double* sums, const ParallelFor& parallel_for) {
+    const int64_t points = points_.count, count = points + values_.count;
+    row_.resize(count);
+    direction_.resize(count);
+    results_.resize(count);
+    std::copy_n(points_.values, points, row_.begin());
+    std::copy_n(values_.values, values_.count, row_.begin() + points);
+    std::fill_n(direction_.begin(), points, 0.0);
+    std::copy_n(weights, values_.count, direction_.begin() + points);
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const Direction<double> direction = {direction_.data(), 1, 0};
+    const FiniteRow<double> row = {row_.data(), count, lowest_, highest_};
+    kernel_sum_.template sum_of_order<Cdf, 1>({row, strength_, &direction},
+                                              {results_.data(), -1, 0, -kInfinity, kInfinity},
+                                              parallel_for);
+    std::copy_n(results_.begin(), points, sums);
   }
 
   // Boxes
@@ -236,8 +211,7 @@ class SumAtPoints {
     std::fill_n(moments_.data(), cells * kTerms, 0.0);
     for (int64_t j = 0; j < boxes.values.count; j += kBlock) add_block(grid, boxes, j);
     BoxTranslation<kTerms, kOrder, true> translation;
-    const GridSeries& series = grid_series<Cdf>(kPrecision, kOrder);
-    translation.set_moments({&series, series.reach}, moments_.data(), cells, below);
+    translation.set_moments(kernel_on_grid<kOrder>(), moments_.data(), cells, below);
     constexpr int64_t kBoxesWorthAThread = 256;
     parallel_for(cells, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
       for (int64_t box = begin; box < end; ++box) {
@@ -372,9 +346,9 @@ class SumAtPoints {
   template <int kOrder>
   void in_stretches() {
     constexpr double kMostBoxes = 128;
-    constexpr SumAtPointsCost cost = cost_of_sum_at_points<Cdf>(kPrecision, kOrder);
     const double width = Cdf::box_grid[kPrecision].width;
-    const double reach = Cdf::box_grid[kPrecision].reach_of_tails;
+    const double reach = reach_of_sum<Cdf>(kPrecision, kTails, values_.count);
+    const SumAtPointsCost cost = cost_of_sum_at_points<Cdf>(kPrecision, kOrder, reach);
     const double *t = sorted_points_.data(), *x = sorted_values_.data();
     const double* w = sorted_weights_.data();
     FarBelow below(x[0]);
@@ -439,6 +413,8 @@ class SumAtPoints {
   bool are_finite_;
   AlignedArray<double> moments_, local_;  // [box][term]
   bool is_sorted_ = false;
+  std::vector<double> row_, direction_, results_;
+  KernelSum<double> kernel_sum_;
   std::vector<double> sorted_points_, sorted_values_, sorted_weights_, sorted_sums_, spare_;
   std::vector<uint32_t> order_of_points_, order_of_values_, spare_order_;
 };

@@ -31,6 +31,20 @@ def plain(strength: Strength) -> float:
     return 1.0 if isinstance(strength, Tensor) else strength
 
 
+def strength_beside(scores: Tensor, strength: Tensor) -> Tensor:
+    """A strength that is a tensor, on the device of the scores, or on all that hold them."""
+    if strength.is_meta and not scores.is_meta:
+        raise ValueError(
+            f"regularization_strength is on meta and has no value, but the scores are on "
+            f"{scores.device}; give it one with to_empty or torch.tensor"
+        )
+    if strength.device != scores.device:
+        # Some devices have no float64.
+        strength = strength if scores.dtype == torch.float64 else strength.float()
+        strength = strength.to(scores.device)
+    return beside(scores, strength)
+
+
 def in_float64(
     function: str,
     scores: Tensor,
@@ -52,18 +66,7 @@ def in_float64(
 
     `level` is the q ``[..., L]`` or the k ``[...]`` for each list; or `number` is, for all.
     """
-    factor = strength if isinstance(strength, Tensor) else None
-    if factor is not None:
-        if factor.is_meta and not scores.is_meta:
-            raise ValueError(
-                f"regularization_strength is on meta and has no value, but the scores are on "
-                f"{scores.device}; give it one with to_empty or torch.tensor"
-            )
-        if factor.device != scores.device:
-            # Some devices have no float64.
-            factor = factor if scores.dtype == torch.float64 else factor.float()
-            factor = factor.to(scores.device)
-        factor = beside(scores, factor)
+    factor = strength_beside(scores, strength) if isinstance(strength, Tensor) else None
     # What a float64 call is composed of is known to DTensor part by part, the gradient of a
     # strength that all devices share among it.
     dtype = scores.dtype

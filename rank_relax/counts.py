@@ -13,8 +13,8 @@ from rank_relax._checks import (
     check_method,
     check_tensor,
 )
-from rank_relax._scores import plain, result_dtype
-from rank_relax._sharding import beside, whole_lists
+from rank_relax._scores import plain, result_dtype, strength_beside
+from rank_relax._sharding import whole_lists
 from rank_relax._strength import Strength, checked_strength, widest_dtype
 
 
@@ -37,9 +37,9 @@ def soft_count(
 
     at points t of values x, with F a smooth CDF and α the ``regularization_strength``: the weight
     of the values below the point as α grows, half of it for values that equal it. What ranks, AUC,
-    Kendall's tau and every pairwise loss is made of: of two lists as long as 10⁶ in O(1) an item,
-    where the sum over pairs takes 10¹² terms. Sixteen times differentiable, in points, values and
-    weights.
+    Kendall's tau and every pairwise loss is made of. On the CPU in O(1) an item for orders up to 2
+    and all methods but ``"cauchy"``, where the sum over pairs of two lists of 10⁶ has 10¹² terms;
+    over these pairs elsewhere. Sixteen times differentiable, in points, values and weights.
 
     Args:
         points: Where to count: ``[..., m]``, float64, float32, bfloat16 or float16.
@@ -122,6 +122,6 @@ def soft_count(
 
 def _factor(strength: Tensor, values: Tensor) -> Tensor:
     """The strength where the values are, NaN where it is none."""
-    factor = strength.to(values.device, widest_dtype(values.device))
+    factor = strength_beside(values, strength).to(widest_dtype(values.device))
     sound = (factor > 0) & torch.isfinite(factor)
-    return beside(values, torch.where(sound, factor, torch.nan))
+    return torch.where(sound, factor, torch.nan)

@@ -973,7 +973,10 @@ COUNT_ERROR = {torch.float64: 2e-13, torch.float32: 1e-6}
 
 
 def count_scale(tensors: Tensors, setting: Setting, order: int) -> Tensor:
-    """``alpha^p sum_j |w_j| (|K_p| + F' + tiny)`` at the points, tiny for tails out of reach."""
+    """``alpha^p sum_j |w_j| (|K_p| + F' + tiny)`` at the points.
+
+    Tiny for tails out of reach, and for those of the oracle, which are exact beside 1 alone.
+    """
     weights, points, values = (tensor.detach() for tensor in tensors)
     sizes = weights.double().abs()
     alpha = setting.regularization_strength

@@ -254,7 +254,11 @@ def test_ends_that_are_none_are_refused(ends: list[int], message: str) -> None:
         ({"order": -2}, ValueError, r"order must be from -1 to 16, got -2"),
         ({"order": 1.0}, TypeError, r"order must be an int, got 1.0"),
         ({"method": "l2"}, ValueError, r"method must be one of"),
-        ({"offsets": torch.tensor([0.0, 4.0])}, TypeError, r"offsets must be int64, got float32"),
+        (
+            {"offsets": torch.tensor([0.0, 4.0])},
+            TypeError,
+            r"offsets must have dtype int64, got float32",
+        ),
         ({"offsets": torch.tensor(4)}, ValueError, r"offsets must have the batch shape of values"),
         (
             {"point_offsets": torch.tensor([0, 2])},

@@ -166,6 +166,24 @@ def test_masks_and_quantiles_of_hard_lists_are_those_of_the_cpu(
                 torch.testing.assert_close(there, here, rtol=1e-12, atol=1e-12, equal_nan=True)
 
 
+def test_counts_of_lists_in_a_row_are_those_of_the_cpu(elsewhere: str) -> None:
+    """And NaN where their ends are none: nobody waits for the device to look at them."""
+    x, points = torch.randn(2, 9), torch.randn(2, 5)
+    ends = torch.tensor([[0, 4, 4, 9], [0, 0, 8, 9]])
+    point_ends = torch.tensor([[0, 2, 3, 5], [0, 1, 1, 5]])
+
+    def counts(device: str, ends: Tensor) -> Tensor:
+        given = {"offsets": ends.to(device), "point_offsets": point_ends.to(device)}
+        return rank_relax.soft_count(points.to(device), x.to(device), **given).cpu()
+
+    torch.testing.assert_close(counts(elsewhere, ends), counts("cpu", ends))
+    wrong = ends.clone()
+    wrong[1, 2] = 10
+    there = counts(elsewhere, wrong)
+    assert there[1].isnan().all()
+    torch.testing.assert_close(there[0], counts("cpu", ends)[0])
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("strength", [1e-300, 1e-42, 1e-10, 1e10, 1e42, 1e300])
 def test_any_strength_is_in_range(strength: float, method: str, elsewhere: str) -> None:

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/expand_copy.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/narrow_copy.h>
 #include <ATen/ops/searchsorted.h>
@@ -53,7 +54,7 @@ Tensor kernel_of(const Tensor& d, const Kernel& kernel) {
 Tensor lists_of_items(const Tensor& offsets, const c10::SymInt& size) {
   std::vector<c10::SymInt> shape = offsets.sym_sizes().vec();
   shape.back() = size;
-  const Tensor places = at::arange(size, offsets.options()).expand_symint(shape).contiguous();
+  const Tensor places = at::expand_copy_symint(at::arange(size, offsets.options()), shape);
   return at::searchsorted(offsets.contiguous(), places, /*out_int32=*/false, /*right=*/true);
 }
 

@@ -22,12 +22,12 @@ void check_ends_of_rows(const char* name, const at::Tensor& offsets, int64_t row
     int64_t last = 0;
     for (int64_t i = 0; i < count; ++i) {
       const int64_t end = of_row[i], least = i == 0 ? 0 : last, most = i == 0 ? 0 : size;
-      TORCH_CHECK_VALUE(least <= end && end <= most, "_kernel_sum: ", name,
+      TORCH_CHECK_VALUE(least <= end && end <= most, "soft_count: ", name,
                         " must rise from 0 to the number of items, ", size, ", got ", end,
                         " at place ", i);
       last = end;
     }
-    TORCH_CHECK_VALUE(last == size, "_kernel_sum: ", name,
+    TORCH_CHECK_VALUE(last == size, "soft_count: ", name,
                       " must rise from 0 to the number of items, ", size, ", got ", last,
                       " at the last place");
   }

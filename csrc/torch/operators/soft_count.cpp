@@ -14,14 +14,10 @@
 namespace rank_relax::operators {
 namespace {
 
-c10::SymIntArrayRef batch_of(const Tensor& lists) {
-  return lists.sym_sizes().slice(0, lists.dim() - 1);
-}
-
 void check_order(const char* op, std::string_view method, int64_t order) {
   const int64_t most = SmoothCdfs::kMaxOrder;
-  TORCH_CHECK_VALUE(-1 <= order && order <= most, op, ": order must be from -1 to ", most, ", got ",
-                    order);
+  TORCH_CHECK_VALUE(kLowestOrder <= order && order <= most, op, ": order must be from ",
+                    kLowestOrder, " to ", most, ", got ", order);
   if (order >= 0) return;
   SmoothCdfs::visit(method, [&](auto cdf) {
     TORCH_CHECK_VALUE(kHasIntegral<decltype(cdf)>, op, ": method '", method,
@@ -31,12 +27,7 @@ void check_order(const char* op, std::string_view method, int64_t order) {
 
 void check_ends(const char* op, const char* name, const Tensor& ends, const char* lists_name,
                 const Tensor& lists) {
-  TORCH_CHECK_TYPE(ends.scalar_type() == at::kLong, op, ": ", name, " must be int64, got ",
-                   name_of(ends.scalar_type()), "; convert it with ", name, ".long()");
-  check_device(op, name, ends, lists_name, lists);
-  TORCH_CHECK_VALUE(ends.dim() == lists.dim() && batch_of(ends).equals(batch_of(lists)), op, ": ",
-                    name, " must have the batch shape of ", lists_name, ", ", batch_of(lists),
-                    ", and one more dimension, got ", ends.sym_sizes());
+  check_rows(op, name, ends, at::kLong, lists_name, lists);
   TORCH_CHECK_VALUE(ends.sym_size(-1) > 0, op, ": ", name,
                     " must begin with 0 and have the end of each list after it, got no element");
 }
@@ -76,11 +67,7 @@ void SoftCount::check(const Tensor& points, const Tensor& values,
   check_values(name, "values", values);
   check_smooth_cdf(name, options.method);
   check_options(name, "values", values, options);
-  check_device(name, "points", points, "values", values);
-  TORCH_CHECK_VALUE(points.dim() == values.dim() && batch_of(points).equals(batch_of(values)), name,
-                    ": points must have the batch shape of values, ", batch_of(values),
-                    ", and one more dimension, got ", points.sym_sizes(),
-                    "; use expand to repeat one list over a batch");
+  check_rows(name, "points", points, points.scalar_type(), "values", values);
   if (weights.has_value()) {
     TORCH_CHECK_TYPE(is_floating(weights->scalar_type()), name,
                      ": weights must be float64, float32, bfloat16 or float16, got ",

@@ -15,7 +15,12 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 NUMBERS = (numbers.Real, torch.SymFloat, torch.SymInt)  # NumPy's numbers too
 
 
-def checked_strength(function: str, strength: Strength) -> Strength:
+def checked_strength(
+    function: str,
+    strength: Strength,
+    name: str = "regularization_strength",
+    meaning: str = "larger is closer to the hard ranks",
+) -> Strength:
     """The strength as a positive and finite float, or as a 0-dim tensor; raises for others.
 
     The value of a tensor is not looked at. One with a single element may have one dimension,
@@ -25,28 +30,24 @@ def checked_strength(function: str, strength: Strength) -> Strength:
     if isinstance(strength, Tensor):
         if strength.dim() > 1 or (strength.dim() == 1 and strength.shape[0] != 1):
             raise ValueError(
-                f"{function}: regularization_strength must be a float or a 0-dim tensor, got shape "
+                f"{function}: {name} must be a float or a 0-dim tensor, got shape "
                 f"{list(strength.shape)}; to give each list its own, scale the scores instead"
             )
         if strength.dtype not in DTYPES:
             raise TypeError(
-                f"{function}: regularization_strength must be float64, float32, bfloat16 or "
+                f"{function}: {name} must be float64, float32, bfloat16 or "
                 f"float16, got {name_of(strength.dtype)}; "
-                "convert it with regularization_strength.float()"
+                f"convert it with {name}.float()"
             )
         return strength.reshape(()) if strength.dim() == 1 else strength
     if isinstance(strength, bool) or not isinstance(strength, NUMBERS):
-        raise TypeError(
-            f"{function}: regularization_strength must be a float or a 0-dim tensor, got "
-            f"{strength!r}"
-        )
+        raise TypeError(f"{function}: {name} must be a float or a 0-dim tensor, got {strength!r}")
     value = as_float(strength)
     if not 0 < value < math.inf:
         # The sentence of csrc/torch/declaration/argument_checks.cpp, which modules need before
         # there is a tensor.
         raise ValueError(
-            f"{function}: regularization_strength must be positive and finite, got {value:g}; "
-            "larger is closer to the hard ranks"
+            f"{function}: {name} must be positive and finite, got {value:g}; {meaning}"
         )
     return value
 

@@ -11,6 +11,16 @@ from rank_relax._checks import Method, SmoothCdf
 from rank_relax.correlations import spearman_correlation
 from rank_relax.counts import soft_count
 from rank_relax.hard_ranks import hard_rank
+from rank_relax.losses import (
+    AUCLoss,
+    AveragePrecisionLoss,
+    MRRLoss,
+    NDCGLoss,
+    auc_loss,
+    average_precision_loss,
+    mrr_loss,
+    ndcg_loss,
+)
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
 from rank_relax.sorts import SoftSort, soft_sort
@@ -29,7 +39,11 @@ _sharding.register()
 cmake_prefix_path = str(Path(__file__).parent / "share" / "cmake")
 
 __all__ = [
+    "AUCLoss",
+    "AveragePrecisionLoss",
+    "MRRLoss",
     "Method",
+    "NDCGLoss",
     "SmoothCdf",
     "SoftQuantile",
     "SoftRank",
@@ -37,9 +51,13 @@ __all__ = [
     "SoftTopK",
     "SpearmanLoss",
     "__version__",
+    "auc_loss",
+    "average_precision_loss",
     "cmake_prefix_path",
     "distributed",
     "hard_rank",
+    "mrr_loss",
+    "ndcg_loss",
     "soft_count",
     "soft_quantile",
     "soft_rank",

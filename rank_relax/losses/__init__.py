@@ -1,0 +1,17 @@
+"""Losses of scores and labels whose metric is a function of positions."""
+
+from rank_relax.losses.auc import AUCLoss, auc_loss
+from rank_relax.losses.average_precision import AveragePrecisionLoss, average_precision_loss
+from rank_relax.losses.mrr import MRRLoss, mrr_loss
+from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
+
+__all__ = [
+    "AUCLoss",
+    "AveragePrecisionLoss",
+    "MRRLoss",
+    "NDCGLoss",
+    "auc_loss",
+    "average_precision_loss",
+    "mrr_loss",
+    "ndcg_loss",
+]

@@ -1,0 +1,494 @@
+"""The ranking losses against their definitions, item by item and pair by pair in float64."""
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import rank_relax
+
+nan, inf = torch.nan, torch.inf
+
+
+def positions(scores: Tensor, temperature: float) -> Tensor:
+    """1 for the highest: one and the sigmoids of the differences to the others."""
+    above = torch.sigmoid((scores[None, :] - scores[:, None]) / temperature)
+    return 1 + above.sum(-1) - above.diagonal()
+
+
+def ndcg(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 0.1,
+    k: int | None = None,
+    gain: str | Callable[[Tensor], Tensor] = "exp2",
+    normalize: bool = True,
+) -> Tensor | None:
+    gains = {"exp2": lambda y: 2**y - 1, "linear": lambda y: y}.get(gain, gain)(labels) * weights
+    position = positions(scores, temperature)
+    shares = gains / torch.log2(1 + position)
+    best = sorted(gains.tolist(), reverse=True)[:k]
+    most = sum(gain / math.log2(2 + i) for i, gain in enumerate(best))
+    if k is not None:
+        shares = shares * torch.sigmoid((k + 0.5 - position) / temperature)
+    if most == 0:
+        return None
+    return 1 - shares.sum() / most if normalize else -shares.sum()
+
+
+def mrr(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 0.1,
+    relevant: str = "first",
+) -> Tensor | None:
+    relevance = labels * weights
+    reciprocal = 1 / positions(scores, temperature)
+    if not (relevance > 0).any():
+        return None
+    if relevant == "first":
+        return 1 - reciprocal[relevance > 0].max()
+    return 1 - (relevance * reciprocal).sum() / relevance.sum()
+
+
+def average_precision(
+    scores: Tensor, labels: Tensor, weights: Tensor, temperature: float = 0.01
+) -> Tensor | None:
+    total, found = scores.new_zeros(()), 0.0
+    for i in range(len(scores)):
+        if labels[i] <= 0 or weights[i] == 0:
+            continue
+        relevant = every = weights[i]
+        for j in range(len(scores)):
+            if j != i:
+                above = weights[j] * torch.sigmoid((scores[j] - scores[i]) / temperature)
+                every = every + above
+                relevant = relevant + above * (labels[j] > 0)
+        total, found = total + weights[i] * relevant / every, found + weights[i]
+    return 1 - total / found if found else None
+
+
+def auc(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    surrogate: str = "sigmoid",
+    margin: float = 1.0,
+) -> Tensor | None:
+    of_pair: Callable[[Tensor], Tensor] = {
+        "sigmoid": lambda d: torch.sigmoid(-d),
+        "logistic": lambda d: torch.nn.functional.softplus(-d),
+        "squared": lambda d: (margin - d) ** 2,
+        "squared_hinge": lambda d: (margin - d).clamp(min=0) ** 2,
+    }[surrogate]
+    positive = labels > 0
+    differences = (scores[positive][:, None] - scores[~positive][None, :]) / temperature
+    pairs = weights[positive][:, None] * weights[~positive][None, :]
+    if pairs.sum() == 0:
+        return None
+    return (pairs * of_pair(differences)).sum() / pairs.sum()
+
+
+def sqrt_gain(labels: Tensor) -> Tensor:
+    return labels.sqrt()
+
+
+CASES: list[tuple[Any, Any, dict[str, Any]]] = [
+    (rank_relax.ndcg_loss, ndcg, {}),
+    (rank_relax.ndcg_loss, ndcg, {"k": 3, "temperature": 0.5}),
+    (rank_relax.ndcg_loss, ndcg, {"gain": "linear", "normalize": False}),
+    (rank_relax.ndcg_loss, ndcg, {"gain": sqrt_gain, "k": 2}),
+    (rank_relax.ndcg_loss, ndcg, {"normalize": False, "temperature": 1.0}),
+    (rank_relax.mrr_loss, mrr, {}),
+    (rank_relax.mrr_loss, mrr, {"relevant": "all", "temperature": 0.5}),
+    (rank_relax.average_precision_loss, average_precision, {}),
+    (rank_relax.average_precision_loss, average_precision, {"temperature": 0.3}),
+    (rank_relax.auc_loss, auc, {}),
+    (rank_relax.auc_loss, auc, {"surrogate": "logistic", "temperature": 0.5}),
+    (rank_relax.auc_loss, auc, {"surrogate": "squared", "margin": 2.0}),
+    (rank_relax.auc_loss, auc, {"surrogate": "squared_hinge", "temperature": 0.3}),
+]
+IDS = [
+    "-".join([loss.__name__, *(getattr(x, "__name__", str(x)) for x in options.values())])
+    for loss, _, options in CASES
+]
+every_loss = pytest.mark.parametrize(("loss", "definition", "options"), CASES, ids=IDS)
+
+# Lists of these lengths: none, one item, no relevant item, all of them relevant, and larger ones.
+LENGTHS = (0, 1, 4, 3, 17, 60, 2)
+BEGINS = torch.tensor([0, *torch.tensor(LENGTHS).cumsum(0).tolist()])
+
+
+def flat_lists(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Scores with ties and graded labels, all lists one behind the other."""
+    scores = torch.randn(int(BEGINS[-1]), dtype=torch.float64)
+    scores[::5] = scores[0]
+    labels = torch.randint(0, 4, scores.shape)
+    labels[BEGINS[2] : BEGINS[3]] = 0
+    labels[BEGINS[3] : BEGINS[4]] = torch.tensor([1, 2, 3])
+    return scores.to(dtype), labels
+
+
+def padded(flat: Tensor, filler: float) -> Tensor:
+    lists = torch.full((len(LENGTHS), max(LENGTHS)), filler, dtype=flat.dtype)
+    for i, (begin, end) in enumerate(itertools.pairwise(BEGINS.tolist())):
+        lists[i, : end - begin] = flat[begin:end]
+    return lists
+
+
+def by_definition(
+    definition: Any, scores: Tensor, labels: Tensor, weights: Tensor, options: dict[str, Any]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of each list, which of them have one, and the gradient of the sum."""
+    scores = scores.double().requires_grad_()
+    losses = []
+    for begin, end in itertools.pairwise(BEGINS.tolist()):
+        parts = (x[begin:end] for x in (scores, labels.double(), weights.double()))
+        losses.append(definition(*parts, **options) if begin < end else None)
+    has_loss = torch.tensor([loss is not None for loss in losses])
+    together = torch.stack([scores.new_zeros(()) if x is None else x for x in losses])
+    (gradient,) = torch.autograd.grad(together.sum(), scores)
+    return together.detach(), has_loss, gradient
+
+
+# Of a sum of up to 60 terms and its gradient, divided by a temperature of 0.01.
+BOUND = {torch.float64: 1e-10, torch.float32: 2e-3}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("shape", ["ragged", "padded"])
+@every_loss
+def test_losses_and_gradients_are_those_of_the_definition(
+    loss: Any,
+    definition: Any,
+    options: dict[str, Any],
+    shape: str,
+    weighted: bool,
+    dtype: torch.dtype,
+) -> None:
+    scores, labels = flat_lists(dtype)
+    weights = torch.rand(scores.shape).to(dtype) if weighted else torch.ones_like(scores)
+    if weighted:
+        weights[::3] = 0
+    expected, has_loss, gradient = by_definition(definition, scores, labels, weights, options)
+    scores.requires_grad_()
+    arguments: dict[str, Tensor] = {"offsets": BEGINS}
+    lists = (scores, labels, weights)
+    if shape == "padded":
+        # What does not count may be anything.
+        arguments = {"mask": padded(torch.ones_like(scores, dtype=torch.bool), False)}
+        lists = (padded(scores, nan), padded(labels, 9), padded(weights, inf))
+    if weighted:
+        arguments["weights"] = lists[2]
+    actual = loss(*lists[:2], **arguments, **options, reduction="none")
+    assert actual.dtype == dtype
+    close = {"rtol": BOUND[dtype], "atol": BOUND[dtype]}
+    torch.testing.assert_close(actual.detach().double(), expected, **close)
+    (actual_gradient,) = torch.autograd.grad(actual.sum(), scores)
+    scale = gradient.abs().max()
+    torch.testing.assert_close(actual_gradient.double() / scale, gradient / scale, **close)
+    for begin, end in zip(BEGINS[:-1][~has_loss], BEGINS[1:][~has_loss], strict=True):
+        assert (actual_gradient[begin:end] == 0).all()
+    mean = loss(*lists[:2], **arguments, **options)
+    torch.testing.assert_close(mean, actual[has_loss].mean())
+    total = loss(*lists[:2], **arguments, **options, reduction="sum")
+    torch.testing.assert_close(total, actual.sum())
+
+
+@every_loss
+def test_derivatives_are_right_to_the_second_order(
+    loss: Any, definition: Any, options: dict[str, Any]
+) -> None:
+    scores, labels = flat_lists()
+    scores = scores + 0.1 * torch.randn_like(scores)  # the first and the hinge are kinks at ties
+    scores, labels = scores[BEGINS[3] :].requires_grad_(), labels[BEGINS[3] :]
+    weights = torch.rand_like(scores).requires_grad_()
+    offsets = BEGINS[3:] - BEGINS[3]
+    smooth = {**options, "temperature": 0.5}
+
+    def of_tensors(scores: Tensor, weights: Tensor) -> Tensor:
+        result: Tensor = loss(
+            scores, labels, weights=weights, offsets=offsets, **smooth, reduction="none"
+        )
+        return result
+
+    assert torch.autograd.gradcheck(of_tensors, (scores, weights), fast_mode=True)
+    assert torch.autograd.gradgradcheck(of_tensors, (scores, weights), fast_mode=True)
+
+
+@every_loss
+def test_vmap_and_compiled_graphs_give_the_same(
+    loss: Any, definition: Any, options: dict[str, Any]
+) -> None:
+    scores = torch.randn(3, 2, 20, dtype=torch.float64)
+    labels = torch.randint(0, 3, scores.shape)
+    expected = loss(scores, labels, **options, reduction="none")
+    mapped = torch.vmap(lambda x, y: loss(x, y, **options, reduction="none"))(scores, labels)
+    torch.testing.assert_close(mapped, expected)
+
+    def gradient_of(x: Tensor, y: Tensor) -> Tensor:
+        return torch.func.grad(lambda x: loss(x, y, **options))(x)
+
+    gradients = torch.vmap(gradient_of)(scores, labels)
+    inputs = scores.clone().requires_grad_()
+    sum(loss(x, y, **options) for x, y in zip(inputs, labels, strict=True)).backward()
+    torch.testing.assert_close(gradients, inputs.grad)
+
+    graph = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(graph(scores, labels, **options, reduction="none"), expected)
+
+
+def test_graphs_are_not_compiled_again_for_other_lengths() -> None:
+    compilations = 0
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
+        nonlocal compilations
+        compilations += 1
+        return graph
+
+    graph = torch.compile(
+        rank_relax.average_precision_loss, fullgraph=True, backend=backend, dynamic=True
+    )
+    for lengths in ([3, 9, 5], [40, 2], [1, 1, 1, 1, 7, 30], [2, 80]):
+        offsets = torch.tensor([0, *lengths]).cumsum(0)
+        scores, labels = torch.randn(sum(lengths)), torch.rand(sum(lengths)) < 0.4
+        labels[0] = True
+        expected = rank_relax.average_precision_loss(scores, labels, offsets=offsets)
+        torch.testing.assert_close(graph(scores, labels, offsets=offsets), expected)
+    assert compilations == 1
+
+
+class TestAsTheTemperatureFalls:
+    """Losses are one minus the metrics, of scores none of which are equal."""
+
+    scores = torch.tensor([[0.9, 0.2, 0.7, 0.4, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5]])
+    labels = torch.tensor([[0, 3, 1, 0, 2], [1, 0, 0, 2, 0]])
+
+    def test_ndcg(self) -> None:
+        log = math.log2
+        gained = torch.tensor(
+            [
+                1 / log(3) + 7 / log(5) + 3 / log(6),
+                3 / log(3) + 1 / log(6),
+            ]
+        )
+        most = torch.tensor([7 + 3 / log(3) + 1 / log(4), 3 + 1 / log(3)])
+        loss = rank_relax.ndcg_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
+        torch.testing.assert_close(loss, 1 - gained / most)
+        at_2 = rank_relax.ndcg_loss(
+            self.scores, self.labels, k=2, temperature=1e-4, reduction="none"
+        )
+        gained = torch.tensor([1 / log(3), 3 / log(3)])
+        most = torch.tensor([7 + 3 / log(3), 3 + 1 / log(3)])
+        torch.testing.assert_close(at_2, 1 - gained / most)
+
+    def test_mrr(self) -> None:
+        loss = rank_relax.mrr_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
+        torch.testing.assert_close(loss, torch.tensor([1 / 2, 1 / 2]))
+
+    def test_average_precision(self) -> None:
+        loss = rank_relax.average_precision_loss(
+            self.scores, self.labels, temperature=1e-4, reduction="none"
+        )
+        expected = [1 - (1 / 2 + 2 / 4 + 3 / 5) / 3, 1 - (1 / 2 + 2 / 5) / 2]
+        torch.testing.assert_close(loss, torch.tensor(expected))
+
+    def test_auc(self) -> None:
+        loss = rank_relax.auc_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
+        # Of 3 · 2 pairs the wrong ones: 0.9 above each positive, 0.4 above 0.2 and 0.1.
+        torch.testing.assert_close(loss, torch.tensor([5 / 6, (1 + 3) / 6]))
+
+
+@pytest.mark.parametrize("surrogate", ["sigmoid", "logistic", "squared", "squared_hinge"])
+def test_an_integer_weight_in_an_auc_is_a_repetition(surrogate: Any) -> None:
+    scores, labels = torch.randn(30, dtype=torch.float64), torch.randint(0, 2, (30,))
+    times = torch.randint(0, 4, (30,))
+    weighted = rank_relax.auc_loss(scores, labels, weights=times.double(), surrogate=surrogate)
+    repeated = rank_relax.auc_loss(
+        scores.repeat_interleave(times), labels.repeat_interleave(times), surrogate=surrogate
+    )
+    torch.testing.assert_close(weighted, repeated)
+
+
+@pytest.mark.parametrize("surrogate", ["squared", "squared_hinge"])
+def test_scores_far_from_0_do_not_cancel(surrogate: Any) -> None:
+    scores, labels = torch.randn(50, dtype=torch.float64), torch.randint(0, 2, (50,))
+    near = rank_relax.auc_loss(scores, labels, surrogate=surrogate)
+    far = rank_relax.auc_loss(scores + 1e6, labels, surrogate=surrogate)
+    torch.testing.assert_close(far, near, rtol=1e-8, atol=0)
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["", "ragged"])
+def test_the_top_of_a_long_list_is_as_exact(ragged: bool) -> None:
+    """Where float32 has few digits left for positions near the end."""
+    n = 200_000
+    scores, labels = torch.randn(n), torch.zeros(n)
+    labels[scores.argsort(descending=True)[:20]] = 1
+    arguments = {"offsets": torch.tensor([0, n])} if ragged else {}
+    actual = rank_relax.mrr_loss(scores, labels, relevant="all", temperature=0.001, **arguments)
+    top = scores.double()[labels > 0]
+    above = torch.sigmoid((scores.double()[None, :] - top[:, None]) / 0.001).sum(-1) - 0.5
+    expected = 1 - (1 / (1 + above)).mean()
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_labels_that_2_to_the_power_of_overflows_have_a_normalised_gain() -> None:
+    scores, labels = torch.tensor([0.1, 0.5, 0.3]), torch.tensor([300, 299, 0])
+    expected = rank_relax.ndcg_loss(scores, torch.tensor([30.0, 29.0, 0.0]))
+    torch.testing.assert_close(rank_relax.ndcg_loss(scores, labels), expected)
+
+
+MODULES: list[Any] = [
+    rank_relax.NDCGLoss(k=2, gain="linear", temperature=0.5),
+    rank_relax.MRRLoss(relevant="all"),
+    rank_relax.AveragePrecisionLoss(temperature=0.2, reduction="sum"),
+    rank_relax.AUCLoss(surrogate="squared_hinge", margin=2.0),
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: type(module).__name__)
+class TestModules:
+    def test_they_are_their_functions(self, module: Any) -> None:
+        scores, labels = torch.randn(4, 9), torch.randint(0, 3, (4, 9))
+        given = {"mask": torch.rand(4, 9) < 0.8, "weights": torch.rand(4, 9)}
+        expected = type(module).function(
+            scores, labels, **given, temperature=module.temperature, **module.options
+        )
+        torch.testing.assert_close(module(scores, labels, **given), expected)
+
+    def test_temperatures_are_learnt(self, module: Any) -> None:
+        parameter = torch.nn.Parameter(torch.tensor(0.3, dtype=torch.float64))
+        learner = type(module)(temperature=parameter, **module.options)
+        assert list(learner.parameters()) == [parameter]
+        scores, labels = torch.randn(4, 9, dtype=torch.float64), torch.randint(0, 3, (4, 9))
+
+        def at(temperature: Tensor) -> Tensor:
+            result: Tensor = type(module).function(
+                scores, labels, temperature=temperature, **module.options
+            )
+            return result
+
+        assert torch.autograd.gradcheck(at, (parameter,))
+        torch.testing.assert_close(learner(scores, labels), at(parameter))
+
+    def test_they_say_what_they_are(self, module: Any) -> None:
+        for name, value in {**module.options, "temperature": module.temperature}.items():
+            assert f"{name}={value!r}" in repr(module)
+
+
+LOSSES = [rank_relax.ndcg_loss, rank_relax.mrr_loss]
+LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
+every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+
+
+@every_function
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precisions_are_computed_in_float32(loss: Any, half: torch.dtype) -> None:
+    scores, labels = torch.randn(5, 40).to(half), torch.randint(0, 2, (5, 40))
+    actual = loss(scores, labels)
+    assert actual.dtype == half
+    assert actual == loss(scores.float(), labels).to(half)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert loss(scores, labels).dtype == torch.float32
+
+
+@every_function
+def test_lists_without_items_have_no_loss(loss: Any) -> None:
+    for shape in ((0,), (3, 0), (0, 4)):
+        scores = torch.randn(shape, requires_grad=True)
+        result = loss(scores, torch.ones(shape))
+        result.backward()
+        assert result == 0
+        assert scores.grad is not None
+    masked = torch.randn(2, 3, requires_grad=True)
+    result = loss(masked, torch.ones(2, 3), mask=torch.zeros(2, 3, dtype=torch.bool))
+    result.backward()
+    assert result == 0
+    assert (masked.grad == 0).all()
+
+
+@every_loss
+def test_what_is_not_finite_stays_in_its_list(
+    loss: Any, definition: Any, options: dict[str, Any]
+) -> None:
+    scores, labels = torch.randn(3, 6), torch.tensor([1, 0, 1, 0, 0, 1]).expand(3, 6)
+    expected = loss(scores[::2], labels[::2], **options, reduction="none")
+    scores[1, 2] = nan
+    scores.requires_grad_()
+    for shape, arguments in ((scores.shape, {}), ((18,), {"offsets": torch.arange(0, 19, 6)})):
+        losses = loss(
+            scores.reshape(shape), labels.reshape(shape), **arguments, **options, reduction="none"
+        )
+        assert losses[1].isnan()
+        torch.testing.assert_close(losses[::2], expected)
+        (gradient,) = torch.autograd.grad(losses[::2].sum(), scores)
+        assert gradient[::2].isfinite().all()
+
+
+@every_function
+def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
+    name, x, y = loss.__name__, torch.randn(2, 3), torch.ones(2, 3)
+    ends = torch.tensor([0, 2, 6])
+    for call, kind, message in (
+        (lambda: loss([1.0], y), TypeError, "scores must be a torch.Tensor, got list"),
+        (lambda: loss(x.long(), y), TypeError, "scores must be float64, float32, bfloat16"),
+        (lambda: loss(x, y[0]), ValueError, r"labels must have the shape of scores, \[2, 3\]"),
+        (lambda: loss(x, y, mask=y), TypeError, "mask must be bool"),
+        (lambda: loss(x, y, weights=y.long()), TypeError, "weights must be float64, float32"),
+        (lambda: loss(x, y, weights=y[0]), ValueError, "weights must have the shape of scores"),
+        (lambda: loss(x, y, offsets=ends), ValueError, r"with offsets, scores must be \[N\]"),
+        (
+            lambda: loss(x.flatten(), y.flatten(), offsets=ends.int()),
+            TypeError,
+            r"offsets must be int64, got int32; convert it with offsets.long\(\)",
+        ),
+        (
+            lambda: loss(x.flatten(), y.flatten(), offsets=ends[:1]),
+            ValueError,
+            r"offsets must be \[L \+ 1\], .* got shape \[1\]",
+        ),
+        (lambda: loss(x, y, temperature=0.0), ValueError, "temperature must be positive and"),
+        (lambda: loss(x, y, temperature="1"), TypeError, "temperature must be a float or a 0-dim"),
+        (lambda: loss(x, y, reduction="max"), ValueError, "reduction must be one of 'mean'"),
+    ):
+        with pytest.raises(kind, match=f"^{name}: {message}"):
+            call()
+    for wrong in (torch.tensor([0, 4, 2, 6]), torch.tensor([0, 2, 5]), torch.tensor([1, 6])):
+        with pytest.raises(ValueError, match="offsets must rise from 0 to the number of items, 6"):
+            loss(x.flatten(), y.flatten(), offsets=wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"k": 0}, ValueError, "k must be at least 1, got 0"),
+        ({"k": 2.5}, TypeError, "k must be an int or None, got 2.5"),
+        ({"gain": "exp"}, ValueError, "gain must be one of 'exp2', 'linear', got 'exp'"),
+        ({"normalize": 1}, TypeError, "normalize must be a bool, got 1"),
+    ],
+)
+def test_errors_of_ndcg(options: dict[str, Any], kind: Any, message: str) -> None:
+    with pytest.raises(kind, match=f"^ndcg_loss: {message}"):
+        rank_relax.ndcg_loss(torch.randn(3), torch.ones(3), **options)
+    with pytest.raises(kind, match=f"^NDCGLoss: {message}"):
+        rank_relax.NDCGLoss(**options)
+
+
+def test_errors_of_auc_and_mrr() -> None:
+    x, y = torch.randn(3), torch.tensor([0, 1, 1])
+    with pytest.raises(ValueError, match=r"^auc_loss: surrogate must be one of 'sigmoid'"):
+        rank_relax.auc_loss(x, y, surrogate="hinge")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^AUCLoss: margin must be a number, got '1'"):
+        rank_relax.AUCLoss(margin="1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^auc_loss: margin must be finite, got inf"):
+        rank_relax.auc_loss(x, y, margin=inf)
+    with pytest.raises(ValueError, match=r"^MRRLoss: relevant must be one of 'first', 'all'"):
+        rank_relax.MRRLoss(relevant="last")  # type: ignore[arg-type]

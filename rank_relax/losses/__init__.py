@@ -2,16 +2,22 @@
 
 from rank_relax.losses.auc import AUCLoss, auc_loss
 from rank_relax.losses.average_precision import AveragePrecisionLoss, average_precision_loss
+from rank_relax.losses.cosent import CoSENTLoss, cosent_loss
+from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
 from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
 
 __all__ = [
     "AUCLoss",
     "AveragePrecisionLoss",
+    "CoSENTLoss",
+    "ListNetLoss",
     "MRRLoss",
     "NDCGLoss",
     "auc_loss",
     "average_precision_loss",
+    "cosent_loss",
+    "listnet_loss",
     "mrr_loss",
     "ndcg_loss",
 ]

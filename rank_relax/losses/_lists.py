@@ -3,6 +3,7 @@
 A loss is written once, in what a list can be asked for here.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,16 +17,20 @@ from rank_relax._checks import (
     check_scores,
     check_tensor,
 )
-from rank_relax._scores import result_dtype
+from rank_relax._scores import result_dtype, strength_beside
 from rank_relax._strength import DTYPES, Strength, name_of, widest_dtype
 from rank_relax.counts import soft_count
 from rank_relax.ranks import soft_rank
+
+# Below every logarithm, and a difference of two is still finite: the gradient of -inf would be NaN.
+LOG_OF_NOTHING = -1e30
 
 
 class Lists:
     """Scores ``[..., n]``, or ``[N]`` with ``offsets``, their labels, and what each item weighs.
 
-    What doesn't count has score 0, label 0 and weight 0, whatever it was given.
+    What doesn't count has score 0, label 0 and weight 0, whatever it was given. A list with an
+    item of which anything is NaN has the loss NaN.
     """
 
     def __init__(
@@ -43,14 +48,38 @@ class Lists:
         self.mask = mask
         self.offsets = offsets
         precision = torch.promote_types(scores.dtype, torch.float32)
+        if weights is not None:
+            precision = torch.promote_types(precision, weights.dtype)
         self.scores = self.counting(scores.to(precision))
-        self.labels = self.counting(labels.to(precision))
-        self.weights = None if weights is None else self.counting(weights.to(precision))
+        self.labels = self.counting(_sortable(labels))
+        unknown = self.scores.isnan() | self.labels.isnan()
+        self.weights = None
+        if weights is not None:
+            self.weights = self.counting(weights.to(precision))
+            unknown = unknown | self.weights.isnan()
         if offsets is not None:
-            # Of offsets that do not end with the items, soft_count has more to say.
             item = torch.arange(scores.shape[-1], device=scores.device)
             of_item = torch.searchsorted(offsets[1:].contiguous(), item, right=True)
             self.of_item = of_item.clamp(max=offsets.shape[0] - 2)
+            unknown = unknown | ~_sound(function, self.scores.detach(), offsets)
+        self.unknown = self.sum(unknown.to(precision)) > 0
+
+    def amounts(self) -> Tensor:
+        """The labels as numbers, exact up to 2^53 where the device has float64."""
+        if self.labels.is_floating_point():
+            return self.labels.to(torch.promote_types(self.labels.dtype, torch.float32))
+        return self.labels.to(widest_dtype(self.labels.device))
+
+    def scaled(self, strength: Strength) -> Tensor:
+        """The scores in units of the temperature."""
+        if isinstance(strength, Tensor):
+            strength = strength_beside(self.scores, strength)
+        return self.scores * strength
+
+    def leave_out_unless(self, has_loss: Tensor) -> None:
+        """Gives lists without a loss scores whose loss is finite, so that their gradient is 0."""
+        self.has_loss = has_loss
+        self.scores = torch.where(self.to_items(has_loss), self.scores, 0)
 
     def counting(self, items: Tensor) -> Tensor:
         """The items that count, 0 in place of the others."""
@@ -78,9 +107,9 @@ class Lists:
         """The number of its list for each item."""
         return one_a_list.unsqueeze(-1) if self.offsets is None else one_a_list[self.of_item]
 
-    def order(self, keys: Tensor) -> Tensor:
-        """Where the items are that come first, second, ... by falling key, list by list."""
-        order = torch.argsort(keys, dim=-1, descending=True, stable=True)
+    def order(self, keys: Tensor, descending: bool = True) -> Tensor:
+        """Where the items are that come first, second, ... by their keys, list by list."""
+        order = torch.argsort(keys, dim=-1, descending=descending, stable=True)
         if self.offsets is not None:
             order = order[torch.argsort(self.of_item[order], stable=True)]
         return order
@@ -90,19 +119,58 @@ class Lists:
         item = torch.arange(self.scores.shape[-1], device=self.scores.device)
         return 1 + (item if self.offsets is None else item - self.offsets[self.of_item])
 
+    def before(self, items: Tensor) -> Tensor:
+        """The item before each, 0 before the first of a list."""
+        return torch.where(self.place() == 1, 0, torch.nn.functional.pad(items, (1, 0))[..., :-1])
+
     def running_sum(self, items: Tensor) -> Tensor:
         """The sum of a list's items up to each, in the widest precision of the device."""
         sums = items.to(widest_dtype(items.device))
-        if self.offsets is None:
-            return sums.cumsum(-1)
-        # By doubling, in O(n log n): the difference of two sums over everything would bring what
-        # one list is rounded to, or its NaN, into the next.
+        return sums.cumsum(-1) if self.offsets is None else self._by_doubling(torch.add, sums, 0)
+
+    def running_logsumexp(self, items: Tensor) -> Tensor:
+        """Log Σ exp of a list's items up to each, in the widest precision of the device."""
+        # torch.logcumsumexp has NaN for its second derivative wherever its gradient is 0.
+        sums = items.to(widest_dtype(items.device))
+        return self._by_doubling(_log_of_sum, sums, LOG_OF_NOTHING)
+
+    def _by_doubling(
+        self, add: Callable[[Tensor, Tensor], Tensor], items: Tensor, nothing: float
+    ) -> Tensor:
+        """Up to each item of its list, in O(n log n).
+
+        The difference of two sums over everything would bring what one list is rounded to, or its
+        NaN, into the next.
+        """
         place, step = self.place(), 1
         while step < items.shape[-1]:
-            before = torch.nn.functional.pad(sums[..., :-step], (step, 0))
-            sums = sums + torch.where(place > step, before, 0)
+            before = torch.nn.functional.pad(items[..., :-step], (step, 0))
+            items = add(items, torch.where(place > step, before, nothing))
             step *= 2
-        return sums
+        return items
+
+    def log_counting(self, items: Tensor) -> Tensor:
+        """The logarithms of what counts, and of nothing in place of the others."""
+        return items if self.mask is None else torch.where(self.mask, items, LOG_OF_NOTHING)
+
+    def logsumexp(self, items: Tensor) -> Tensor:
+        """Log Σ exp of each list's items."""
+        if self.offsets is None:
+            nothing = items.new_full((*items.shape[:-1], 1), LOG_OF_NOTHING)  # if there are none
+            return torch.cat([items, nothing], -1).logsumexp(-1)
+        most = self._one_a_list(LOG_OF_NOTHING, items.dtype)
+        most = most.scatter_reduce(0, self.of_item, items.detach(), "amax")
+        total = self.sum(torch.exp(items - most[self.of_item]))
+        return most + torch.log(torch.where(total == 0, 1, total))
+
+    def before_equals(self, keys: Tensor, up_to_each: Tensor, nothing: float) -> Tensor:
+        """Of sorted lists what runs up to each item, up to the last item of a smaller key."""
+        index = torch.arange(keys.shape[-1], device=keys.device)
+        begins = torch.nn.functional.pad(keys[..., 1:] != keys[..., :-1], (1, 0), value=True)
+        begins = (begins | (self.place() == 1)).expand(keys.shape)
+        first = torch.where(begins, index, 0).cummax(-1).values
+        last_before = up_to_each.gather(-1, (first - 1).clamp(min=0))
+        return torch.where(first > index - self.place() + 1, last_before, nothing)
 
     def above(
         self, strength: Strength, among: Tensor | None = None, *, weighted: bool = False
@@ -134,11 +202,11 @@ class Lists:
             offsets=self.offsets,
         )
 
-    def reduced(self, losses: Tensor, has_loss: Tensor, reduction: str) -> Tensor:
+    def reduced(self, losses: Tensor, reduction: str) -> Tensor:
         """One loss a list, their sum or mean; those that have none are 0 and in no mean."""
-        losses = torch.where(has_loss, losses, 0)
+        losses = torch.where(self.has_loss, losses, 0) + torch.where(self.unknown, torch.nan, 0)
         if reduction == "mean":
-            losses = losses.sum() / has_loss.sum().clamp(min=1)
+            losses = losses.sum() / (self.has_loss | self.unknown).sum().clamp(min=1)
         elif reduction == "sum":
             losses = losses.sum()
         return losses.to(self.dtype)
@@ -147,6 +215,34 @@ class Lists:
         assert self.offsets is not None
         lists = self.offsets.shape[0] - 1
         return torch.full((lists,), value, dtype=dtype, device=self.scores.device)
+
+
+def _sortable(labels: Tensor) -> Tensor:
+    """Labels of a dtype that torch sorts, selects and compares everywhere, in the same order."""
+    if labels.dtype in (torch.bool, torch.uint16):
+        return labels.to(torch.int32)
+    if labels.dtype == torch.uint32:
+        return labels.to(torch.int64)
+    if labels.dtype == torch.uint64:
+        return labels.to(torch.int64) ^ torch.iinfo(torch.int64).min
+    return labels
+
+
+def _sound(function: str, scores: Tensor, offsets: Tensor) -> Tensor:
+    """Whether offsets rise from 0 to the end; an error if not, where their values can be read."""
+    no_points = torch.zeros_like(offsets)
+    try:  # Asked about no point at all, soft_count says what is wrong with them.
+        soft_count(scores[:0], scores, offsets=offsets, point_offsets=no_points)
+    except ValueError as error:
+        raise ValueError(str(error).replace("soft_count", function, 1)) from None
+    rise = offsets.diff() >= 0
+    return (offsets[0] == 0) & rise.all() & (offsets[-1] == scores.shape[-1])
+
+
+def _log_of_sum(a: Tensor, b: Tensor) -> Tensor:
+    """torch.logaddexp, whose second derivative is NaN where one of the two is nothing."""
+    most = torch.maximum(a, b).detach()
+    return most + torch.log(torch.exp(a - most) + torch.exp(b - most))
 
 
 def _check(function: str, scores: Any, labels: Any, mask: Any, weights: Any, offsets: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from rank_relax._strength import Strength, describe_number, set_number
+from rank_relax._strength import Strength, as_float, describe_number, set_number
 from rank_relax.losses._options import checked_temperature
 
 
@@ -18,7 +18,8 @@ class RankingLoss(nn.Module):
     def __init__(self, temperature: Strength, **options: Any) -> None:
         super().__init__()
         checked_temperature(type(self).__name__, temperature)
-        set_number(self, "temperature", temperature)
+        is_tensor = isinstance(temperature, Tensor)
+        set_number(self, "temperature", temperature if is_tensor else as_float(temperature))
         self.options = options
 
     def forward(

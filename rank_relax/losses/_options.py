@@ -1,23 +1,25 @@
 """The options that all ranking losses take."""
 
+import numbers
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from rank_relax._checks import check_choice
-from rank_relax._strength import Strength, checked_strength
+from rank_relax._strength import Strength, checked_strength, widest_dtype
 
 Reduction = Literal["mean", "sum", "none"]
 
 
 def checked_temperature(function: str, temperature: Strength) -> Strength:
-    """The strength 1 / temperature; raises for a temperature that is none."""
-    checked = checked_strength(
-        function, temperature, "temperature", "smaller is closer to the hard ranks"
-    )
-    if isinstance(checked, Tensor):
-        return checked.reciprocal()
-    return checked_strength(function, 1 / checked, "1 / temperature")
+    """The strength 1 / temperature, NaN for a tensor of no temperature; raises for others."""
+    meaning = "smaller is closer to the hard ranks"
+    checked = checked_strength(function, temperature, "temperature", meaning)
+    if not isinstance(checked, Tensor):
+        return checked_strength(function, 1 / checked, "1 / temperature", meaning)
+    checked = checked.to(widest_dtype(checked.device))
+    return torch.where(checked > 0, checked.reciprocal(), torch.nan)
 
 
 def check_reduction(function: str, reduction: object) -> None:
@@ -27,7 +29,9 @@ def check_reduction(function: str, reduction: object) -> None:
 
 def check_k(function: str, k: object) -> None:
     """Raises for what is neither None nor a positive int."""
-    if k is not None and (isinstance(k, bool) or not isinstance(k, int)):
+    if k is None:
+        return
+    if isinstance(k, bool) or not isinstance(k, (numbers.Integral, torch.SymInt)):
         raise TypeError(f"{function}: k must be an int or None, got {k!r}")
-    if k is not None and k < 1:
+    if k < 1:
         raise ValueError(f"{function}: k must be at least 1, got {k}")

@@ -1,7 +1,6 @@
 """The area under the ROC curve as a loss."""
 
 import math
-import numbers
 from typing import Literal
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import check_choice
-from rank_relax._strength import Strength
+from rank_relax._strength import NUMBERS, Strength, as_float, widest_dtype
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
 from rank_relax.losses._options import Reduction, check_reduction, checked_temperature
@@ -35,8 +34,8 @@ def auc_loss(
     .. math:: L = \frac{1}{|P| |N|} \sum_{p \in P} \sum_{n \in N}
         \ell\!\left(\frac{s_p - s_n}{T}\right)
 
-    over positive and negative items, in O(n) time (``"squared_hinge"``: O(n log n), as it sorts),
-    not over the pairs.
+    over positive and negative items: on the CPU in O(n) time, with ``"squared_hinge"``, which
+    sorts, in O(n log n). (Elsewhere the first two sum over all pairs, in bounded memory.)
 
     Args:
         scores: ``[..., n]``, or ``[N]`` with ``offsets``: float64, float32, bfloat16 or float16.
@@ -77,22 +76,25 @@ def auc_loss(
     strength = checked_temperature("auc_loss", temperature)
     check_auc_options("auc_loss", surrogate, margin, reduction)
     lists = Lists("auc_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
+    is_positive = lists.labels > 0
     one = torch.ones_like(lists.scores)
-    positive = lists.weighted(torch.where(lists.labels > 0, one, 0))
-    negative = lists.weighted(torch.where(lists.labels > 0, 0, one))
+    positive = lists.weighted(torch.where(is_positive, one, 0))
+    negative = lists.weighted(torch.where(is_positive, 0, one))
     positives, negatives = lists.sum(positive), lists.sum(negative)
-    has_pairs = (positives > 0) & (negatives > 0)
-    pairs = torch.where(has_pairs, positives * negatives, 1)
-    if surrogate == "sigmoid":
-        above = lists.weight_above(strength, negative, lists.mask)
-        losses = lists.sum(positive * above) / pairs
-    elif surrogate == "logistic":
-        above = lists.weight_above(strength, negative, lists.mask, order=-1) * strength
-        losses = lists.sum(positive * above) / pairs
+    lists.leave_out_unless((positives > 0) & (negatives > 0))
+    positive = positive / lists.to_items(torch.where(positives > 0, positives, 1))
+    negative = negative / lists.to_items(torch.where(negatives > 0, negatives, 1))
+    if surrogate == "squared":
+        losses = _squared(lists, lists.scaled(strength), positive, negative, margin)
     else:
-        scaled = _Sides(lists, strength, positive, negative)
-        losses = scaled.squared(margin) if surrogate == "squared" else scaled.squared_hinge(margin)
-    return lists.reduced(losses, has_pairs, reduction)
+        if surrogate == "squared_hinge":
+            of_item = _squared_hinge(lists, lists.scaled(strength), is_positive, negative, margin)
+        elif surrogate == "logistic":
+            of_item = lists.weight_above(strength, negative, lists.mask, order=-1) * strength
+        else:
+            of_item = lists.weight_above(strength, negative, lists.mask)
+        losses = lists.sum(positive * torch.where(is_positive, of_item, 0))
+    return lists.reduced(losses, reduction)
 
 
 def check_auc_options(function: str, surrogate: object, margin: object, reduction: object) -> None:
@@ -100,55 +102,44 @@ def check_auc_options(function: str, surrogate: object, margin: object, reductio
     check_choice(
         function, "surrogate", surrogate, ("sigmoid", "logistic", "squared", "squared_hinge")
     )
-    if isinstance(margin, bool) or not isinstance(margin, numbers.Real):
+    if isinstance(margin, bool) or not isinstance(margin, NUMBERS):
         raise TypeError(f"{function}: margin must be a number, got {margin!r}")
-    if not math.isfinite(margin):
+    if not -math.inf < as_float(margin) < math.inf:
         raise ValueError(f"{function}: margin must be finite, got {margin}")
     check_reduction(function, reduction)
 
 
-class _Sides:
-    """Positive and negative items in units of the temperature, each weight over its side's."""
+def _squared(
+    lists: Lists, scaled: Tensor, positive: Tensor, negative: Tensor, margin: float
+) -> Tensor:
+    """E (m - (p - n))², which is (m - E p + E n)² + Var p + Var n."""
+    gap = torch.full((), margin, dtype=scaled.dtype, device=scaled.device)
+    spread = torch.zeros_like(gap)
+    for share, sign in ((positive, -1), (negative, 1)):
+        mean = lists.sum(share * scaled)
+        gap = gap + sign * mean
+        spread = spread + lists.sum(share * (scaled - lists.to_items(mean)) ** 2)
+    return gap**2 + spread
 
-    def __init__(
-        self, lists: Lists, strength: Strength, positive: Tensor, negative: Tensor
-    ) -> None:
-        self.lists = lists
-        self.positive, self.negative = self._share(positive), self._share(negative)
-        scaled = lists.scores * strength
-        # Sums of squares of a list far from 0 would cancel.
-        centre = lists.sum(self.positive * scaled) / 2 + lists.sum(self.negative * scaled) / 2
-        self.scores = scaled - lists.to_items(centre)
 
-    def _share(self, weight: Tensor) -> Tensor:
-        total = self.lists.sum(weight)
-        return weight / self.lists.to_items(torch.where(total > 0, total, 1))
+def _squared_hinge(
+    lists: Lists, scaled: Tensor, is_positive: Tensor, negative: Tensor, margin: float
+) -> Tensor:
+    """E max(0, m - (p - n))² over the n, for each p.
 
-    def squared(self, margin: float) -> Tensor:
-        """E (m - (p - n))², which is (m - E p + E n)² + Var p + Var n."""
-        gap = torch.full((), margin, dtype=self.scores.dtype, device=self.scores.device)
-        spread = torch.zeros_like(gap)
-        for share, sign in ((self.positive, -1), (self.negative, 1)):
-            mean = self.lists.sum(share * self.scores)
-            deviation = self.scores - self.lists.to_items(mean)
-            gap = gap + sign * mean
-            spread = spread + self.lists.sum(share * deviation**2)
-        return gap**2 + spread
-
-    def squared_hinge(self, margin: float) -> Tensor:
-        """E max(0, m - (p - n))²: in falling order of p - m and n, each p has the n before it."""
-        lists = self.lists
-        is_positive = lists.labels > 0
-        key = torch.where(is_positive, self.scores - margin, self.scores)
-        order = lists.order(key)
-        share = self.negative.gather(-1, order)
-        score = self.scores.gather(-1, order)
-        count, first, second = (
-            lists.running_sum(moment) for moment in (share, share * score, share * score**2)
-        )
-        short = margin - score.to(count.dtype)
-        squares = count * short**2 + 2 * first * short + second
-        return lists.sum(self.positive.gather(-1, order) * squares.to(score.dtype))
+    In falling order of p - m and n, each p has the n before it. What they weigh, with their
+    distance and with its square, is summed from gap to gap: all terms are positive, so that a score
+    far away takes no digit from the others.
+    """
+    key = scaled.to(widest_dtype(scaled.device))
+    key = torch.where(is_positive, key - margin, key)
+    order = lists.order(key)
+    key = key.gather(-1, order)
+    gap = torch.where(lists.place() == 1, 0, lists.before(key) - key)
+    count = lists.before(lists.running_sum(negative.gather(-1, order)))
+    first = lists.before(lists.running_sum(gap * count))
+    second = lists.running_sum(2 * gap * first + gap**2 * count)
+    return torch.zeros_like(second).scatter(-1, order.expand_as(second), second)
 
 
 class AUCLoss(RankingLoss):

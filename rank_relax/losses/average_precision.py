@@ -68,15 +68,16 @@ def average_precision_loss(
     )
     relevant = lists.labels > 0
     weight = lists.weighted(relevant.to(lists.scores.dtype))
+    total = lists.sum(weight)
+    has_relevant = total > 0
+    lists.leave_out_unless(has_relevant)
     own = 1 if lists.weights is None else lists.weights
     found = own + lists.above(strength, relevant, weighted=True)
     looked_at = own + lists.above(strength, weighted=True)
-    weighs = weight > 0
-    precision = torch.where(weighs, found, 0) / torch.where(weighs, looked_at, 1)
-    total = lists.sum(weight)
-    has_relevant = total > 0
+    is_placed = relevant & ~(looked_at <= 0)
+    precision = torch.where(is_placed, found, 0) / torch.where(is_placed, looked_at, 1)
     mean = lists.sum(weight * precision) / torch.where(has_relevant, total, 1)
-    return lists.reduced(1 - mean, has_relevant, reduction)
+    return lists.reduced(1 - mean, reduction)
 
 
 class AveragePrecisionLoss(RankingLoss):

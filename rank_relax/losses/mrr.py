@@ -71,15 +71,16 @@ def mrr_loss(
     strength = checked_temperature("mrr_loss", temperature)
     check_mrr_options("mrr_loss", relevant, reduction)
     lists = Lists("mrr_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
-    labels = lists.weighted(lists.labels)
-    reciprocal = 1 / (1 + lists.above(strength))
-    total = lists.sum(labels)
+    relevance = lists.weighted(lists.amounts())
+    total = lists.sum(relevance)
     has_relevant = total > 0
+    lists.leave_out_unless(has_relevant)
+    reciprocal = 1 / (1 + lists.above(strength))
     if relevant == "all":
-        mean = lists.sum(labels * reciprocal) / torch.where(has_relevant, total, 1)
+        mean = lists.sum(relevance * reciprocal) / torch.where(has_relevant, total, 1)
     else:
-        mean = lists.largest(torch.where(labels > 0, reciprocal, 0))
-    return lists.reduced(1 - mean, has_relevant, reduction)
+        mean = lists.largest(torch.where(relevance > 0, reciprocal, 0))
+    return lists.reduced(1 - mean, reduction)
 
 
 def check_mrr_options(function: str, relevant: object, reduction: object) -> None:

@@ -45,7 +45,7 @@ def ndcg_loss(
         scores: ``[..., n]``, or ``[N]`` with ``offsets``: float64, float32, bfloat16 or float16.
         labels: Relevance, from 0 up, of the shape of ``scores`` and any real dtype.
         k: Count the first k places alone, softly: an item's gain is multiplied by
-            :math:`F((k + \frac12 - r_i) / T)`. The best order is that of the first k, exactly.
+            :math:`\min(1, \max(0, k + 1 - r_i))`. The best order is that of the first k, exactly.
         gain: ``"exp2"``, :math:`2^y - 1`; ``"linear"``, y; or a function of the labels, with values
             from 0 up.
         normalize: If false, the loss is minus the discounted cumulative gain itself.
@@ -79,18 +79,21 @@ def ndcg_loss(
     check_ndcg_options("ndcg_loss", k, gain, normalize, reduction)
     lists = Lists("ndcg_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
     gains = lists.weighted(_gains(lists, gain, normalize))
-    position = 1 + lists.above(strength)
-    soft = gains / torch.log2(1 + position)
     order = lists.order(gains)
     place = lists.place()
     best = gains.gather(-1, order) / torch.log2(1 + place.to(gains.dtype))
     if k is not None:
-        soft = soft * torch.sigmoid((k + 0.5 - position) * strength)
         best = torch.where(place <= k, best, 0)
-    total, most = lists.sum(soft), lists.sum(best)
+    most = lists.sum(best)
     has_gain = most > 0
+    lists.leave_out_unless(has_gain)
+    position = 1 + lists.above(strength)
+    soft = gains / torch.log2(1 + position)
+    if k is not None:
+        soft = soft * (k + 1 - position).clamp(0, 1)
+    total = lists.sum(soft)
     losses = 1 - total / torch.where(has_gain, most, 1) if normalize else -total
-    return lists.reduced(losses, has_gain, reduction)
+    return lists.reduced(losses, reduction)
 
 
 def check_ndcg_options(
@@ -106,15 +109,16 @@ def check_ndcg_options(
 
 def _gains(lists: Lists, gain: Gain, normalize: bool) -> Tensor:
     """The gains, or what is proportional to them in each list, where only that matters."""
+    labels = lists.amounts()
     if callable(gain):
-        return gain(lists.labels)
+        return gain(labels).to(labels.dtype)
     if gain == "linear":
-        return lists.labels
+        return labels
     if not normalize:
-        return torch.expm1(lists.labels * _LOG_2)
+        return torch.expm1(labels * _LOG_2)
     # 2^y overflows from labels of 128 on, which large label spaces have.
-    most = lists.to_items(lists.largest(lists.labels))
-    return torch.exp2(lists.labels - most) * -torch.expm1(-lists.labels * _LOG_2)
+    most = lists.to_items(lists.largest(labels))
+    return torch.exp2(labels - most) * -torch.expm1(-labels * _LOG_2)
 
 
 class NDCGLoss(RankingLoss):
@@ -142,7 +146,7 @@ class NDCGLoss(RankingLoss):
         >>> import torch, rank_relax
         >>> loss = rank_relax.NDCGLoss(k=1)
         >>> loss(torch.tensor([0.3, 0.1, 0.9]), torch.tensor([1, 0, 2]))
-        tensor(0.0085)
+        tensor(0.0048)
     """
 
     function = staticmethod(ndcg_loss)

@@ -35,7 +35,7 @@ def ndcg(
     best = sorted(gains.tolist(), reverse=True)[:k]
     most = sum(gain / math.log2(2 + i) for i, gain in enumerate(best))
     if k is not None:
-        shares = shares * torch.sigmoid((k + 0.5 - position) / temperature)
+        shares = shares * (k + 1 - position).clamp(0, 1)
     if most == 0:
         return None
     return 1 - shares.sum() / most if normalize else -shares.sum()
@@ -96,6 +96,29 @@ def auc(
     return (pairs * of_pair(differences)).sum() / pairs.sum()
 
 
+def listnet(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    shares: str = "softmax",
+) -> Tensor | None:
+    share = weights * (torch.softmax(labels, -1) if shares == "softmax" else labels)
+    if share.sum() == 0:
+        return None
+    return -(share / share.sum() * torch.log_softmax(scores / temperature, -1)).sum()
+
+
+def cosent(
+    scores: Tensor, labels: Tensor, weights: Tensor, temperature: float = 0.05
+) -> Tensor | None:
+    pairs = (labels[:, None] > labels[None, :]) * weights[:, None] * weights[None, :]
+    if pairs.sum() == 0:
+        return None
+    wrong = (scores[None, :] - scores[:, None]) / temperature
+    return torch.log1p((pairs[pairs > 0] * torch.exp(wrong[pairs > 0])).sum())
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -114,6 +137,10 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.auc_loss, auc, {"surrogate": "logistic", "temperature": 0.5}),
     (rank_relax.auc_loss, auc, {"surrogate": "squared", "margin": 2.0}),
     (rank_relax.auc_loss, auc, {"surrogate": "squared_hinge", "temperature": 0.3}),
+    (rank_relax.listnet_loss, listnet, {}),
+    (rank_relax.listnet_loss, listnet, {"shares": "proportional", "temperature": 0.2}),
+    (rank_relax.cosent_loss, cosent, {}),
+    (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
 ]
 IDS = [
     "-".join([loss.__name__, *(getattr(x, "__name__", str(x)) for x in options.values())])
@@ -203,25 +230,34 @@ def test_losses_and_gradients_are_those_of_the_definition(
     torch.testing.assert_close(total, actual.sum())
 
 
+@pytest.mark.parametrize("shape", ["ragged", "padded"])
 @every_loss
 def test_derivatives_are_right_to_the_second_order(
-    loss: Any, definition: Any, options: dict[str, Any]
+    loss: Any, definition: Any, options: dict[str, Any], shape: str
 ) -> None:
     scores, labels = flat_lists()
     scores = scores + 0.1 * torch.randn_like(scores)  # the first and the hinge are kinks at ties
-    scores, labels = scores[BEGINS[3] :].requires_grad_(), labels[BEGINS[3] :]
-    weights = torch.rand_like(scores).requires_grad_()
-    offsets = BEGINS[3:] - BEGINS[3]
-    smooth = {**options, "temperature": 0.5}
+    weights = torch.rand_like(scores)
+    if loss in (rank_relax.average_precision_loss, rank_relax.auc_loss, rank_relax.listnet_loss):
+        weights[::3] = 0  # where the others have a step, or two equal gains
+    arguments: dict[str, Any] = {**options, "temperature": 0.5, "reduction": "none"}
+    if shape == "padded":
+        arguments["mask"] = padded(torch.ones_like(labels, dtype=torch.bool), False)
+        scores, labels, weights = padded(scores, nan), padded(labels, 9), padded(weights, nan)
+    else:
+        arguments["offsets"] = BEGINS
 
-    def of_tensors(scores: Tensor, weights: Tensor) -> Tensor:
+    def of_differences(scores_more: Tensor, weights_more: Tensor) -> Tensor:
         result: Tensor = loss(
-            scores, labels, weights=weights, offsets=offsets, **smooth, reduction="none"
+            scores + scores_more, labels, weights=weights + weights_more, **arguments
         )
         return result
 
-    assert torch.autograd.gradcheck(of_tensors, (scores, weights), fast_mode=True)
-    assert torch.autograd.gradgradcheck(of_tensors, (scores, weights), fast_mode=True)
+    differences = (torch.zeros_like(scores), torch.zeros_like(weights))
+    for difference in differences:
+        difference.requires_grad_()
+    assert torch.autograd.gradcheck(of_differences, differences, fast_mode=True)
+    assert torch.autograd.gradgradcheck(of_differences, differences, fast_mode=True)
 
 
 @every_loss
@@ -242,8 +278,13 @@ def test_vmap_and_compiled_graphs_give_the_same(
     sum(loss(x, y, **options) for x, y in zip(inputs, labels, strict=True)).backward()
     torch.testing.assert_close(gradients, inputs.grad)
 
-    graph = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    graph = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
     torch.testing.assert_close(graph(scores, labels, **options, reduction="none"), expected)
+    scores, labels = flat_lists()
+    arguments = {"offsets": BEGINS, "weights": torch.rand_like(scores), **options}
+    torch.testing.assert_close(
+        graph(scores, labels, **arguments), loss(scores, labels, **arguments)
+    )
 
 
 def test_graphs_are_not_compiled_again_for_other_lengths() -> None:
@@ -318,6 +359,57 @@ def test_an_integer_weight_in_an_auc_is_a_repetition(surrogate: Any) -> None:
     torch.testing.assert_close(weighted, repeated)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("far", [1e4, 1e6, 1e9, 1e30])
+def test_a_score_far_away_takes_no_digit_of_a_squared_hinge(far: float, dtype: torch.dtype) -> None:
+    scores = torch.tensor([-far, 0.3, 0.1, 0.5, 0.2, far], dtype=dtype, requires_grad=True)
+    labels = torch.tensor([0, 1, 0, 1, 0, 1])
+    loss = rank_relax.auc_loss(scores, labels, surrogate="squared_hinge")
+    short = 1 - (torch.tensor([0.3, 0.5]).double()[:, None] - torch.tensor([0.1, 0.2]).double())
+    torch.testing.assert_close(loss, ((short**2).sum() / 9).to(dtype), rtol=1e-6, atol=0)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert gradient[0] == gradient[5] == 0
+    torch.testing.assert_close(gradient[1], (-2 * short[0].sum() / 9).to(dtype))
+
+
+@every_loss
+def test_the_scale_of_weights_does_not_matter(
+    loss: Any, definition: Any, options: dict[str, Any]
+) -> None:
+    if loss is rank_relax.cosent_loss or options.get("normalize") is False:
+        pytest.skip("a sum over items, not a mean: it scales with their weights")
+    scores, labels, weights = torch.randn(8, 9), torch.randint(0, 3, (8, 9)), torch.rand(8, 9)
+    expected = loss(scores, labels, weights=weights, **options, reduction="none")
+    for factor in (1e-23, 1e25):
+        actual = loss(scores, labels, weights=weights * factor, **options, reduction="none")
+        torch.testing.assert_close(actual, expected)
+
+
+def test_ndcg_at_k_has_the_units_of_its_scores() -> None:
+    scores, labels = torch.randn(20, dtype=torch.float64), torch.randint(0, 3, (20,))
+    expected = rank_relax.ndcg_loss(scores, labels, k=5)
+    actual = rank_relax.ndcg_loss(1000 * scores, labels, k=5, temperature=100.0)
+    torch.testing.assert_close(actual, expected)
+    of_all = rank_relax.ndcg_loss(scores, labels, k=20, temperature=2.0)
+    torch.testing.assert_close(of_all, rank_relax.ndcg_loss(scores, labels, temperature=2.0))
+
+
+@pytest.mark.parametrize("gain", [lambda y: y > 1, lambda y: (y > 1).to(torch.uint8)])
+def test_a_gain_may_be_of_any_dtype(gain: Any) -> None:
+    scores, labels = torch.randn(300), torch.randint(0, 4, (300,))
+    expected = rank_relax.ndcg_loss(scores, labels, gain=lambda y: (y > 1).float())
+    torch.testing.assert_close(rank_relax.ndcg_loss(scores, labels, gain=gain), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint64], ids=str)
+def test_integer_labels_are_compared_exactly(dtype: torch.dtype) -> None:
+    high = 2**60 + (2**63 if dtype == torch.uint64 else 0)
+    labels = torch.tensor([high + 1, high, 1], dtype=dtype)
+    scores = torch.tensor([0.1, 0.2, 0.3])
+    expected = rank_relax.cosent_loss(scores, torch.tensor([2, 1, 0]))
+    assert rank_relax.cosent_loss(scores, labels) == expected
+
+
 @pytest.mark.parametrize("surrogate", ["squared", "squared_hinge"])
 def test_scores_far_from_0_do_not_cancel(surrogate: Any) -> None:
     scores, labels = torch.randn(50, dtype=torch.float64), torch.randint(0, 2, (50,))
@@ -351,6 +443,8 @@ MODULES: list[Any] = [
     rank_relax.MRRLoss(relevant="all"),
     rank_relax.AveragePrecisionLoss(temperature=0.2, reduction="sum"),
     rank_relax.AUCLoss(surrogate="squared_hinge", margin=2.0),
+    rank_relax.ListNetLoss(shares="proportional"),
+    rank_relax.CoSENTLoss(temperature=0.3),
 ]
 
 
@@ -370,6 +464,11 @@ class TestModules:
         assert list(learner.parameters()) == [parameter]
         scores, labels = torch.randn(4, 9, dtype=torch.float64), torch.randint(0, 3, (4, 9))
 
+        for wrong in (0.0, -1.0, nan):
+            assert type(module)(temperature=torch.tensor(wrong), **module.options)(
+                scores, labels
+            ).isnan()
+
         def at(temperature: Tensor) -> Tensor:
             result: Tensor = type(module).function(
                 scores, labels, temperature=temperature, **module.options
@@ -386,6 +485,7 @@ class TestModules:
 
 LOSSES = [rank_relax.ndcg_loss, rank_relax.mrr_loss]
 LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
+LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -400,19 +500,36 @@ def test_half_precisions_are_computed_in_float32(loss: Any, half: torch.dtype) -
         assert loss(scores, labels).dtype == torch.float32
 
 
-@every_function
-def test_lists_without_items_have_no_loss(loss: Any) -> None:
+@every_loss
+def test_lists_without_items_have_no_loss(
+    loss: Any, definition: Any, options: dict[str, Any]
+) -> None:
     for shape in ((0,), (3, 0), (0, 4)):
         scores = torch.randn(shape, requires_grad=True)
-        result = loss(scores, torch.ones(shape))
+        result = loss(scores, torch.ones(shape), **options)
         result.backward()
         assert result == 0
         assert scores.grad is not None
     masked = torch.randn(2, 3, requires_grad=True)
-    result = loss(masked, torch.ones(2, 3), mask=torch.zeros(2, 3, dtype=torch.bool))
+    result = loss(masked, torch.ones(2, 3), mask=torch.zeros(2, 3, dtype=torch.bool), **options)
     result.backward()
     assert result == 0
     assert (masked.grad == 0).all()
+
+
+@every_loss
+def test_infinities_in_a_list_without_a_loss_have_no_gradient(
+    loss: Any, definition: Any, options: dict[str, Any]
+) -> None:
+    if options == {} and loss is rank_relax.listnet_loss:
+        pytest.skip("ListNet's softmax of equal labels is a target too")
+    scores = torch.tensor([[1.0, 0.0], [-inf, 0.0]], requires_grad=True)
+    losses = loss(scores, torch.tensor([[1, 0], [0, 0]]), **options, reduction="none")
+    assert losses[1] == 0
+    losses.sum().backward()
+    assert scores.grad is not None
+    assert scores.grad[0].isfinite().all()
+    assert (scores.grad[1] == 0).all()
 
 
 @every_loss
@@ -421,16 +538,17 @@ def test_what_is_not_finite_stays_in_its_list(
 ) -> None:
     scores, labels = torch.randn(3, 6), torch.tensor([1, 0, 1, 0, 0, 1]).expand(3, 6)
     expected = loss(scores[::2], labels[::2], **options, reduction="none")
-    scores[1, 2] = nan
-    scores.requires_grad_()
-    for shape, arguments in ((scores.shape, {}), ((18,), {"offsets": torch.arange(0, 19, 6)})):
-        losses = loss(
-            scores.reshape(shape), labels.reshape(shape), **arguments, **options, reduction="none"
-        )
-        assert losses[1].isnan()
-        torch.testing.assert_close(losses[::2], expected)
-        (gradient,) = torch.autograd.grad(losses[::2].sum(), scores)
-        assert gradient[::2].isfinite().all()
+    for unknown in ("scores", "labels", "weights"):
+        x, y, w = scores.clone(), labels.float(), torch.ones(3, 6)
+        {"scores": x, "labels": y, "weights": w}[unknown][1, 2] = nan
+        x.requires_grad_()
+        for shape, arguments in (((3, 6), {}), ((18,), {"offsets": torch.arange(0, 19, 6)})):
+            arguments = {"weights": w.reshape(shape), **arguments, **options}
+            losses = loss(x.reshape(shape), y.reshape(shape), **arguments, reduction="none")
+            assert losses[1].isnan()
+            torch.testing.assert_close(losses[::2], expected)
+            (gradient,) = torch.autograd.grad(losses[::2].sum(), x)
+            assert gradient[::2].isfinite().all()
 
 
 @every_function
@@ -456,14 +574,22 @@ def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
             r"offsets must be \[L \+ 1\], .* got shape \[1\]",
         ),
         (lambda: loss(x, y, temperature=0.0), ValueError, "temperature must be positive and"),
+        (lambda: loss(x, y, temperature=1e-320), ValueError, "1 / temperature must be .* smaller"),
         (lambda: loss(x, y, temperature="1"), TypeError, "temperature must be a float or a 0-dim"),
         (lambda: loss(x, y, reduction="max"), ValueError, "reduction must be one of 'mean'"),
     ):
         with pytest.raises(kind, match=f"^{name}: {message}"):
             call()
-    for wrong in (torch.tensor([0, 4, 2, 6]), torch.tensor([0, 2, 5]), torch.tensor([1, 6])):
-        with pytest.raises(ValueError, match="offsets must rise from 0 to the number of items, 6"):
-            loss(x.flatten(), y.flatten(), offsets=wrong)
+
+
+@every_loss
+@pytest.mark.parametrize("wrong", [[0, 4, 2, 6], [0, 2, 5], [0, 9], [1, 6], [-3, 6]], ids=str)
+def test_offsets_that_do_not_cut_the_items_are_an_error(
+    loss: Any, definition: Any, options: dict[str, Any], wrong: list[int]
+) -> None:
+    message = f"^{loss.__name__}: offsets must rise from 0 to the number of items, 6"
+    with pytest.raises(ValueError, match=message):
+        loss(torch.randn(6), torch.arange(6), offsets=torch.tensor(wrong), **options)
 
 
 @pytest.mark.parametrize(
@@ -482,7 +608,7 @@ def test_errors_of_ndcg(options: dict[str, Any], kind: Any, message: str) -> Non
         rank_relax.NDCGLoss(**options)
 
 
-def test_errors_of_auc_and_mrr() -> None:
+def test_errors_of_the_other_options() -> None:
     x, y = torch.randn(3), torch.tensor([0, 1, 1])
     with pytest.raises(ValueError, match=r"^auc_loss: surrogate must be one of 'sigmoid'"):
         rank_relax.auc_loss(x, y, surrogate="hinge")  # type: ignore[arg-type]
@@ -490,5 +616,7 @@ def test_errors_of_auc_and_mrr() -> None:
         rank_relax.AUCLoss(margin="1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^auc_loss: margin must be finite, got inf"):
         rank_relax.auc_loss(x, y, margin=inf)
+    with pytest.raises(ValueError, match=r"^listnet_loss: shares must be one of 'softmax', 'prop"):
+        rank_relax.listnet_loss(x, y, shares="exp")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^MRRLoss: relevant must be one of 'first', 'all'"):
         rank_relax.MRRLoss(relevant="last")  # type: ignore[arg-type]

@@ -3,21 +3,27 @@
 from rank_relax.losses.auc import AUCLoss, auc_loss
 from rank_relax.losses.average_precision import AveragePrecisionLoss, average_precision_loss
 from rank_relax.losses.cosent import CoSENTLoss, cosent_loss
+from rank_relax.losses.kendall import KendallLoss, kendall_loss
 from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
 from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
+from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
 
 __all__ = [
     "AUCLoss",
     "AveragePrecisionLoss",
     "CoSENTLoss",
+    "KendallLoss",
     "ListNetLoss",
     "MRRLoss",
     "NDCGLoss",
+    "PairwiseLogisticLoss",
     "auc_loss",
     "average_precision_loss",
     "cosent_loss",
+    "kendall_loss",
     "listnet_loss",
     "mrr_loss",
     "ndcg_loss",
+    "pairwise_logistic_loss",
 ]

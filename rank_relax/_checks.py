@@ -23,6 +23,8 @@ SmoothCdf = Literal["sigmoid", "gaussian", "laplace", "cauchy"]
 SplitCdf = Literal["sigmoid", "gaussian"]  # of lists over several processes
 Method = Literal["sigmoid", "gaussian", "laplace", "cauchy", "l2", "kl"]
 
+Reduction = Literal["mean", "sum", "none"]
+
 SMOOTH_CDFS: tuple[str, ...] = get_args(SmoothCdf)
 SPLIT_CDFS: tuple[str, ...] = get_args(SplitCdf)
 METHODS: tuple[str, ...] = get_args(Method)
@@ -130,6 +132,11 @@ def check_choice(function: str, name: str, value: object, choices: tuple[str | N
     if not (value is None or isinstance(value, str)) or value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{function}: {name} must be one of {listed}, got {value!r}")
+
+
+def check_reduction(function: str, reduction: object) -> None:
+    """Raises for a reduction that there is not."""
+    check_choice(function, "reduction", reduction, get_args(Reduction))
 
 
 def check_method(function: str, method: object, methods: tuple[str, ...] = METHODS) -> None:

@@ -70,6 +70,12 @@ def fits(mask: Tensor | None, scores: Tensor) -> bool:
     )
 
 
+def in_int64(integers: Tensor) -> Tensor:
+    """Integers of any width in their order: those of uint64 are shifted by 2^63."""
+    lowest = torch.iinfo(torch.int64).min
+    return integers.to(torch.int64) ^ (lowest if integers.dtype == torch.uint64 else 0)
+
+
 def split_integers(
     integers: Tensor, mask: Tensor | None, group: dist.ProcessGroup | None
 ) -> Tensor:
@@ -77,9 +83,8 @@ def split_integers(
 
     Exact where a list's range is within 2^53, as nothing passes between processes but the minima.
     """
-    lowest, highest = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
-    # uint64 shifted into int64, where differences wrap around to what they are.
-    items = integers.to(torch.int64) ^ (lowest if integers.dtype == torch.uint64 else 0)
+    highest = torch.iinfo(torch.int64).max
+    items = in_int64(integers)  # differences wrap around to what they are
     counted = items if mask is None else torch.where(mask, items, highest)
     largest = items.new_full((*items.shape[:-1], 1), highest)
     own_minimum = torch.cat([counted, largest], -1).amin(-1, keepdim=True)

@@ -5,9 +5,10 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import (
-    check_choice,
+    Reduction,
     check_items,
     check_mask_of,
+    check_reduction,
     check_same_device,
     check_same_shape,
     checked_dim,
@@ -16,7 +17,6 @@ from rank_relax._checks import (
 from rank_relax._float64 import has_float64, on_the_host
 from rank_relax._scores import result_dtype
 from rank_relax._strength import DTYPES
-from rank_relax.spearman import Reduction
 
 
 @public
@@ -71,7 +71,7 @@ def spearman_correlation(
     check_items(function, "predictions", predictions)
     check_items(function, "targets", targets)
     dim = checked_dim(function, dim)
-    check_choice(function, "reduction", reduction, ("mean", "sum", "none"))
+    check_reduction(function, reduction)
     check_same_device(function, "targets", targets, "predictions", predictions)
     check_same_shape(function, "targets", targets, "predictions", predictions)
     check_mask_of(function, mask, "predictions", predictions)

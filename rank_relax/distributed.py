@@ -28,7 +28,14 @@ from torch import Tensor, nn
 import rank_relax.ranks
 import rank_relax.spearman
 from rank_relax._calls import public
-from rank_relax._checks import SPLIT_CDFS, SplitCdf, check_choice, warn_of_single_items
+from rank_relax._checks import (
+    SPLIT_CDFS,
+    Reduction,
+    SplitCdf,
+    check_choice,
+    check_reduction,
+    warn_of_single_items,
+)
 from rank_relax._group import SumOverGroup, check_group, exchange, gather_bits, total
 from rank_relax._integers import split_integers
 from rank_relax._scores import Scale, result_dtype
@@ -39,7 +46,7 @@ from rank_relax._split_rank import (
     whole_lists,
 )
 from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
-from rank_relax.spearman import TARGET_RANKS, Reduction, TargetRanks
+from rank_relax.spearman import TARGET_RANKS, TargetRanks
 
 __all__ = ["SpearmanLoss", "soft_rank", "spearman_loss"]
 
@@ -213,7 +220,7 @@ def spearman_loss(
     check_group("spearman_loss", group)
 
     def check(strength: Any) -> None:
-        check_choice("spearman_loss", "reduction", reduction, ("mean", "sum", "none"))
+        check_reduction("spearman_loss", reduction)
         rank_relax.spearman.spearman_loss(
             _on_meta(predictions),
             _on_meta(targets),

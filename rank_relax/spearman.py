@@ -9,9 +9,11 @@ from rank_relax._calls import public
 from rank_relax._checks import (
     REAL_DTYPES,
     Method,
+    Reduction,
     check_choice,
     check_mask,
     check_method,
+    check_reduction,
     check_same_shape,
     check_tensor,
     checked_dim,
@@ -24,7 +26,6 @@ from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
 from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
 
-Reduction = Literal["mean", "sum", "none"]
 TargetRanks = Literal["hard", "soft"]
 
 # The default of the function and the module; csrc/torch/operators/spearman_loss.h has its own.
@@ -134,7 +135,7 @@ def check_options(
 ) -> None:
     """Raises for what the loss cannot do, whatever its tensors are."""
     check_method(function, method)
-    check_choice(function, "reduction", reduction, ("mean", "sum", "none"))
+    check_reduction(function, reduction)
     check_choice(function, "scale", scale, (None, "std"))
     check_choice(function, "target_ranks", target_ranks, ("hard", "soft"))
 

@@ -1,4 +1,4 @@
-"""Losses of scores and labels whose metric is a function of positions."""
+"""Losses of scores and labels: ranking metrics, smoothed, and losses of pairs and of lists."""
 
 from rank_relax.losses.auc import AUCLoss, auc_loss
 from rank_relax.losses.average_precision import AveragePrecisionLoss, average_precision_loss

@@ -17,8 +17,9 @@ from rank_relax._checks import (
     check_scores,
     check_tensor,
 )
+from rank_relax._integers import in_int64
 from rank_relax._scores import result_dtype, strength_beside
-from rank_relax._strength import DTYPES, Strength, name_of, widest_dtype
+from rank_relax._strength import Strength, name_of, widest_dtype
 from rank_relax.counts import soft_count
 from rank_relax.ranks import soft_rank
 
@@ -29,8 +30,9 @@ LOG_OF_NOTHING = -1e30
 class Lists:
     """Scores ``[..., n]``, or ``[N]`` with ``offsets``, their labels, and what each item weighs.
 
-    What doesn't count has score 0, label 0 and weight 0, whatever it was given. A list with an
-    item of which anything is NaN has the loss NaN.
+    Labels are `amounts`, floating numbers, and `keys`, which have their order, exactly. What
+    doesn't count has 0 for each, whatever it was given. A list with an item of which anything is
+    NaN has the loss NaN.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Lists:
         if weights is not None:
             precision = torch.promote_types(precision, weights.dtype)
         self.scores = self.counting(scores.to(precision))
-        self.labels = self.counting(_sortable(labels))
-        unknown = self.scores.isnan() | self.labels.isnan()
+        self.amounts = self.counting(labels.to(_dtype_of_amounts(labels)))
+        self.keys = labels if labels.is_floating_point() else in_int64(labels)
+        self.keys = self.counting(self.keys)
+        unknown = self.scores.isnan() | self.amounts.isnan()
         self.weights = None
         if weights is not None:
             self.weights = self.counting(weights.to(precision))
@@ -64,12 +68,6 @@ class Lists:
             self.of_item = (begun.cumsum(0)[:-1] - 1).clamp(min=0)
             unknown = unknown | ~_sound(function, self.scores.detach(), offsets)
         self.unknown = self.sum(unknown.to(precision)) > 0
-
-    def amounts(self) -> Tensor:
-        """The labels as numbers, exact up to 2^53 where the device has float64."""
-        if self.labels.is_floating_point():
-            return self.labels.to(torch.promote_types(self.labels.dtype, torch.float32))
-        return self.labels.to(widest_dtype(self.labels.device))
 
     def scaled(self, strength: Strength) -> Tensor:
         """The scores in units of the temperature."""
@@ -173,12 +171,15 @@ class Lists:
         total = self.sum(torch.exp(items - most[self.of_item]))
         return most + torch.log(torch.where(total == 0, 1, total))
 
+    def begins_equals(self, keys: Tensor) -> Tensor:
+        """Which items of sorted lists are the first of their list or of their key."""
+        differs = torch.nn.functional.pad(keys[..., 1:] != keys[..., :-1], (1, 0))
+        return differs[..., : keys.shape[-1]] | (self.place() == 1)
+
     def before_equals(self, keys: Tensor, up_to_each: Tensor, nothing: float) -> Tensor:
         """Of sorted lists what runs up to each item, up to the last item of a smaller key."""
         index = torch.arange(keys.shape[-1], device=keys.device)
-        begins = torch.nn.functional.pad(keys[..., 1:] != keys[..., :-1], (1, 0), value=True)
-        begins = (begins | (self.place() == 1)).expand(keys.shape)
-        first = torch.where(begins, index, 0).cummax(-1).values
+        first = torch.where(self.begins_equals(keys), index, 0).cummax(-1).values
         last_before = up_to_each.gather(-1, (first - 1).clamp(min=0))
         return torch.where(first > index - self.place() + 1, last_before, nothing)
 
@@ -202,9 +203,10 @@ class Lists:
         self, strength: Strength, weights: Tensor | None, mask: Tensor | None, order: int = 0
     ) -> Tensor:
         """Σ_j w_j K(α (s_j - s_i)) of the items j of the mask, the item itself too."""
+        negated = -self.scores
         return soft_count(
-            -self.scores,
-            -self.scores,
+            negated,
+            negated,
             weights,
             strength,
             mask=mask,
@@ -227,15 +229,11 @@ class Lists:
         return torch.full((lists,), value, dtype=dtype, device=self.scores.device)
 
 
-def _sortable(labels: Tensor) -> Tensor:
-    """Labels of a dtype that torch sorts, selects and compares everywhere, in the same order."""
-    if labels.dtype in (torch.bool, torch.uint16):
-        return labels.to(torch.int32)
-    if labels.dtype == torch.uint32:
-        return labels.to(torch.int64)
-    if labels.dtype == torch.uint64:
-        return labels.to(torch.int64) ^ torch.iinfo(torch.int64).min
-    return labels
+def _dtype_of_amounts(labels: Tensor) -> torch.dtype:
+    """A dtype that holds labels: integers up to 2^53, where the device has float64."""
+    if labels.is_floating_point():
+        return torch.promote_types(labels.dtype, torch.float32)
+    return widest_dtype(labels.device)
 
 
 def _sound(function: str, scores: Tensor, offsets: Tensor) -> Tensor:
@@ -262,12 +260,7 @@ def _check(function: str, scores: Any, labels: Any, mask: Any, weights: Any, off
     check_same_shape(function, "labels", labels, "scores", scores)
     check_mask_of(function, mask, "scores", scores)
     if weights is not None:
-        check_tensor(function, "weights", weights)
-        if weights.dtype not in DTYPES:
-            raise TypeError(
-                f"{function}: weights must be float64, float32, bfloat16 or float16, got "
-                f"{name_of(weights.dtype)}; convert it, with weights.float() for example"
-            )
+        check_scores(function, "weights", weights)
         check_same_device(function, "weights", weights, "scores", scores)
         check_same_shape(function, "weights", weights, "scores", scores)
     if offsets is not None:

@@ -1,15 +1,11 @@
 """The options that all ranking losses take."""
 
 import numbers
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from rank_relax._checks import check_choice
 from rank_relax._strength import Strength, checked_strength, widest_dtype
-
-Reduction = Literal["mean", "sum", "none"]
 
 
 def checked_temperature(function: str, temperature: Strength) -> Strength:
@@ -20,11 +16,6 @@ def checked_temperature(function: str, temperature: Strength) -> Strength:
         return checked_strength(function, 1 / checked, "1 / temperature", meaning)
     checked = checked.to(widest_dtype(checked.device))
     return torch.where(checked > 0, checked.reciprocal(), torch.nan)
-
-
-def check_reduction(function: str, reduction: object) -> None:
-    """Raises for a reduction that there is not."""
-    check_choice(function, "reduction", reduction, ("mean", "sum", "none"))
 
 
 def check_k(function: str, k: object) -> None:

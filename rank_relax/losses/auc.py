@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from rank_relax._calls import public
-from rank_relax._checks import check_choice
+from rank_relax._checks import Reduction, check_choice, check_reduction
 from rank_relax._strength import NUMBERS, Strength, as_float, widest_dtype
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import Reduction, check_reduction, checked_temperature
+from rank_relax.losses._options import checked_temperature
 
 Surrogate = Literal["sigmoid", "logistic", "squared", "squared_hinge"]
 
@@ -76,10 +76,9 @@ def auc_loss(
     strength = checked_temperature("auc_loss", temperature)
     check_auc_options("auc_loss", surrogate, margin, reduction)
     lists = Lists("auc_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
-    is_positive = lists.labels > 0
-    one = torch.ones_like(lists.scores)
-    positive, positives = lists.shares(torch.where(is_positive, one, 0))
-    negative, negatives = lists.shares(torch.where(is_positive, 0, one))
+    is_positive = lists.amounts > 0
+    positive, positives = lists.shares(is_positive.to(lists.scores.dtype))
+    negative, negatives = lists.shares((~is_positive).to(lists.scores.dtype))
     lists.leave_out_unless((positives > 0) & (negatives > 0))
     if surrogate == "squared":
         losses = _squared(lists, lists.scaled(strength), positive, negative, margin)

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from rank_relax._calls import public
+from rank_relax._checks import Reduction, check_reduction
 from rank_relax._strength import Strength
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import Reduction, check_reduction, checked_temperature
+from rank_relax.losses._options import checked_temperature
 
 
 @public
@@ -34,9 +35,8 @@ def average_precision_loss(
         scores: ``[..., n]``, or ``[N]`` with ``offsets``: float64, float32, bfloat16 or float16.
         labels: Relevant above 0, of the shape of ``scores`` and any real dtype.
         mask: Bool, of the shape of ``scores``, true where an item counts.
-        weights: How many items each one stands for, from 0 up, of the shape of ``scores``: it
-            counts so often where others are compared with it, once an item itself is placed with
-            all it stands for, and in the mean.
+        weights: How many items each one stands for, from 0 up, of the shape of ``scores``: in the
+            sums over others, in place of the 1 for an item itself, and in the mean.
         offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N.
         temperature: T > 0, in units of the scores: smaller is closer to the metric. The default is
             for cosine similarities. A 0-dim tensor makes it learnable.
@@ -66,7 +66,7 @@ def average_precision_loss(
     lists = Lists(
         "average_precision_loss", scores, labels, mask=mask, weights=weights, offsets=offsets
     )
-    relevant = lists.labels > 0
+    relevant = lists.amounts > 0
     weight = lists.weighted(relevant.to(lists.scores.dtype))
     total = lists.sum(weight)
     has_relevant = total > 0

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from rank_relax._calls import public
+from rank_relax._checks import Reduction, check_reduction
 from rank_relax._strength import Strength
 from rank_relax.losses._lists import LOG_OF_NOTHING, Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import Reduction, check_reduction, checked_temperature
+from rank_relax.losses._options import checked_temperature
 
 
 @public
@@ -61,16 +62,16 @@ def cosent_loss(
     strength = checked_temperature("cosent_loss", temperature)
     check_reduction("cosent_loss", reduction)
     lists = Lists("cosent_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
-    order = lists.order(lists.labels, descending=False)
-    label = lists.labels.gather(-1, order)
+    order = lists.order(lists.keys, descending=False)
+    key = lists.keys.gather(-1, order)
     weight = lists.weighted(torch.ones_like(lists.scores)).gather(-1, order)
-    lower = lists.before_equals(label, lists.running_sum(weight), 0)
+    lower = lists.before_equals(key, lists.running_sum(weight), 0)
     lists.leave_out_unless(lists.sum(weight * lower) > 0)
     scaled = lists.scaled(strength).gather(-1, order)
     counts = weight > 0
     log_weight = torch.where(counts, torch.where(counts, weight, 1).log(), LOG_OF_NOTHING)
     below = lists.running_logsumexp(torch.where(counts, scaled + log_weight, LOG_OF_NOTHING))
-    below = lists.before_equals(label, below, LOG_OF_NOTHING)
+    below = lists.before_equals(key, below, LOG_OF_NOTHING)
     pairs = lists.logsumexp(torch.where(counts, below - scaled + log_weight, LOG_OF_NOTHING))
     return lists.reduced(torch.nn.functional.softplus(pairs, threshold=math.inf), reduction)
 

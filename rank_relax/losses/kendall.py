@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from rank_relax._calls import public
-from rank_relax._checks import check_choice
+from rank_relax._checks import Reduction, check_choice, check_reduction
 from rank_relax._strength import Strength
-from rank_relax.losses._label_tree import LabelTree
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import Reduction, check_reduction, checked_temperature
+from rank_relax.losses._options import checked_temperature
+from rank_relax.losses._ordered_pairs import OrderedPairs
 
 Variant = Literal["a", "b"]
 
@@ -69,11 +69,11 @@ def kendall_loss(
     check_kendall_options("kendall_loss", variant, reduction)
     lists = Lists("kendall_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
     share, _ = lists.shares(torch.ones_like(lists.scores))
-    tree = LabelTree(lists)
-    ordered = tree.pairs(share, share)
+    of_labels = OrderedPairs(lists)
+    ordered = of_labels.weight(share, share)
     has_pairs = ordered > 0
     lists.leave_out_unless(has_pairs)
-    wrong = tree.sum(strength, share, share, 0)
+    wrong = of_labels.sum(strength, share, share, 0)
     every = (1 - lists.sum(share**2)) / 2
     ordered, every = (torch.where(has_pairs, pairs, 1) for pairs in (ordered, every))
     scale = ordered / every if variant == "a" else (ordered / every).sqrt()

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from rank_relax._calls import public
-from rank_relax._checks import check_choice
+from rank_relax._checks import Reduction, check_choice, check_reduction
 from rank_relax._strength import Strength
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import Reduction, check_reduction, checked_temperature
+from rank_relax.losses._options import checked_temperature
 
 Shares = Literal["softmax", "proportional"]
 
@@ -65,7 +65,7 @@ def listnet_loss(
     strength = checked_temperature("listnet_loss", temperature)
     check_listnet_options("listnet_loss", shares, reduction)
     lists = Lists("listnet_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
-    amounts = lists.amounts()
+    amounts = lists.amounts
     if shares == "softmax":
         most = lists.to_items(lists.logsumexp(lists.log_counting(amounts)))
         share = lists.weighted(torch.exp(amounts - most))

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from rank_relax._calls import public
-from rank_relax._checks import check_choice
+from rank_relax._checks import Reduction, check_choice, check_reduction
 from rank_relax._strength import Strength
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import Reduction, check_reduction, checked_temperature
+from rank_relax.losses._options import checked_temperature
 
 Relevant = Literal["first", "all"]
 
@@ -71,7 +71,7 @@ def mrr_loss(
     strength = checked_temperature("mrr_loss", temperature)
     check_mrr_options("mrr_loss", relevant, reduction)
     lists = Lists("mrr_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
-    relevance = lists.weighted(lists.amounts())
+    relevance = lists.weighted(lists.amounts)
     total = lists.sum(relevance)
     has_relevant = total > 0
     lists.leave_out_unless(has_relevant)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from rank_relax._calls import public
-from rank_relax._checks import check_bool, check_choice
+from rank_relax._checks import Reduction, check_bool, check_choice, check_reduction
 from rank_relax._strength import Strength
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import Reduction, check_k, check_reduction, checked_temperature
+from rank_relax.losses._options import check_k, checked_temperature
 
 _LOG_2 = math.log(2)
 
@@ -109,7 +109,7 @@ def check_ndcg_options(
 
 def _gains(lists: Lists, gain: Gain, normalize: bool) -> Tensor:
     """The gains, or what is proportional to them in each list, where only that matters."""
-    labels = lists.amounts()
+    labels = lists.amounts
     if callable(gain):
         return gain(labels).to(labels.dtype)
     if gain == "linear":

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from rank_relax._calls import public
-from rank_relax._checks import check_choice
+from rank_relax._checks import Reduction, check_choice, check_reduction
 from rank_relax._strength import Strength
-from rank_relax.losses._label_tree import LabelTree
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import Reduction, check_reduction, checked_temperature
+from rank_relax.losses._options import checked_temperature
+from rank_relax.losses._ordered_pairs import OrderedPairs
 
 Normalize = Literal["list", "pairs", "sum"]
 
@@ -74,11 +74,11 @@ def pairwise_logistic_loss(
         "pairwise_logistic_loss", scores, labels, mask=mask, weights=weights, offsets=offsets
     )
     share, total = lists.shares(torch.ones_like(lists.scores))
-    tree = LabelTree(lists)
-    pairs = tree.pairs(share, share)
+    of_labels = OrderedPairs(lists)
+    pairs = of_labels.weight(share, share)
     has_pairs = pairs > 0
     lists.leave_out_unless(has_pairs)
-    losses = tree.sum(strength, share, share, -1) * strength
+    losses = of_labels.sum(strength, share, share, -1) * strength
     if normalize == "list":
         return lists.reduced(losses / torch.where(has_pairs, pairs, 1), reduction)
     losses = losses * total**2

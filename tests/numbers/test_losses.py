@@ -109,18 +109,18 @@ def listnet(
     return -(share / share.sum() * torch.log_softmax(scores / temperature, -1)).sum()
 
 
+def ordered_pairs(labels: Tensor, weights: Tensor) -> Tensor:
+    return (labels[:, None] > labels[None, :]) * weights[:, None] * weights[None, :]
+
+
 def cosent(
     scores: Tensor, labels: Tensor, weights: Tensor, temperature: float = 0.05
 ) -> Tensor | None:
-    pairs = (labels[:, None] > labels[None, :]) * weights[:, None] * weights[None, :]
+    pairs = ordered_pairs(labels, weights)
     if pairs.sum() == 0:
         return None
     wrong = (scores[None, :] - scores[:, None]) / temperature
     return torch.log1p((pairs[pairs > 0] * torch.exp(wrong[pairs > 0])).sum())
-
-
-def ordered_pairs(labels: Tensor, weights: Tensor) -> Tensor:
-    return (labels[:, None] > labels[None, :]) * weights[:, None] * weights[None, :]
 
 
 def pairwise_logistic(
@@ -186,11 +186,21 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.kendall_loss, kendall, {"variant": "a", "temperature": 0.1}),
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
 ]
-IDS = [
-    "-".join([loss.__name__, *(getattr(x, "__name__", str(x)) for x in options.values())])
-    for loss, _, options in CASES
-]
-every_loss = pytest.mark.parametrize(("loss", "definition", "options"), CASES, ids=IDS)
+
+
+def cases(chosen: Callable[[Any, dict[str, Any]], bool]) -> Any:
+    """The test is asked of these cases."""
+    these = [
+        (loss, definition, options) for loss, definition, options in CASES if chosen(loss, options)
+    ]
+    ids = [
+        "-".join([loss.__name__, *(getattr(x, "__name__", str(x)) for x in options.values())])
+        for loss, _, options in these
+    ]
+    return pytest.mark.parametrize(("loss", "definition", "options"), these, ids=ids)
+
+
+every_loss = cases(lambda loss, options: True)
 
 # Lists of these lengths: none, one item, no relevant item, all of them relevant, and larger ones.
 LENGTHS = (0, 1, 4, 3, 17, 60, 2)
@@ -421,12 +431,12 @@ def test_a_score_far_away_takes_no_digit_of_a_squared_hinge(far: float, dtype: t
     torch.testing.assert_close(gradient[1], (-2 * short[0].sum() / 9).to(dtype))
 
 
-@every_loss
-def test_the_scale_of_weights_does_not_matter(
+@cases(
+    lambda loss, options: loss is not rank_relax.cosent_loss and options.get("normalize") is None
+)
+def test_the_scale_of_weights_does_not_matter_to_a_mean(
     loss: Any, definition: Any, options: dict[str, Any]
 ) -> None:
-    if loss is rank_relax.cosent_loss or options.get("normalize") in (False, "sum"):
-        pytest.skip("a sum over items, not a mean: it scales with their weights")
     scores, labels, weights = torch.randn(8, 9), torch.randint(0, 3, (8, 9)), torch.rand(8, 9)
     weights[:, ::2] = 1
     expected = loss(scores, labels, weights=weights, **options, reduction="none")
@@ -487,6 +497,21 @@ def test_integer_labels_are_compared_exactly(dtype: torch.dtype) -> None:
     scores = torch.tensor([0.1, 0.2, 0.3])
     expected = rank_relax.cosent_loss(scores, torch.tensor([2, 1, 0]))
     assert rank_relax.cosent_loss(scores, labels) == expected
+
+
+@every_loss
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.half],
+    ids=str,
+)
+def test_labels_are_of_any_dtype(
+    loss: Any, definition: Any, options: dict[str, Any], dtype: torch.dtype
+) -> None:
+    scores, labels = torch.randn(3, 9), torch.randint(0, 4, (3, 9))
+    mask = torch.rand(3, 9) < 0.8
+    expected = loss(scores, labels, mask=mask, **options)
+    torch.testing.assert_close(loss(scores, labels.to(dtype), mask=mask, **options), expected)
 
 
 @pytest.mark.parametrize("surrogate", ["squared", "squared_hinge"])
@@ -599,12 +624,11 @@ def test_lists_without_items_have_no_loss(
     assert (masked.grad == 0).all()
 
 
-@every_loss
+# The softmax of equal labels is a target too.
+@cases(lambda loss, options: (loss, options) != (rank_relax.listnet_loss, {}))
 def test_infinities_in_a_list_without_a_loss_have_no_gradient(
     loss: Any, definition: Any, options: dict[str, Any]
 ) -> None:
-    if options == {} and loss is rank_relax.listnet_loss:
-        pytest.skip("ListNet's softmax of equal labels is a target too")
     scores = torch.tensor([[1.0, 0.0], [-inf, 0.0]], requires_grad=True)
     losses = loss(scores, torch.tensor([[1, 0], [0, 0]]), **options, reduction="none")
     assert losses[1] == 0

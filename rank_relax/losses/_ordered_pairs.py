@@ -1,0 +1,75 @@
+"""Sums over the pairs of a list that its labels order, of any labels, without the pairs."""
+
+import torch
+from torch import Tensor
+
+from rank_relax._strength import Strength
+from rank_relax.counts import soft_count
+from rank_relax.losses._lists import Lists
+
+
+class OrderedPairs:
+    """The pairs (i, j) of each list with y_i > y_j.
+
+    Two different labels differ in a highest bit of their places 0, 1, ... among the labels of a
+    list. The pairs of which this is one bit lie in groups, those of equal higher bits, and in each
+    the items with the bit are ordered above all without: one soft count of ragged lists, for each
+    bit. No pair of equal labels is in any, and every other in one.
+    """
+
+    def __init__(self, lists: Lists) -> None:
+        self.lists = lists
+        self.order = lists.order(lists.keys, descending=False)
+        self.key = lists.keys.gather(-1, self.order)
+
+    def weight(self, upper: Tensor, lower: Tensor) -> Tensor:
+        """Σ u_i v_j, one number a list."""
+        below = self.lists.running_sum(self._sorted(lower))
+        below = self.lists.before_equals(self.key, below, 0)
+        return self.lists.sum(self._sorted(upper) * below)
+
+    def sum(self, strength: Strength, upper: Tensor, lower: Tensor, order: int) -> Tensor:
+        """Σ u_i v_j K(α (s_j - s_i)), K of the order of :func:`soft_count`."""
+        scores, upper, lower = (self._sorted(x) for x in (-self.lists.scores, upper, lower))
+        place = self._place_of_label()
+        labels = _most_labels(place)
+        total, bit = torch.zeros_like(scores), 0
+        while bit == 0 or 1 << bit < labels:
+            above = (place >> bit) % 2 == 1
+            count = soft_count(
+                scores,
+                scores,
+                torch.where(above, 0, lower),
+                strength,
+                order=order,
+                offsets=self._offsets(place >> (bit + 1)),
+            )
+            total = total + torch.where(above, upper * count, 0)
+            bit += 1
+        return self.lists.sum(total)
+
+    def _sorted(self, items: Tensor) -> Tensor:
+        return items.gather(-1, self.order)
+
+    def _place_of_label(self) -> Tensor:
+        """0 for the items of the lowest label of their list, 1 for the next, ..."""
+        label = self.lists.begins_equals(self.key).cumsum(-1)
+        lowest = torch.where(self.lists.place() == 1, label, 0).cummax(-1).values
+        return label - lowest
+
+    def _offsets(self, group: Tensor) -> Tensor:
+        """Where groups of equal numbers end, and as many empty lists as make one for each item."""
+        group = self.lists.begins_equals(group).cumsum(-1)  # from 1 on
+        ends = torch.nn.functional.pad(torch.zeros_like(group), (1, 0))
+        return ends.scatter_add(-1, group, torch.ones_like(group)).cumsum(-1)
+
+
+def _most_labels(place: Tensor) -> int:
+    """How many labels a list may have: no more than items, where their values are not known."""
+    known = not (
+        torch.compiler.is_compiling()
+        or place.is_meta
+        or place.numel() == 0
+        or torch._C._functorch.is_functorch_wrapped_tensor(place)
+    )
+    return int(place.max()) + 1 if known else place.shape[-1]

@@ -25,6 +25,7 @@ void SoftCountKernels<Set, Scalar>::sum(const PointBatch<Scalar>& batch, Scalar*
           for (int64_t i = begin; i < end; ++i) {
             const int64_t row = i / batch.lists;
             const auto of_points = batch.points.of_list(row, i % batch.lists);
+            if (of_points.begin == of_points.end) continue;
             const auto of_values = batch.values.of_list(row, i % batch.lists);
             list.set_lists(batch.points.rows.row(row), of_points, batch.values.rows.row(row),
                            of_values, batch.regularization_strength);

@@ -29,6 +29,7 @@ from rank_relax.losses import (
     ndcg_loss,
     pairwise_logistic_loss,
 )
+from rank_relax.offsets import offsets_from_ids, offsets_from_lengths, sort_by_ids
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
 from rank_relax.sorts import SoftSort, soft_sort
@@ -73,12 +74,15 @@ __all__ = [
     "listnet_loss",
     "mrr_loss",
     "ndcg_loss",
+    "offsets_from_ids",
+    "offsets_from_lengths",
     "pairwise_logistic_loss",
     "soft_count",
     "soft_quantile",
     "soft_rank",
     "soft_sort",
     "soft_topk",
+    "sort_by_ids",
     "spearman_correlation",
     "spearman_loss",
     "torchsort",

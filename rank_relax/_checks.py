@@ -48,6 +48,7 @@ def check_scores(function: str, name: str, value: object) -> None:
             f"{function}: {name} must be float64, float32, bfloat16 or float16, got "
             f"{name_of(value.dtype)}; convert it, with {name}.float() for example"
         )
+    _check_dense(function, name, value)
     _check_has_lists(function, name, value)
 
 
@@ -68,12 +69,16 @@ def check_items(function: str, name: str, value: object) -> None:
             f"{function}: {name} must be float64, float32, bfloat16, float16, of an integer dtype "
             f"or bool, got {name_of(value.dtype)}"
         )
+    _check_dense(function, name, value)
+    _check_has_lists(function, name, value)
+
+
+def _check_dense(function: str, name: str, value: Tensor) -> None:
     if value.layout != torch.strided:
         raise TypeError(
             f"{function}: {name} must be a dense tensor, got layout {name_of(value.layout)}; "
             "convert it with to_dense()"
         )
-    _check_has_lists(function, name, value)
 
 
 def check_same_device(
@@ -98,6 +103,7 @@ def check_mask_of(function: str, mask: object, name: str, values: Tensor) -> Non
             f"{function}: mask must be bool, true where an item counts, got "
             f"{name_of(mask.dtype)}; convert it with mask.bool()"
         )
+    _check_dense(function, "mask", mask)
     check_same_device(function, "mask", mask, name, values)
     check_same_shape(function, "mask", mask, name, values)
 

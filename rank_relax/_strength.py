@@ -52,6 +52,29 @@ def checked_strength(
     return value
 
 
+def strength_given(function: str, strength: Strength, temperature: Strength | None) -> Strength:
+    """The strength, or 1 / temperature in its place; raises where both are given."""
+    if temperature is None:
+        return strength
+    if isinstance(strength, Tensor) or strength != 1.0:
+        raise ValueError(
+            f"{function}: regularization_strength and temperature are one number and its inverse: "
+            "give one of them"
+        )
+    return checked_temperature(function, temperature)
+
+
+def checked_temperature(function: str, temperature: Strength) -> Strength:
+    """The strength 1 / temperature, NaN for a tensor of no temperature; raises for others."""
+    meaning = "smaller is closer to the hard ranks"
+    checked = checked_strength(function, temperature, "temperature", meaning)
+    if not isinstance(checked, Tensor):
+        return checked_strength(function, 1 / checked, "1 / temperature", meaning)
+    checked = checked.to(widest_dtype(checked.device))
+    sound = (checked > 0) & torch.isfinite(checked)
+    return torch.where(sound, checked.reciprocal(), torch.nan)
+
+
 def name_of(kind: torch.dtype | torch.layout) -> str:
     """A dtype or layout as the operators' errors write it: "int64"."""
     return str(kind).removeprefix("torch.")
@@ -85,12 +108,20 @@ def widest_dtype(device: torch.device) -> torch.dtype:
     return torch.float64 if has_float64(device) else torch.float32
 
 
-def set_strength(module: nn.Module, function: str, strength: Strength) -> None:
-    """Gives a module its strength, once it has been checked; a tensor as it is."""
-    checked = checked_strength(function, strength)
-    set_number(
-        module, "regularization_strength", strength if isinstance(strength, Tensor) else checked
-    )
+def set_strength(
+    module: nn.Module, function: str, strength: Strength, temperature: Strength | None
+) -> None:
+    """Gives a module its strength or its temperature, once checked; a tensor as it is."""
+    checked = checked_strength(function, strength_given(function, strength, temperature))
+    module.temperature = None  # type: ignore[assignment]
+    if temperature is None:
+        is_tensor = isinstance(strength, Tensor)
+        set_number(module, "regularization_strength", strength if is_tensor else checked)
+        return
+    module.regularization_strength = 1.0  # type: ignore[assignment]
+    del module.temperature
+    is_tensor = isinstance(temperature, Tensor)
+    set_number(module, "temperature", temperature if is_tensor else as_float(temperature))
 
 
 def set_number(module: nn.Module, name: str, value: float | Tensor) -> None:
@@ -110,9 +141,11 @@ def set_level(module: nn.Module, function: str, name: str, value: float | Tensor
     set_number(module, name, value)
 
 
-def describe_strength(strength: Strength) -> str:
-    """The strength as a module's ``extra_repr`` shows it."""
-    return describe_number("regularization_strength", strength)
+def describe_strength(module: Any) -> str:
+    """The strength or the temperature as a module's ``extra_repr`` shows it."""
+    if module.temperature is not None:
+        return describe_number("temperature", module.temperature)
+    return describe_number("regularization_strength", module.regularization_strength)
 
 
 def describe_number(name: str, value: float | Tensor) -> str:

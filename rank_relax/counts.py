@@ -15,7 +15,7 @@ from rank_relax._checks import (
 )
 from rank_relax._scores import plain, result_dtype, strength_beside
 from rank_relax._sharding import whole_lists
-from rank_relax._strength import Strength, checked_strength, widest_dtype
+from rank_relax._strength import Strength, checked_strength, strength_given, widest_dtype
 
 
 @public
@@ -30,6 +30,7 @@ def soft_count(
     order: int = 0,
     offsets: Tensor | None = None,
     point_offsets: Tensor | None = None,
+    temperature: Strength | None = None,
 ) -> Tensor:
     r"""How much of a list lies below each point, softly: a weighted, smoothed count.
 
@@ -60,6 +61,7 @@ def soft_count(
         offsets: Where the lists in a row end, if it holds several: int64, ``[..., L + 1]``, from 0
             to n and nowhere falling; a list may be empty. Points see their own list alone.
         point_offsets: The same of the points; those of the values if not given.
+        temperature: 1/α, to be given in place of the strength.
 
     Returns:
         Counts ``[..., m]``, or ``[..., K, m]``, of the dtype that points, values and weights are
@@ -95,7 +97,8 @@ def soft_count(
         if tensor is not None:
             check_tensor("soft_count", name, tensor)
     check_mask("soft_count", mask)
-    strength = checked_strength("soft_count", regularization_strength)
+    strength = strength_given("soft_count", regularization_strength, temperature)
+    strength = checked_strength("soft_count", strength)
     check_method("soft_count", method, SMOOTH_CDFS)
     if isinstance(order, bool) or not isinstance(order, numbers.Integral):
         raise TypeError(f"soft_count: order must be an int, got {order!r}")
@@ -106,8 +109,8 @@ def soft_count(
     factor = _factor(strength, values)
     dtype = result_dtype(torch.promote_types(points.dtype, values.dtype), values.device)
     counts = call(
-        points.to(factor.dtype) * factor,
-        values.to(factor.dtype) * factor,
+        _scaled(points, factor, None),
+        _scaled(values, factor, mask),
         weights,
         plain(strength),
         method,
@@ -118,6 +121,16 @@ def soft_count(
     )
     counts = counts * factor**order if order else counts
     return counts.to(dtype if weights is None else torch.promote_types(dtype, weights.dtype))
+
+
+def _scaled(items: Tensor, factor: Tensor, mask: Tensor | None) -> Tensor:
+    """The items by the factor, whose gradient has no part of 0 times infinity or NaN."""
+    items = items.to(factor.dtype)
+    counts = torch.isfinite(items)
+    if mask is not None:
+        counts = counts & mask
+    others = torch.where(torch.isnan(factor), factor.detach(), items)
+    return torch.where(counts, torch.where(counts, items, 0) * factor, others)
 
 
 def _factor(strength: Tensor, values: Tensor) -> Tensor:

@@ -45,7 +45,13 @@ from rank_relax._split_rank import (
     for_correlation,
     whole_lists,
 )
-from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
+from rank_relax._strength import (
+    Strength,
+    checked_strength,
+    describe_strength,
+    set_strength,
+    strength_given,
+)
 from rank_relax.spearman import TARGET_RANKS, TargetRanks
 
 __all__ = ["SpearmanLoss", "soft_rank", "spearman_loss"]
@@ -62,6 +68,7 @@ def soft_rank(
     mask: Tensor | None = None,
     scale: Scale = None,
     group: dist.ProcessGroup | None = None,
+    temperature: Strength | None = None,
 ) -> Tensor:
     r"""Soft rank of every item of this process among the items of all processes.
 
@@ -82,6 +89,7 @@ def soft_rank(
         scale: ``"std"`` divides the scores by the standard deviation of the whole list, as in
             :func:`rank_relax.soft_rank`.
         group: The processes that hold the lists; by default all.
+        temperature: 1/α, to be given in place of the strength.
 
     Returns:
         Ranks of the shape and dtype of ``input`` (float32 under autocast for the half precisions).
@@ -125,16 +133,16 @@ def soft_rank(
         ),
         {"input": input},
         regularization_strength,
+        temperature,
         method,
         mask,
         {"descending": descending, "normalize": normalize, "scale": scale},
         group,
     )
+    strength = strength_given("soft_rank", regularization_strength, temperature)
     warn_of_single_items("soft_rank", "input", input, length=sum(lengths))
     signed = -input if descending else input
-    (values,), (lists,) = _lists(
-        [signed], regularization_strength, scale, method, mask, lengths, group
-    )
+    (values,), (lists,) = _lists([signed], strength, scale, method, mask, lengths, group)
     centered = derivative(lists, values)
     others = (lists.counted - 1)[..., None].to(input.device)
     ranks = centered + torch.where(others > 0, 0.5, 0.0)
@@ -157,6 +165,7 @@ def spearman_loss(
     scale: Scale = None,
     target_ranks: TargetRanks = TARGET_RANKS,
     group: dist.ProcessGroup | None = None,
+    temperature: Strength | None = None,
 ) -> Tensor:
     r"""One minus Spearman's correlation of lists that are split over processes.
 
@@ -183,6 +192,7 @@ def spearman_loss(
         target_ranks: ``"hard"``, as in :func:`rank_relax.spearman_loss`, or ``"soft"``. For hard
             ranks every process gathers the targets, and they alone, of all processes.
         group: The processes that hold the lists; by default all.
+        temperature: 1/α, to be given in place of the strength.
 
     Returns:
         The loss, as :func:`rank_relax.spearman_loss`. **Its gradient on every process is
@@ -239,11 +249,13 @@ def spearman_loss(
         check,
         {"predictions": predictions, "targets": targets},
         regularization_strength,
+        temperature,
         method,
         mask,
         {"reduction": reduction, "scale": scale, "target_ranks": target_ranks},
         group,
     )
+    strength = strength_given("spearman_loss", regularization_strength, temperature)
     warn_of_single_items("spearman_loss", "predictions", predictions, length=sum(lengths))
     dtype = result_dtype(predictions.dtype, predictions.device)
     ranked_softly = [predictions]
@@ -253,9 +265,7 @@ def spearman_loss(
         else:
             targets = split_integers(targets, mask, group)
         ranked_softly.append(targets)
-    values, lists = _lists(
-        ranked_softly, regularization_strength, scale, method, mask, lengths, group
-    )
+    values, lists = _lists(ranked_softly, strength, scale, method, mask, lengths, group)
     sides = [_soft_side(*side) for side in zip(values, lists, strict=True)]
     if target_ranks == "hard":
         sides.append(_hard_side(targets, mask, lengths, group))
@@ -279,6 +289,7 @@ class SpearmanLoss(nn.Module):
         scale: ``"std"`` to divide what is ranked softly by its standard deviation first.
         target_ranks: ``"hard"`` or ``"soft"``.
         group: The processes that hold the lists; by default all.
+        temperature: To be given in place of the strength, and kept in the same way.
 
     Shapes:
         ``predictions``, ``targets`` and ``mask`` of one shape ``[..., k]``, k of this process;
@@ -305,6 +316,7 @@ class SpearmanLoss(nn.Module):
     """
 
     regularization_strength: Strength
+    temperature: Strength | None
 
     def __init__(
         self,
@@ -315,9 +327,10 @@ class SpearmanLoss(nn.Module):
         scale: Scale = None,
         target_ranks: TargetRanks = TARGET_RANKS,
         group: dist.ProcessGroup | None = None,
+        temperature: Strength | None = None,
     ) -> None:
         super().__init__()
-        set_strength(self, "SpearmanLoss", regularization_strength)
+        set_strength(self, "SpearmanLoss", regularization_strength, temperature)
         check_choice("SpearmanLoss", "method", method, SPLIT_CDFS)
         rank_relax.spearman.check_options("SpearmanLoss", method, reduction, scale, target_ranks)
         self.method: SplitCdf = method
@@ -338,11 +351,12 @@ class SpearmanLoss(nn.Module):
             scale=self.scale,
             target_ranks=self.target_ranks,
             group=self.group,
+            temperature=self.temperature,
         )
 
     def extra_repr(self) -> str:
         return (
-            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"{describe_strength(self)}, method={self.method!r}, "
             f"reduction={self.reduction!r}, scale={self.scale!r}, "
             f"target_ranks={self.target_ranks!r}"
         )
@@ -360,6 +374,7 @@ def _agree(
     check: Callable[[Any], object],
     tensors: dict[str, Tensor],
     strength: Strength,
+    temperature: Strength | None,
     method: str,
     mask: Tensor | None,
     options: dict[str, object],
@@ -374,6 +389,7 @@ def _agree(
     first = next(iter(tensors.values()))
     length = 0
     try:
+        strength = strength_given(function, strength, temperature)
         value = _value(function, strength)
         check_choice(function, "method", method, SPLIT_CDFS)
         check(value)

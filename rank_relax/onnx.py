@@ -184,8 +184,8 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
     """The operator's kernel for every backend as a function that tracing sees through."""
     parameters = operator._schema.arguments
     positions = {parameter.name: place for place, parameter in enumerate(parameters)}
-    in_float64 = "function" in positions  # in terms of the function's operator
-    kernel = torch.library.get_kernel(operator, "CPU" if in_float64 else _ANY_BACKEND)
+    of_function = "function" in positions  # in terms of the function's operator
+    kernel = torch.library.get_kernel(operator, "CPU" if of_function else _ANY_BACKEND)
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
 
     def decomposed(*given: Any, **named: Any) -> Any:
@@ -196,7 +196,10 @@ def _by_standard_operators(operator: torch._ops.OpOverload) -> Callable[..., Any
         method = arguments[positions["method"]]
         if method in torchsort.REGULARIZATIONS:
             _refuse(f"method {method!r} has")
-        name = arguments[positions["function"]] if in_float64 else operator._opname
+        if "offsets" in positions and arguments[positions["offsets"]] is not None:
+            _refuse("lists with offsets have")
+        name = arguments[positions["function"]] if of_function else operator._opname
+        name = str(name).partition(" ")[0]
         if BY_TENSOR_OPERATORS.isdisjoint((name, f"_{name}_forward")):
             _refuse("soft sorts, quantiles and top-k masks have")
         return kernel.call_boxed(keys, *arguments)

@@ -14,6 +14,7 @@ from rank_relax._checks import (
     check_tensor,
     checked_dim,
 )
+from rank_relax._ragged import check_offsets, in_one_row, ragged
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import (
@@ -28,6 +29,7 @@ from rank_relax._strength import (
     name_of,
     set_level,
     set_strength,
+    strength_given,
 )
 
 
@@ -42,6 +44,8 @@ def soft_quantile(
     dim: int = -1,
     mask: Tensor | None = None,
     scale: Scale = None,
+    offsets: Tensor | None = None,
+    temperature: Strength | None = None,
 ) -> Tensor:
     r"""Soft quantiles of every list.
 
@@ -71,12 +75,15 @@ def soft_quantile(
         scale: ``"std"`` takes the values in units of their list's own standard deviation (the
             population's, over finite items that count), gradient included, so that one strength
             serves any scale. The result is in the values' own unit.
+        offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, where
+            ``input`` is ``[N]`` and holds lists of any lengths, one behind the other.
+        temperature: 1/α, to be given in place of the strength.
 
     Returns:
         As ``torch.quantile``: the shape of ``input`` without ``dim``, and with ``[L]`` in front if
         ``q`` has it; of the dtype of ``input`` (float32 under autocast for the half precisions).
-        Infinite where the level falls among infinities, NaN for a list that holds a NaN that
-        counts, or nothing that counts.
+        With ``offsets`` one for each list, in place of that shape. Infinite where the level falls
+        among infinities, NaN for a list that holds a NaN that counts, or nothing that counts.
 
     Raises:
         TypeError: for an argument of a type or dtype that is not listed here.
@@ -97,7 +104,9 @@ def soft_quantile(
     """
     check_tensor("soft_quantile", "input", input)
     check_mask("soft_quantile", mask)
-    strength = checked_strength("soft_quantile", regularization_strength)
+    input, mask, offsets = in_one_row("soft_quantile", offsets, input=input, mask=mask)
+    strength = strength_given("soft_quantile", regularization_strength, temperature)
+    strength = checked_strength("soft_quantile", strength)
     q = checked_q("soft_quantile", q)
     dim = checked_dim("soft_quantile", dim)
     _check_options("soft_quantile", method, scale)
@@ -109,7 +118,22 @@ def soft_quantile(
     scores, mask = whole_lists(scores), whole_lists(mask)
     several = isinstance(q, Tensor) and q.dim() == 1
     refused = scores.dtype not in DTYPES or scores.dim() == 0
-    if not isinstance(q, Tensor) and not refused:  # the number exactly, on any device
+    if offsets is not None:
+        check_offsets("soft_quantile", offsets, "input", input)
+        number = 0.0 if isinstance(q, Tensor) else as_float(q)
+        level = q.reshape(1, -1).expand(offsets.shape[0] - 1, -1) if isinstance(q, Tensor) else None
+        quantiles = ragged(
+            "soft_quantile",
+            scores,
+            offsets,
+            strength,
+            scale,
+            method,
+            mask,
+            level=level,
+            number=number,
+        )
+    elif not isinstance(q, Tensor) and not refused:  # the number exactly, on any device
         quantiles = in_float64(
             "soft_quantile", scores, strength, scale, method, mask, number=as_float(q)
         )
@@ -167,6 +191,7 @@ class SoftQuantile(nn.Module):
         method: As in :func:`soft_quantile`, like all that follow.
         dim: The dimension that holds a list.
         scale: ``"std"`` to take a list in units of its standard deviation.
+        temperature: To be given in place of the strength, and kept in the same way.
 
     Shapes:
         ``input`` of any shape with at least one item along ``dim``, ``mask`` of the same; returns
@@ -188,6 +213,7 @@ class SoftQuantile(nn.Module):
 
     q: float | Tensor
     regularization_strength: Strength
+    temperature: Strength | None
 
     def __init__(
         self,
@@ -197,16 +223,19 @@ class SoftQuantile(nn.Module):
         method: SmoothCdf = "sigmoid",
         dim: int = -1,
         scale: Scale = None,
+        temperature: Strength | None = None,
     ) -> None:
         super().__init__()
         set_level(self, "SoftQuantile", "q", checked_q("SoftQuantile", q))
-        set_strength(self, "SoftQuantile", regularization_strength)
+        set_strength(self, "SoftQuantile", regularization_strength, temperature)
         _check_options("SoftQuantile", method, scale)
         self.method: SmoothCdf = method
         self.dim = checked_dim("SoftQuantile", dim)
         self.scale: Scale = scale
 
-    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, input: Tensor, mask: Tensor | None = None, offsets: Tensor | None = None
+    ) -> Tensor:
         """Returns ``soft_quantile(input, q, mask=mask)`` with the module's options."""
         return soft_quantile(
             input,
@@ -216,11 +245,13 @@ class SoftQuantile(nn.Module):
             dim=self.dim,
             mask=mask,
             scale=self.scale,
+            offsets=offsets,
+            temperature=self.temperature,
         )
 
     def extra_repr(self) -> str:
         return (
             f"{describe_number('q', self.q)}, "
-            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"{describe_strength(self)}, method={self.method!r}, "
             f"dim={self.dim}, scale={self.scale!r}"
         )

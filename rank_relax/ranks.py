@@ -15,6 +15,7 @@ from rank_relax._checks import (
     checked_dim,
     warn_of_single_items,
 )
+from rank_relax._ragged import check_offsets, in_one_row, like_nested, number_of_list, ragged
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
 from rank_relax._strength import (
@@ -23,6 +24,7 @@ from rank_relax._strength import (
     checked_strength,
     describe_strength,
     set_strength,
+    strength_given,
 )
 
 
@@ -37,6 +39,8 @@ def soft_rank(
     normalize: bool = True,
     mask: Tensor | None = None,
     scale: Scale = None,
+    offsets: Tensor | None = None,
+    temperature: Strength | None = None,
 ) -> Tensor:
     r"""Soft rank of every item among the items of its list.
 
@@ -68,6 +72,9 @@ def soft_rank(
         scale: ``"std"`` divides the scores by their list's own standard deviation (the
             population's, over finite items that count), gradient included, so that one strength
             serves any scale.
+        offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, where
+            ``input`` is ``[N]`` and holds lists of any lengths, one behind the other.
+        temperature: 1/α, to be given in place of the strength.
 
     Returns:
         Ranks of the shape of ``input``, and of its dtype (float32 under autocast for the half
@@ -98,7 +105,10 @@ def soft_rank(
     """
     check_tensor("soft_rank", "input", input)
     check_mask("soft_rank", mask)
-    strength = checked_strength("soft_rank", regularization_strength)
+    given = input
+    input, mask, offsets = in_one_row("soft_rank", offsets, input=input, mask=mask)
+    strength = strength_given("soft_rank", regularization_strength, temperature)
+    strength = checked_strength("soft_rank", strength)
     dim = checked_dim("soft_rank", dim)
     _check_options("soft_rank", method, descending, normalize, scale)
     moved = dim != -1
@@ -112,15 +122,18 @@ def soft_rank(
     values = scores if normalize else _at_least_float32(scores)
     if descending and values.dtype in DTYPES:  # the operator refuses the others
         values = -values
-    if is_scaled(values, strength, scale):
+    if offsets is not None:
+        check_offsets("soft_rank", offsets, "input", input)
+        ranks = ragged("soft_rank", values, offsets, strength, scale, method, mask)
+    elif is_scaled(values, strength, scale):
         ranks = in_float64("soft_rank", values, strength, scale, method, mask)
     else:
         ranks = torch.ops.rank_relax.soft_rank.default(values, plain(strength), method, mask)
     if not normalize:
         counted = ~torch.isnan(scores) if mask is None else mask & ~torch.isnan(scores)
-        ranks = ranks * (counted.sum(-1, keepdim=True) - 1).clamp(min=0)
+        ranks = ranks * (number_of_list(counted, offsets) - 1).clamp(min=0)
     ranks = ranks.to(result_dtype(input.dtype, input.device))
-    return ranks.movedim(-1, dim) if moved else ranks
+    return like_nested(given, ranks.movedim(-1, dim) if moved else ranks)
 
 
 def _check_options(
@@ -147,6 +160,7 @@ class SoftRank(nn.Module):
         descending: Whether the largest item gets 0.
         normalize: Whether ranks lie in [0, 1] rather than in [0, n - 1].
         scale: ``"std"`` to divide a list by its standard deviation first.
+        temperature: To be given in place of the strength, and kept in the same way.
 
     Shapes:
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
@@ -165,6 +179,7 @@ class SoftRank(nn.Module):
     """
 
     regularization_strength: Strength
+    temperature: Strength | None
 
     def __init__(
         self,
@@ -175,9 +190,10 @@ class SoftRank(nn.Module):
         descending: bool = False,
         normalize: bool = True,
         scale: Scale = None,
+        temperature: Strength | None = None,
     ) -> None:
         super().__init__()
-        set_strength(self, "SoftRank", regularization_strength)
+        set_strength(self, "SoftRank", regularization_strength, temperature)
         _check_options("SoftRank", method, descending, normalize, scale)
         self.method: Method = method
         self.dim = checked_dim("SoftRank", dim)
@@ -185,7 +201,9 @@ class SoftRank(nn.Module):
         self.normalize = normalize
         self.scale: Scale = scale
 
-    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, input: Tensor, mask: Tensor | None = None, offsets: Tensor | None = None
+    ) -> Tensor:
         """Returns ``soft_rank(input, mask=mask)`` with the module's options."""
         return soft_rank(
             input,
@@ -196,11 +214,13 @@ class SoftRank(nn.Module):
             normalize=self.normalize,
             mask=mask,
             scale=self.scale,
+            offsets=offsets,
+            temperature=self.temperature,
         )
 
     def extra_repr(self) -> str:
         return (
-            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"{describe_strength(self)}, method={self.method!r}, "
             f"dim={self.dim}, descending={self.descending}, normalize={self.normalize}, "
             f"scale={self.scale!r}"
         )

@@ -14,6 +14,14 @@ from rank_relax._checks import (
     check_tensor,
     checked_dim,
 )
+from rank_relax._ragged import (
+    check_offsets,
+    in_one_row,
+    like_nested,
+    number_of_list,
+    place_in_list,
+    ragged,
+)
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import (
@@ -22,6 +30,7 @@ from rank_relax._strength import (
     checked_strength,
     describe_strength,
     set_strength,
+    strength_given,
 )
 
 
@@ -36,6 +45,8 @@ def soft_sort(
     descending: bool = False,
     mask: Tensor | None = None,
     scale: Scale = None,
+    offsets: Tensor | None = None,
+    temperature: Strength | None = None,
 ) -> Tensor:
     r"""Soft sorted values of every list, ascending.
 
@@ -67,6 +78,9 @@ def soft_sort(
         scale: ``"std"`` sorts the values in units of their list's own standard deviation (the
             population's, over finite items that count), gradient included, so that one strength
             serves any scale. The result is in the values' own unit.
+        offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, where
+            ``input`` is ``[N]`` and holds lists of any lengths, one behind the other.
+        temperature: 1/α, to be given in place of the strength.
 
     Returns:
         Values of the shape of ``input``, and of its dtype (float32 under autocast for the half
@@ -93,7 +107,10 @@ def soft_sort(
     """
     check_tensor("soft_sort", "input", input)
     check_mask("soft_sort", mask)
-    strength = checked_strength("soft_sort", regularization_strength)
+    given = input
+    input, mask, offsets = in_one_row("soft_sort", offsets, input=input, mask=mask)
+    strength = strength_given("soft_sort", regularization_strength, temperature)
+    strength = checked_strength("soft_sort", strength)
     dim = checked_dim("soft_sort", dim)
     _check_options("soft_sort", method, descending, scale)
     _check_strength_of_kl("soft_sort", strength, method)
@@ -105,17 +122,20 @@ def soft_sort(
     scores, mask = whole_lists(scores), whole_lists(mask)
     if descending and scores.dtype in DTYPES:  # the operator refuses the others
         scores = -scores
-    if is_scaled(scores, strength, scale):
+    if offsets is not None:
+        check_offsets("soft_sort", offsets, "input", input)
+        ordered = ragged("soft_sort", scores, offsets, strength, scale, method, mask)
+    elif is_scaled(scores, strength, scale):
         ordered = in_float64("soft_sort", scores, strength, scale, method, mask)
     else:
         ordered = torch.ops.rank_relax.soft_sort.default(scores, plain(strength), method, mask)
     if descending:
         ordered = -ordered
         if mask is not None:  # no -0
-            places = beside(scores, torch.arange(scores.shape[-1], device=scores.device))
-            ordered = ordered.masked_fill(places >= mask.sum(-1, keepdim=True), 0)
+            places = beside(scores, place_in_list(scores, offsets))
+            ordered = ordered.masked_fill(places >= number_of_list(mask, offsets), 0)
     ordered = ordered.to(result_dtype(input.dtype, input.device))
-    return ordered.movedim(-1, dim) if moved else ordered
+    return like_nested(given, ordered.movedim(-1, dim) if moved else ordered)
 
 
 def _check_options(function: str, method: object, descending: object, scale: object) -> None:
@@ -142,6 +162,7 @@ class SoftSort(nn.Module):
         dim: The dimension that holds a list.
         descending: Whether the largest value comes first.
         scale: ``"std"`` to sort a list in units of its standard deviation.
+        temperature: To be given in place of the strength, and kept in the same way.
 
     Shapes:
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
@@ -160,6 +181,7 @@ class SoftSort(nn.Module):
     """
 
     regularization_strength: Strength
+    temperature: Strength | None
 
     def __init__(
         self,
@@ -169,9 +191,10 @@ class SoftSort(nn.Module):
         dim: int = -1,
         descending: bool = False,
         scale: Scale = None,
+        temperature: Strength | None = None,
     ) -> None:
         super().__init__()
-        set_strength(self, "SoftSort", regularization_strength)
+        set_strength(self, "SoftSort", regularization_strength, temperature)
         _check_options("SoftSort", method, descending, scale)
         _check_strength_of_kl("SoftSort", regularization_strength, method)
         self.method: Method = method
@@ -179,7 +202,9 @@ class SoftSort(nn.Module):
         self.descending = descending
         self.scale: Scale = scale
 
-    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, input: Tensor, mask: Tensor | None = None, offsets: Tensor | None = None
+    ) -> Tensor:
         """Returns ``soft_sort(input, mask=mask)`` with the module's options."""
         return soft_sort(
             input,
@@ -189,10 +214,12 @@ class SoftSort(nn.Module):
             descending=self.descending,
             mask=mask,
             scale=self.scale,
+            offsets=offsets,
+            temperature=self.temperature,
         )
 
     def extra_repr(self) -> str:
         return (
-            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"{describe_strength(self)}, method={self.method!r}, "
             f"dim={self.dim}, descending={self.descending}, scale={self.scale!r}"
         )

@@ -11,6 +11,7 @@ from rank_relax._checks import (
     Method,
     Reduction,
     check_choice,
+    check_items,
     check_mask,
     check_method,
     check_reduction,
@@ -22,9 +23,17 @@ from rank_relax._checks import (
 )
 from rank_relax._float64 import has_float64, on_the_host
 from rank_relax._integers import fits, integer_scores, is_integer, standardized_ranks
+from rank_relax._ragged import check_offsets, in_one_row, ragged
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
-from rank_relax._strength import Strength, checked_strength, describe_strength, set_strength
+from rank_relax._strength import (
+    Strength,
+    checked_strength,
+    describe_strength,
+    name_of,
+    set_strength,
+    strength_given,
+)
 
 TargetRanks = Literal["hard", "soft"]
 
@@ -44,6 +53,8 @@ def spearman_loss(
     reduction: Reduction = "mean",
     scale: Scale = None,
     target_ranks: TargetRanks = TARGET_RANKS,
+    offsets: Tensor | None = None,
+    temperature: Strength | None = None,
 ) -> Tensor:
     r"""One minus Spearman's rank correlation, with soft ranks of the predictions.
 
@@ -71,6 +82,9 @@ def spearman_loss(
         target_ranks: ``"hard"`` takes the hard ranks of the targets, ties averaged: only their
             order counts, in whatever unit they are. ``"soft"`` ranks both sides softly, with one
             strength: the loss has a gradient in the targets too, and depends on their distances.
+        offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, where
+            ``predictions`` is ``[N]`` and holds lists of any lengths, one behind the other.
+        temperature: 1/α, to be given in place of the strength.
 
     Returns:
         A scalar, or for ``reduction="none"`` a tensor of the shape without ``dim``, of the dtype of
@@ -100,7 +114,11 @@ def spearman_loss(
     check_tensor("spearman_loss", "predictions", predictions)
     check_tensor("spearman_loss", "targets", targets)
     check_mask("spearman_loss", mask)
-    strength = checked_strength("spearman_loss", regularization_strength)
+    predictions, targets, mask, offsets = in_one_row(
+        "spearman_loss", offsets, predictions=predictions, targets=targets, mask=mask
+    )
+    strength = strength_given("spearman_loss", regularization_strength, temperature)
+    strength = checked_strength("spearman_loss", strength)
     dim = checked_dim("spearman_loss", dim)
     check_options("spearman_loss", method, reduction, scale, target_ranks)
     given = predictions
@@ -115,7 +133,11 @@ def spearman_loss(
         warn_of_single_items("spearman_loss", "predictions", given, dim)
     predictions, targets = whole_lists(predictions), whole_lists(targets)
     mask = whole_lists(mask)
-    if is_scaled(predictions, strength, scale) and _is_comparable(targets, predictions):
+    if offsets is not None:
+        losses = _ragged_loss(
+            predictions, targets, offsets, strength, method, mask, scale, target_ranks
+        )
+    elif is_scaled(predictions, strength, scale) and _is_comparable(targets, predictions):
         losses = _scaled_loss(predictions, targets, strength, method, mask, scale, target_ranks)
     else:
         losses = torch.ops.rank_relax.spearman_loss.default(
@@ -180,7 +202,7 @@ def _scaled_loss(
         ranks = standardized_ranks(targets, strength, method, mask).to(at_ranks)
     if ranks is not None:
         losses = in_float64(
-            "spearman_loss_at_ranks", predictions, strength, scale, method, mask, targets=ranks
+            "spearman_loss at ranks", predictions, strength, scale, method, mask, targets=ranks
         )
         return losses.to(dtype)
     if is_integer(targets.dtype) and not has_float64(targets.device):
@@ -204,6 +226,38 @@ def _scaled_loss(
     return losses.to(dtype)
 
 
+def _ragged_loss(
+    predictions: Tensor,
+    targets: Tensor,
+    offsets: Tensor,
+    strength: Strength,
+    method: str,
+    mask: Tensor | None,
+    scale: Scale,
+    target_ranks: TargetRanks,
+) -> Tensor:
+    """One loss for each of the lists that lie one behind the other."""
+    check_offsets("spearman_loss", offsets, "predictions", predictions)
+    check_items("spearman_loss", "targets", targets)
+    dtype = result_dtype(predictions.dtype, predictions.device)
+    function = "spearman_loss"
+    if target_ranks == "hard":
+        check_constant(targets)
+        function = "spearman_loss by order"
+    elif not is_integer(targets.dtype):
+        dtype = torch.promote_types(dtype, result_dtype(targets.dtype, targets.device))
+        common = torch.promote_types(predictions.dtype, targets.dtype)
+        predictions, targets = predictions.to(common), targets.to(common)
+    elif is_scaled(predictions, strength, scale):
+        raise ValueError(
+            "spearman_loss: with offsets, targets of an integer dtype are ranked softly at a "
+            f"strength that is a float and without scale, got {name_of(targets.dtype)}; convert "
+            "them with targets.double(), or rank them hard"
+        )
+    losses = ragged(function, predictions, offsets, strength, scale, method, mask, targets=targets)
+    return losses.to(dtype)
+
+
 class SpearmanLoss(nn.Module):
     """One minus Spearman's rank correlation with soft ranks of the predictions, as a module.
 
@@ -215,6 +269,7 @@ class SpearmanLoss(nn.Module):
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         scale: ``"std"`` to divide what is ranked softly by its standard deviation first.
         target_ranks: ``"hard"`` or ``"soft"``.
+        temperature: To be given in place of the strength, and kept in the same way.
 
     Shapes:
         ``predictions``, ``targets`` and ``mask`` of one shape; returns a scalar, or that shape
@@ -236,6 +291,7 @@ class SpearmanLoss(nn.Module):
     """
 
     regularization_strength: Strength
+    temperature: Strength | None
 
     def __init__(
         self,
@@ -246,9 +302,10 @@ class SpearmanLoss(nn.Module):
         reduction: Reduction = "mean",
         scale: Scale = None,
         target_ranks: TargetRanks = TARGET_RANKS,
+        temperature: Strength | None = None,
     ) -> None:
         super().__init__()
-        set_strength(self, "SpearmanLoss", regularization_strength)
+        set_strength(self, "SpearmanLoss", regularization_strength, temperature)
         check_options("SpearmanLoss", method, reduction, scale, target_ranks)
         self.method: Method = method
         self.dim = checked_dim("SpearmanLoss", dim)
@@ -256,7 +313,13 @@ class SpearmanLoss(nn.Module):
         self.scale: Scale = scale
         self.target_ranks: TargetRanks = target_ranks
 
-    def forward(self, predictions: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        predictions: Tensor,
+        targets: Tensor,
+        mask: Tensor | None = None,
+        offsets: Tensor | None = None,
+    ) -> Tensor:
         """Returns ``spearman_loss(predictions, targets, mask=mask)`` with the module's options."""
         return spearman_loss(
             predictions,
@@ -268,11 +331,13 @@ class SpearmanLoss(nn.Module):
             reduction=self.reduction,
             scale=self.scale,
             target_ranks=self.target_ranks,
+            offsets=offsets,
+            temperature=self.temperature,
         )
 
     def extra_repr(self) -> str:
         return (
-            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"{describe_strength(self)}, method={self.method!r}, "
             f"dim={self.dim}, reduction={self.reduction!r}, scale={self.scale!r}, "
             f"target_ranks={self.target_ranks!r}"
         )

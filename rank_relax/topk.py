@@ -20,6 +20,7 @@ from rank_relax._checks import (
     checked_dim,
     warn_of_single_items,
 )
+from rank_relax._ragged import check_offsets, in_one_row, like_nested, ragged
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import beside, whole_lists
 from rank_relax._strength import (
@@ -34,6 +35,7 @@ from rank_relax._strength import (
     name_of,
     set_level,
     set_strength,
+    strength_given,
     widest_dtype,
 )
 
@@ -50,6 +52,8 @@ def soft_topk(
     largest: bool = True,
     mask: Tensor | None = None,
     scale: Scale = None,
+    offsets: Tensor | None = None,
+    temperature: Strength | None = None,
 ) -> Tensor:
     r"""Soft mask of the k largest items of every list, which adds up to k.
 
@@ -64,8 +68,9 @@ def soft_topk(
         input: Scores, of any shape and strides, float64, float32, bfloat16 or float16.
         k: How many, not necessarily a whole number: a number between 0 and the size of ``dim``; or
             a tensor of an integer or floating dtype, 0-dim, or of the shape of ``input`` without
-            ``dim`` for a k of each list's own, in which a negative element or NaN gives NaN. It has
-            no derivative. A k above the number of items that count takes all of them.
+            ``dim`` (``[L]`` with ``offsets``) for a k of each list's own, in which a negative
+            element or NaN gives NaN. It has no derivative. A k above the number of items that count
+            takes all of them, as one above the size of a list does with ``offsets``.
         regularization_strength: Sharpness α > 0, in units of 1/score: larger is closer to the hard
             mask. A 0-dim tensor makes it learnable, and is the way to schedule it under
             ``torch.compile``; where its value is not positive and finite the mask is NaN.
@@ -78,6 +83,9 @@ def soft_topk(
         scale: ``"std"`` divides the scores by their list's own standard deviation (the
             population's, over finite items that count), gradient included, so that one strength
             serves any scale.
+        offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, where
+            ``input`` is ``[N]`` and holds lists of any lengths, one behind the other.
+        temperature: 1/α, to be given in place of the strength.
 
     Returns:
         A mask of the shape of ``input``, and of its dtype (float32 under autocast for the half
@@ -103,7 +111,10 @@ def soft_topk(
     """
     check_tensor("soft_topk", "input", input)
     check_mask("soft_topk", mask)
-    strength = checked_strength("soft_topk", regularization_strength)
+    given = input
+    input, mask, offsets = in_one_row("soft_topk", offsets, input=input, mask=mask)
+    strength = strength_given("soft_topk", regularization_strength, temperature)
+    strength = checked_strength("soft_topk", strength)
     k = checked_k("soft_topk", k)
     dim = checked_dim("soft_topk", dim)
     _check_options("soft_topk", method, largest, scale)
@@ -115,7 +126,8 @@ def soft_topk(
     warn_of_single_items("soft_topk", "input", input, dim)
     scores, mask = whole_lists(scores), whole_lists(mask)
     if not isinstance(k, Tensor):
-        if input.dim() > 0 and k > scores.shape[-1]:  # the operator refuses a 0-dim tensor
+        # The operator refuses a 0-dim tensor.
+        if input.dim() > 0 and offsets is None and k > scores.shape[-1]:
             raise ValueError(
                 f"soft_topk: k must not exceed the size of input's dimension {dim}, "
                 f"{scores.shape[-1]}, got {k}"
@@ -125,13 +137,17 @@ def soft_topk(
         k = beside(scores, k)
     if not largest and scores.dtype in DTYPES:  # the operator refuses the others
         scores = -scores
-    if is_scaled(scores, strength, scale):
+    if offsets is not None:
+        check_offsets("soft_topk", offsets, "input", input)
+        level = k if k.dim() else k.expand(offsets.shape[0] - 1)
+        chosen = ragged("soft_topk", scores, offsets, strength, scale, method, mask, level=level)
+    elif is_scaled(scores, strength, scale):
         level = k if k.dim() else k.expand(scores.shape[:-1])
         chosen = in_float64("soft_topk", scores, strength, scale, method, mask, level=level)
     else:
         chosen = torch.ops.rank_relax.soft_topk.default(scores, k, plain(strength), method, mask)
     chosen = chosen.to(result_dtype(input.dtype, input.device))
-    return chosen.movedim(-1, dim) if moved else chosen
+    return like_nested(given, chosen.movedim(-1, dim) if moved else chosen)
 
 
 def _as_tensor(k: float, device: torch.device) -> Tensor:
@@ -176,6 +192,7 @@ class SoftTopK(nn.Module):
         dim: The dimension that holds a list.
         largest: Whether the largest items are chosen.
         scale: ``"std"`` to divide a list by its standard deviation first.
+        temperature: To be given in place of the strength, and kept in the same way.
 
     Shapes:
         ``input`` of any shape, ``mask`` of the same; returns the shape of ``input``.
@@ -195,6 +212,7 @@ class SoftTopK(nn.Module):
 
     k: float | Tensor
     regularization_strength: Strength
+    temperature: Strength | None
 
     def __init__(
         self,
@@ -205,17 +223,20 @@ class SoftTopK(nn.Module):
         dim: int = -1,
         largest: bool = True,
         scale: Scale = None,
+        temperature: Strength | None = None,
     ) -> None:
         super().__init__()
         set_level(self, "SoftTopK", "k", checked_k("SoftTopK", k))
-        set_strength(self, "SoftTopK", regularization_strength)
+        set_strength(self, "SoftTopK", regularization_strength, temperature)
         _check_options("SoftTopK", method, largest, scale)
         self.method: SmoothCdf = method
         self.dim = checked_dim("SoftTopK", dim)
         self.largest = largest
         self.scale: Scale = scale
 
-    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, input: Tensor, mask: Tensor | None = None, offsets: Tensor | None = None
+    ) -> Tensor:
         """Returns ``soft_topk(input, k, mask=mask)`` with the module's options."""
         return soft_topk(
             input,
@@ -226,11 +247,13 @@ class SoftTopK(nn.Module):
             largest=self.largest,
             mask=mask,
             scale=self.scale,
+            offsets=offsets,
+            temperature=self.temperature,
         )
 
     def extra_repr(self) -> str:
         return (
             f"{describe_number('k', self.k)}, "
-            f"{describe_strength(self.regularization_strength)}, method={self.method!r}, "
+            f"{describe_strength(self)}, method={self.method!r}, "
             f"dim={self.dim}, largest={self.largest}, scale={self.scale!r}"
         )

@@ -16,15 +16,18 @@ from rank_relax._checks import (
     check_same_shape,
     check_scores,
     check_tensor,
+    is_tracing,
 )
 from rank_relax._integers import in_int64
+from rank_relax._ragged import RaggedLists, check_offsets, in_one_row
 from rank_relax._scores import result_dtype, strength_beside
-from rank_relax._strength import Strength, name_of, widest_dtype
+from rank_relax._sharding import beside
+from rank_relax._strength import Strength, widest_dtype
 from rank_relax.counts import soft_count
 from rank_relax.ranks import soft_rank
 
 # Below every logarithm, and a difference of two is still finite: the gradient of -inf would be NaN.
-LOG_OF_NOTHING = -1e30
+LOG_OF_NOTHING = -1e37
 
 
 class Lists:
@@ -45,35 +48,56 @@ class Lists:
         weights: Tensor | None,
         offsets: Tensor | None,
     ) -> None:
+        check_tensor(function, "scores", scores)
+        check_tensor(function, "labels", labels)
+        scores, labels, mask, weights, offsets = in_one_row(
+            function, offsets, scores=scores, labels=labels, mask=mask, weights=weights
+        )
         _check(function, scores, labels, mask, weights, offsets)
+        self.function = function
         self.dtype = result_dtype(scores.dtype, scores.device)
         self.mask = mask
         self.offsets = offsets
         precision = torch.promote_types(scores.dtype, torch.float32)
         if weights is not None:
             precision = torch.promote_types(precision, weights.dtype)
-        self.scores = self.counting(scores.to(precision))
-        self.amounts = self.counting(labels.to(_dtype_of_amounts(labels)))
+        self.given = scores.to(precision)
+        self.scores = self.counting(self.given)
+        self.amounts = self.counting(labels.to(_dtype_of_amounts(labels, precision)))
         self.keys = labels if labels.is_floating_point() else in_int64(labels)
         self.keys = self.counting(self.keys)
         unknown = self.scores.isnan() | self.amounts.isnan()
         self.weights = None
         if weights is not None:
             self.weights = self.counting(weights.to(precision))
-            unknown = unknown | self.weights.isnan()
+            unknown = unknown | ~self.weights.isfinite()
+        self.ragged = None
         if offsets is not None:
-            begins = offsets[:-1].clamp(0, scores.shape[-1])
-            begun = torch.zeros(scores.shape[-1] + 1, dtype=torch.int64, device=scores.device)
-            begun = begun.scatter_add(0, begins, torch.ones_like(begins))
-            self.of_item = (begun.cumsum(0)[:-1] - 1).clamp(min=0)
+            self.ragged = RaggedLists(offsets, scores.shape[-1])
             unknown = unknown | ~_sound(function, self.scores.detach(), offsets)
         self.unknown = self.sum(unknown.to(precision)) > 0
 
-    def scaled(self, strength: Strength) -> Tensor:
-        """The scores in units of the temperature."""
+    def subtracted(self, strength: Strength) -> Tensor:
+        """The scores from the middle of their list, in units of the temperature."""
+        self.refuse_infinite()
         if isinstance(strength, Tensor):
             strength = strength_beside(self.scores, strength)
-        return self.scores * strength
+        middle = self.to_items(self._middle(self.scores.detach()))
+        return self.counting(self.scores - middle) * strength
+
+    def refuse_infinite(self) -> None:
+        """Makes NaN of lists with an infinite score, whose differences would be."""
+        finite = self.scores.isfinite()
+        self.unknown = self.unknown | (self.sum((~finite).to(self.scores.dtype)) > 0)
+        self.scores = torch.where(finite, self.scores, 0)
+
+    def _middle(self, scores: Tensor) -> Tensor:
+        """Half way between the largest and the smallest that count, 0 where nothing does."""
+        nothing = torch.finfo(scores.dtype).min
+        counts = torch.ones_like(scores, dtype=torch.bool) if self.mask is None else self.mask
+        high = self._largest(torch.where(counts, scores, nothing), nothing)
+        low = -self._largest(torch.where(counts, -scores, nothing), nothing)
+        return torch.where(high >= low, high / 2 + low / 2, 0)
 
     def leave_out_unless(self, has_loss: Tensor) -> None:
         """Gives lists without a loss scores whose loss is finite, so that their gradient is 0."""
@@ -93,39 +117,44 @@ class Lists:
 
         Products of two shares are always in the range of their dtype.
         """
-        weight = self.weighted(items)
+        weight = self.weighted(items).to(widest_dtype(items.device))
         total = self.sum(weight)
-        return weight / self.to_items(torch.where(total > 0, total, 1)), total
+        share = weight / self.to_items(torch.where(total > 0, total, 1))
+        return share.to(items.dtype), total
 
     def sum(self, items: Tensor) -> Tensor:
         """A number a list."""
-        if self.offsets is None:
-            return items.sum(-1)
-        zeros = self._one_a_list(0, widest_dtype(items.device))
-        return zeros.index_add(0, self.of_item, items.to(zeros.dtype)).to(items.dtype)
+        return items.sum(-1) if self.ragged is None else self.ragged.sum(items)
 
     def largest(self, items: Tensor) -> Tensor:
         """The largest item of each list that is above 0, or 0."""
-        if self.offsets is None:
-            return items.amax(-1).clamp(min=0) if items.shape[-1] else items.sum(-1)
-        zeros = self._one_a_list(0, items.dtype)
-        return zeros.scatter_reduce(0, self.of_item, items, "amax")
+        return self._largest(items, 0)
+
+    def _largest(self, items: Tensor, least: float) -> Tensor:
+        if self.ragged is None:
+            return torch.nn.functional.pad(items, (0, 1), value=least).amax(-1)
+        of_lists = self.ragged.full(least, items.dtype)
+        return of_lists.scatter_reduce(0, self.ragged.of_item, items, "amax")
 
     def to_items(self, one_a_list: Tensor) -> Tensor:
         """The number of its list for each item."""
-        return one_a_list.unsqueeze(-1) if self.offsets is None else one_a_list[self.of_item]
+        if self.ragged is None:
+            return one_a_list.unsqueeze(-1)
+        return self.ragged.to_items(one_a_list)
 
     def order(self, keys: Tensor, descending: bool = True) -> Tensor:
         """Where the items are that come first, second, ... by their keys, list by list."""
         order = torch.argsort(keys, dim=-1, descending=descending, stable=True)
-        if self.offsets is not None:
-            order = order[torch.argsort(self.of_item[order], stable=True)]
+        if self.ragged is not None:
+            order = order[torch.argsort(self.ragged.of_item[order], stable=True)]
         return order
 
     def place(self) -> Tensor:
         """1, 2, ... within each list."""
+        if self.ragged is not None:
+            return 1 + self.ragged.place()
         item = torch.arange(self.scores.shape[-1], device=self.scores.device)
-        return 1 + (item if self.offsets is None else item - self.offsets[self.of_item])
+        return 1 + beside(self.scores, item)
 
     def before(self, items: Tensor) -> Tensor:
         """The item before each, 0 before the first of a list."""
@@ -134,7 +163,7 @@ class Lists:
     def running_sum(self, items: Tensor) -> Tensor:
         """The sum of a list's items up to each, in the widest precision of the device."""
         sums = items.to(widest_dtype(items.device))
-        return sums.cumsum(-1) if self.offsets is None else self._by_doubling(torch.add, sums, 0)
+        return sums.cumsum(-1) if self.ragged is None else self._by_doubling(torch.add, sums, 0)
 
     def running_logsumexp(self, items: Tensor) -> Tensor:
         """Log Σ exp of a list's items up to each, in the widest precision of the device."""
@@ -150,6 +179,7 @@ class Lists:
         The difference of two sums over everything would bring what one list is rounded to, or its
         NaN, into the next.
         """
+        self.check_steps()
         place, step = self.place(), 1
         while step < items.shape[-1]:
             before = torch.nn.functional.pad(items[..., :-step], (step, 0))
@@ -157,18 +187,31 @@ class Lists:
             step *= 2
         return items
 
+    def check_steps(self) -> None:
+        """Raises where the steps that lists of one size need can't be taken, or not by all."""
+        if hasattr(self.scores, "device_mesh"):
+            raise NotImplementedError(
+                f"{self.function}: DTensors can't be put in the order of their labels; give the "
+                "local tensors of whole lists"
+            )
+        if is_tracing():
+            raise NotImplementedError(
+                f"{self.function}: torch.jit.trace would fix the number of steps, which depends on "
+                "the lists; use torch.compile or torch.export"
+            )
+
     def log_counting(self, items: Tensor) -> Tensor:
         """The logarithms of what counts, and of nothing in place of the others."""
         return items if self.mask is None else torch.where(self.mask, items, LOG_OF_NOTHING)
 
     def logsumexp(self, items: Tensor) -> Tensor:
         """Log Σ exp of each list's items."""
-        if self.offsets is None:
+        if self.ragged is None:
             nothing = items.new_full((*items.shape[:-1], 1), LOG_OF_NOTHING)  # if there are none
             return torch.cat([items, nothing], -1).logsumexp(-1)
-        most = self._one_a_list(LOG_OF_NOTHING, items.dtype)
-        most = most.scatter_reduce(0, self.of_item, items.detach(), "amax")
-        total = self.sum(torch.exp(items - most[self.of_item]))
+        most = self.ragged.full(LOG_OF_NOTHING, items.dtype)
+        most = most.scatter_reduce(0, self.ragged.of_item, items.detach(), "amax")
+        total = self.sum(torch.exp(items - self.to_items(most)))
         return most + torch.log(torch.where(total == 0, 1, total))
 
     def begins_equals(self, keys: Tensor) -> Tensor:
@@ -178,7 +221,7 @@ class Lists:
 
     def before_equals(self, keys: Tensor, up_to_each: Tensor, nothing: float) -> Tensor:
         """Of sorted lists what runs up to each item, up to the last item of a smaller key."""
-        index = torch.arange(keys.shape[-1], device=keys.device)
+        index = beside(keys, torch.arange(keys.shape[-1], device=keys.device))
         first = torch.where(self.begins_equals(keys), index, 0).cummax(-1).values
         last_before = up_to_each.gather(-1, (first - 1).clamp(min=0))
         return torch.where(first > index - self.place() + 1, last_before, nothing)
@@ -194,10 +237,16 @@ class Lists:
         if among is not None:
             mask = among if mask is None else mask & among
         weights = self.weights if weighted else None
-        if self.offsets is None and weights is None:
-            return soft_rank(self.scores, strength, descending=True, normalize=False, mask=mask)
-        own = 0.5 if weights is None else weights / 2
-        return self.weight_above(strength, weights, mask) - own
+        if weights is None:
+            return soft_rank(
+                self.scores,
+                strength,
+                descending=True,
+                normalize=False,
+                mask=mask,
+                offsets=self.offsets,
+            )
+        return self.weight_above(strength, weights, mask) - weights / 2
 
     def weight_above(
         self, strength: Strength, weights: Tensor | None, mask: Tensor | None, order: int = 0
@@ -216,23 +265,22 @@ class Lists:
 
     def reduced(self, losses: Tensor, reduction: str) -> Tensor:
         """One loss a list, their sum or mean; those that have none are 0 and in no mean."""
-        losses = torch.where(self.has_loss, losses, 0) + torch.where(self.unknown, torch.nan, 0)
+        losses = torch.where(self.has_loss, losses, 0)
+        # NaN, and so the gradient of their scores; that of a temperature is left to the others.
+        unknown = self.to_items(self.unknown)
+        none = torch.where(unknown, self.given, 0) * torch.where(unknown, torch.nan, 0)
+        losses = losses + self.sum(none) + torch.where(self.unknown, torch.nan, 0)
         if reduction == "mean":
             losses = losses.sum() / (self.has_loss | self.unknown).sum().clamp(min=1)
         elif reduction == "sum":
             losses = losses.sum()
         return losses.to(self.dtype)
 
-    def _one_a_list(self, value: float, dtype: torch.dtype) -> Tensor:
-        assert self.offsets is not None
-        lists = self.offsets.shape[0] - 1
-        return torch.full((lists,), value, dtype=dtype, device=self.scores.device)
 
-
-def _dtype_of_amounts(labels: Tensor) -> torch.dtype:
+def _dtype_of_amounts(labels: Tensor, precision: torch.dtype) -> torch.dtype:
     """A dtype that holds labels: integers up to 2^53, where the device has float64."""
     if labels.is_floating_point():
-        return torch.promote_types(labels.dtype, torch.float32)
+        return torch.promote_types(labels.dtype, precision)
     return widest_dtype(labels.device)
 
 
@@ -264,24 +312,4 @@ def _check(function: str, scores: Any, labels: Any, mask: Any, weights: Any, off
         check_same_device(function, "weights", weights, "scores", scores)
         check_same_shape(function, "weights", weights, "scores", scores)
     if offsets is not None:
-        _check_offsets(function, scores, offsets)
-
-
-def _check_offsets(function: str, scores: Tensor, offsets: Any) -> None:
-    check_tensor(function, "offsets", offsets)
-    if offsets.dtype != torch.int64:
-        raise TypeError(
-            f"{function}: offsets must be int64, got {name_of(offsets.dtype)}; convert it with "
-            "offsets.long()"
-        )
-    check_same_device(function, "offsets", offsets, "scores", scores)
-    if offsets.dim() != 1 or offsets.shape[0] < 2:
-        raise ValueError(
-            f"{function}: offsets must be [L + 1], where each of L lists begins and the last ends, "
-            f"got shape {list(offsets.shape)}"
-        )
-    if scores.dim() != 1:
-        raise ValueError(
-            f"{function}: with offsets, scores must be [N], all lists one behind the other, got "
-            f"shape {list(scores.shape)}; flatten them"
-        )
+        check_offsets(function, offsets, "scores", scores)

@@ -5,8 +5,13 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from rank_relax._strength import Strength, as_float, describe_number, set_number
-from rank_relax.losses._options import checked_temperature
+from rank_relax._strength import (
+    Strength,
+    as_float,
+    checked_temperature,
+    describe_number,
+    set_number,
+)
 
 
 class RankingLoss(nn.Module):

@@ -3,19 +3,6 @@
 import numbers
 
 import torch
-from torch import Tensor
-
-from rank_relax._strength import Strength, checked_strength, widest_dtype
-
-
-def checked_temperature(function: str, temperature: Strength) -> Strength:
-    """The strength 1 / temperature, NaN for a tensor of no temperature; raises for others."""
-    meaning = "smaller is closer to the hard ranks"
-    checked = checked_strength(function, temperature, "temperature", meaning)
-    if not isinstance(checked, Tensor):
-        return checked_strength(function, 1 / checked, "1 / temperature", meaning)
-    checked = checked.to(widest_dtype(checked.device))
-    return torch.where(checked > 0, checked.reciprocal(), torch.nan)
 
 
 def check_k(function: str, k: object) -> None:

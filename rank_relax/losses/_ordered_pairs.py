@@ -18,6 +18,7 @@ class OrderedPairs:
     """
 
     def __init__(self, lists: Lists) -> None:
+        lists.check_steps()
         self.lists = lists
         self.order = lists.order(lists.keys, descending=False)
         self.key = lists.keys.gather(-1, self.order)
@@ -70,6 +71,8 @@ def _most_labels(place: Tensor) -> int:
         torch.compiler.is_compiling()
         or place.is_meta
         or place.numel() == 0
+        or type(place) is not Tensor  # fake ones above all
+        or torch._C._len_torch_dispatch_stack() > 0  # something records what is done
         or torch._C._functorch.is_functorch_wrapped_tensor(place)
     )
     return int(place.max()) + 1 if known else place.shape[-1]

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_choice, check_reduction
-from rank_relax._strength import NUMBERS, Strength, as_float, widest_dtype
+from rank_relax._strength import NUMBERS, Strength, as_float, checked_temperature, widest_dtype
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import checked_temperature
 
 Surrogate = Literal["sigmoid", "logistic", "squared", "squared_hinge"]
 
@@ -81,10 +80,12 @@ def auc_loss(
     negative, negatives = lists.shares((~is_positive).to(lists.scores.dtype))
     lists.leave_out_unless((positives > 0) & (negatives > 0))
     if surrogate == "squared":
-        losses = _squared(lists, lists.scaled(strength), positive, negative, margin)
+        losses = _squared(lists, lists.subtracted(strength), positive, negative, margin)
     else:
         if surrogate == "squared_hinge":
-            of_item = _squared_hinge(lists, lists.scaled(strength), is_positive, negative, margin)
+            of_item = _squared_hinge(
+                lists, lists.subtracted(strength), is_positive, negative, margin
+            )
         elif surrogate == "logistic":
             of_item = lists.weight_above(strength, negative, lists.mask, order=-1) * strength
         else:

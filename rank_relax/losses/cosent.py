@@ -1,16 +1,13 @@
 """The exponential loss of all ordered pairs, under a logarithm."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_reduction
-from rank_relax._strength import Strength
+from rank_relax._strength import Strength, checked_temperature
 from rank_relax.losses._lists import LOG_OF_NOTHING, Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import checked_temperature
 
 
 @public
@@ -28,7 +25,7 @@ def cosent_loss(
 
     .. math:: L = \log \Bigl(1 + \sum_{y_i > y_j} e^{(s_j - s_i) / T}\Bigr)
 
-    in O(n log n) time and O(n) memory, not over the pairs.
+    in O(n log n) time, and memory where a gradient is wanted, not over the pairs.
 
     Args:
         scores: ``[..., n]``, or ``[N]`` with ``offsets``: float64, float32, bfloat16 or float16. A
@@ -67,13 +64,14 @@ def cosent_loss(
     weight = lists.weighted(torch.ones_like(lists.scores)).gather(-1, order)
     lower = lists.before_equals(key, lists.running_sum(weight), 0)
     lists.leave_out_unless(lists.sum(weight * lower) > 0)
-    scaled = lists.scaled(strength).gather(-1, order)
+    scaled = lists.subtracted(strength).gather(-1, order)
     counts = weight > 0
     log_weight = torch.where(counts, torch.where(counts, weight, 1).log(), LOG_OF_NOTHING)
     below = lists.running_logsumexp(torch.where(counts, scaled + log_weight, LOG_OF_NOTHING))
     below = lists.before_equals(key, below, LOG_OF_NOTHING)
     pairs = lists.logsumexp(torch.where(counts, below - scaled + log_weight, LOG_OF_NOTHING))
-    return lists.reduced(torch.nn.functional.softplus(pairs, threshold=math.inf), reduction)
+    # softplus rounds beyond a threshold, and overflows without one.
+    return lists.reduced(-torch.nn.functional.logsigmoid(-pairs), reduction)
 
 
 class CoSENTLoss(RankingLoss):

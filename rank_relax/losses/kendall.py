@@ -7,10 +7,9 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_choice, check_reduction
-from rank_relax._strength import Strength
+from rank_relax._strength import Strength, checked_temperature
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import checked_temperature
 from rank_relax.losses._ordered_pairs import OrderedPairs
 
 Variant = Literal["a", "b"]
@@ -34,8 +33,8 @@ def kendall_loss(
 
     with F the logistic function, T the ``temperature``, and Z all pairs n(n-1)/2 (``"a"``), or the
     geometric mean of these and of the pairs with unequal labels (``"b"``). As T falls this is one
-    minus τ, where no two scores are equal. On the CPU in O(n log l) time for l different labels and
-    O(n) memory; elsewhere the sums go over all pairs, in bounded memory.
+    minus τ, where no two scores are equal. On the CPU in O(n log l) time for l different labels,
+    and memory where a gradient is wanted; elsewhere the sums go over all pairs, in bounded memory.
 
     Args:
         scores: ``[..., n]``, or ``[N]`` with ``offsets``: float64, float32, bfloat16 or float16.
@@ -74,7 +73,9 @@ def kendall_loss(
     has_pairs = ordered > 0
     lists.leave_out_unless(has_pairs)
     wrong = of_labels.sum(strength, share, share, 0)
-    every = (1 - lists.sum(share**2)) / 2
+    every = lists.sum(
+        share * lists.before(lists.running_sum(share))
+    )  # no pair of an item with itself
     ordered, every = (torch.where(has_pairs, pairs, 1) for pairs in (ordered, every))
     scale = ordered / every if variant == "a" else (ordered / every).sqrt()
     return lists.reduced(1 - scale * (1 - 2 * wrong / ordered), reduction)

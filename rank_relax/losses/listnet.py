@@ -7,12 +7,13 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_choice, check_reduction
-from rank_relax._strength import Strength
-from rank_relax.losses._lists import Lists
+from rank_relax._strength import Strength, checked_temperature
+from rank_relax.losses._lists import LOG_OF_NOTHING, Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import checked_temperature
 
 Shares = Literal["softmax", "proportional"]
+
+_HIGHEST = 80.0  # exp of it is in the range of float32
 
 
 @public
@@ -67,14 +68,17 @@ def listnet_loss(
     lists = Lists("listnet_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
     amounts = lists.amounts
     if shares == "softmax":
-        most = lists.to_items(lists.logsumexp(lists.log_counting(amounts)))
-        share = lists.weighted(torch.exp(amounts - most))
+        # Of those that weigh something; others may be far above, and have nothing of the sum.
+        weighs = lists.weighted(torch.ones_like(amounts)) > 0
+        most = lists.logsumexp(torch.where(weighs, amounts, LOG_OF_NOTHING))
+        below = lists.counting(amounts - lists.to_items(most))
+        share = lists.weighted(torch.exp(below.clamp(max=_HIGHEST)))
     else:
         share = lists.weighted(amounts)
     total = lists.sum(share)
     has_share = total > 0
     lists.leave_out_unless(has_share)
-    scaled = lists.scaled(strength)
+    scaled = lists.subtracted(strength)
     surprise = lists.to_items(lists.logsumexp(lists.log_counting(scaled))) - scaled
     losses = lists.sum(share * surprise) / torch.where(has_share, total, 1)
     return lists.reduced(losses, reduction)

@@ -7,10 +7,9 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_choice, check_reduction
-from rank_relax._strength import Strength
+from rank_relax._strength import Strength, checked_temperature
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import checked_temperature
 
 Relevant = Literal["first", "all"]
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_bool, check_choice, check_reduction
-from rank_relax._strength import Strength
+from rank_relax._strength import Strength, checked_temperature
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import check_k, checked_temperature
+from rank_relax.losses._options import check_k
 
 _LOG_2 = math.log(2)
 

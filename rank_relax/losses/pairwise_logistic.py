@@ -7,10 +7,9 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_choice, check_reduction
-from rank_relax._strength import Strength
+from rank_relax._strength import Strength, checked_temperature
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._options import checked_temperature
 from rank_relax.losses._ordered_pairs import OrderedPairs
 
 Normalize = Literal["list", "pairs", "sum"]
@@ -32,9 +31,9 @@ def pairwise_logistic_loss(
 
     .. math:: L = \sum_{y_i > y_j} \log\bigl(1 + e^{-(s_i - s_j) / T}\bigr)
 
-    over the number of pairs. On the CPU in O(n log l) time for l different labels, in O(n) memory,
-    so that labels may be real numbers and a list may have 10⁶ items; elsewhere the sums go over
-    all pairs, in bounded memory.
+    over the number of pairs. On the CPU in O(n log l) time for l different labels, and memory
+    where a gradient is wanted, so that labels may be real numbers and a list may have 10⁶ items;
+    elsewhere the sums go over all pairs, in bounded memory.
 
     Args:
         scores: ``[..., n]``, or ``[N]`` with ``offsets``: float64, float32, bfloat16 or float16.
@@ -78,14 +77,19 @@ def pairwise_logistic_loss(
     pairs = of_labels.weight(share, share)
     has_pairs = pairs > 0
     lists.leave_out_unless(has_pairs)
+    lists.refuse_infinite()
     losses = of_labels.sum(strength, share, share, -1) * strength
     if normalize == "list":
         return lists.reduced(losses / torch.where(has_pairs, pairs, 1), reduction)
-    losses = losses * total**2
     if normalize == "pairs" and reduction == "mean":
-        every = torch.where(has_pairs, pairs * total**2, 0).sum()
-        return (lists.reduced(losses, "sum") / torch.where(every > 0, every, 1)).to(lists.dtype)
-    return lists.reduced(losses, reduction)
+        # Of each list in units of the heaviest, whose square may be in no range.
+        heaviest = torch.where(has_pairs, total, 0).max() if total.numel() else total.sum()
+        part = total / torch.where(heaviest > 0, heaviest, 1)
+        pairs = torch.where(has_pairs, pairs * part**2, 0)
+        every = pairs.sum()
+        losses = losses * part**2 / torch.where(every > 0, every, 1)
+        return lists.reduced(losses, "sum")
+    return lists.reduced(losses * total * total, reduction)
 
 
 def check_pairwise_options(function: str, normalize: object, reduction: object) -> None:

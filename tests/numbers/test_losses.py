@@ -1,5 +1,6 @@
 """The ranking losses against their definitions, item by item and pair by pair in float64."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import rank_relax
 
@@ -726,3 +729,92 @@ def test_errors_of_the_other_options() -> None:
         rank_relax.listnet_loss(x, y, shares="exp")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^MRRLoss: relevant must be one of 'first', 'all'"):
         rank_relax.MRRLoss(relevant="last")  # type: ignore[arg-type]
+
+
+def test_wrong_orders_by_far_have_finite_losses() -> None:
+    scores = torch.tensor([0.0, 36.0], requires_grad=True)
+    loss = rank_relax.cosent_loss(scores, torch.tensor([1, 0]))
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert loss.item() == pytest.approx(720)
+    torch.testing.assert_close(gradient, torch.tensor([-20.0, 20.0]))
+
+
+@pytest.mark.parametrize("loss", ["cosent_loss", "listnet_loss", "auc_loss"])
+def test_scores_far_from_0_keep_the_digits_of_their_differences(loss: str) -> None:
+    options = {"surrogate": "squared_hinge"} if loss == "auc_loss" else {}
+    function = functools.partial(getattr(rank_relax, loss), temperature=0.05, **options)
+    scores, labels = 1e5 + torch.randn(50), (torch.randn(50) > 0).float()
+    torch.testing.assert_close(
+        function(scores, labels), function(scores.double(), labels).float(), rtol=1e-6, atol=0
+    )
+
+
+def test_means_over_pairs_are_of_half_precision_and_in_no_unit_of_the_weights() -> None:
+    loss = functools.partial(rank_relax.pairwise_logistic_loss, normalize="pairs")
+    scores, labels = torch.randn(2, 500), torch.randn(2, 500)
+    torch.testing.assert_close(
+        loss(scores.half(), labels).float(), loss(scores, labels), rtol=2e-3, atol=0
+    )
+    for scale in (1e-30, 1e18, 1e25):
+        weighted = loss(scores, labels, weights=torch.full_like(scores, scale))
+        torch.testing.assert_close(weighted, loss(scores, labels))
+    weights = torch.tensor([1e20, 1e-15])
+    total = rank_relax.pairwise_logistic_loss(
+        torch.tensor([0.1, 0.5]), torch.tensor([1, 0]), weights=weights, normalize="sum"
+    )
+    assert total.item() == pytest.approx(1e5 * math.log1p(math.exp(0.4)))
+
+
+def test_one_weight_above_all_leaves_kendall_its_digits() -> None:
+    scores, labels = torch.tensor([0.1, 0.5, 0.3]), torch.tensor([2, 1, 0])
+    for small in (1e-4, 1e-8):
+        weights = torch.tensor([1.0, small, small])
+        found = rank_relax.kendall_loss(scores, labels, weights=weights, variant="a")
+        expected = kendall(scores.double(), labels, weights.double(), variant="a")
+        assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_listnet_takes_no_notice_of_labels_without_weight() -> None:
+    scores, labels = torch.tensor([0.1, 0.5, 0.3]), torch.tensor([0.0, 0.0, 1.0])
+    weights = torch.tensor([0.0, 1.0, 1.0])
+    expected = rank_relax.listnet_loss(scores, labels, weights=weights)
+    for highest in (50.0, 103.0, 200.0):
+        labels[0] = highest
+        torch.testing.assert_close(
+            rank_relax.listnet_loss(scores, labels, weights=weights), expected
+        )
+    labels = torch.tensor([-100.0, -101.0, 5.0], requires_grad=True)
+    mask = torch.tensor([True, True, False])
+    loss = rank_relax.listnet_loss(torch.tensor([0.1, 0.5, 9.0]), labels, mask=mask)
+    (gradient,) = torch.autograd.grad(loss, labels)
+    torch.testing.assert_close(gradient, torch.tensor([0.0786, -0.0786, 0.0]), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+def test_an_infinite_or_unknown_score_leaves_the_temperature_its_gradient(loss: Any) -> None:
+    """That of another list, and within one, where infinities are the limit."""
+    temperature = torch.tensor(1.0, requires_grad=True)
+    for unknown in (-torch.inf, torch.nan):
+        scores = torch.tensor([[0.1, 0.5, unknown], [0.1, 0.2, 0.3]], requires_grad=True)
+        labels = torch.tensor([[1, 0, 0], [1, 0, 0]])
+        losses = loss(scores, labels, temperature=temperature, reduction="none")
+        gradients = torch.autograd.grad(losses[1], [temperature, scores], retain_graph=True)
+        assert gradients[0].isfinite()
+        assert gradients[1][1].isfinite().all()
+        if losses[0].isnan():
+            (gradient,) = torch.autograd.grad(losses[0], scores, retain_graph=True)
+            assert gradient[0].isnan().all()
+            assert (gradient[1] == 0).all()
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("loss", ["kendall_loss", "pairwise_logistic_loss", "cosent_loss"])
+def test_what_a_trace_cannot_hold_is_refused(loss: str) -> None:
+    function = getattr(rank_relax, loss)
+    arguments = torch.randn(20), torch.randn(20)
+    with pytest.raises(NotImplementedError, match=f"{loss}: torch.jit.trace would fix the number"):
+        torch.jit.trace(lambda s, y: function(s, y), arguments)  # type: ignore[no-untyped-call]
+    graph = make_fx(lambda s, y: function(s, y))(*arguments)
+    torch.testing.assert_close(graph(*arguments), function(*arguments))
+    with FakeTensorMode():
+        assert function(torch.randn(3, 20), torch.randn(3, 20), reduction="none").shape == (3,)

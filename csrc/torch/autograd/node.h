@@ -41,7 +41,7 @@ struct SavedValues {
   std::optional<at::Tensor> mask;
   double regularization_strength;
   std::string method;
-  // Of torch/composite/in_float64.h.
+  // Of torch/composite/function_call.h.
   std::string function = {};
   double number = 0;
   bool standardize = false;

@@ -11,7 +11,7 @@
 
 #include "torch/any_device/float64.h"
 #include "torch/composite/centered.h"
-#include "torch/composite/in_float64.h"
+#include "torch/composite/function_call.h"
 #include "torch/declaration/kernel.h"
 #include "torch/operators/soft_quantile.h"
 
@@ -78,25 +78,23 @@ Tensor quantiles(const Tensor& input, const Tensor& q, const Options& options) {
   return std::get<0>(operators::soft_quantile_forward(input, q.expand_symint(of_lists), options));
 }
 
-void check_soft_quantile(const Float64Call& call, const Options& options) {
+void check_soft_quantile(const FunctionCall& call, const Options& options) {
   operators::SoftQuantile::check(call.input, call.level.value_or(Tensor()), options);
 }
 
-Tensor soft_quantile_in_float64(const Float64Call& call, const Options& options) {
+Tensor soft_quantile_in_float64(const FunctionCall& call, const Options& options) {
   const ScaledList list = call.scaled(call.input, options);
   const soft_quantile::Lists lists =
       soft_quantile::lists_of(list.values(), call.level_or_number({1}), options);
   return list.restored(lists.points(options) + lists.center);
 }
 
-std::vector<c10::SymInt> shape_of_soft_quantile(const Float64Call& call) {
-  std::vector<c10::SymInt> shape = shape_of_items(call);
-  shape.back() = call.level.has_value() ? call.level->sym_size(-1) : c10::SymInt(1);
-  return shape;
+Tensor value_of_soft_quantile(const FunctionCall& call, const Options& options) {
+  return operators::soft_quantile(call.input, *call.level, options);
 }
 
-const Float64Function of_quantiles{operators::SoftQuantile::name, check_soft_quantile,
-                                   soft_quantile_in_float64, shape_of_soft_quantile};
+const ListFunction of_quantiles{operators::SoftQuantile::name, check_soft_quantile,
+                                value_of_soft_quantile, soft_quantile_in_float64, Result::kLevels};
 
 }  // namespace
 

@@ -6,16 +6,20 @@
 
 #include <optional>
 
-#include "torch/composite/in_float64.h"
+#include "torch/composite/function_call.h"
 
 namespace rank_relax {
 namespace {
 
-void check_soft_sort(const Float64Call& call, const Options& options) {
+void check_soft_sort(const FunctionCall& call, const Options& options) {
   operators::SoftSort::check(call.input, options);
 }
 
-at::Tensor soft_sort_in_float64(const Float64Call& call, const Options& options) {
+at::Tensor value_of_soft_sort(const FunctionCall& call, const Options& options) {
+  return operators::soft_sort(call.input, options);
+}
+
+at::Tensor soft_sort_in_float64(const FunctionCall& call, const Options& options) {
   // By l2 a strength is in units of the value.
   std::optional<at::Tensor> factor = call.strength;
   if (factor.has_value() && factor->defined() && options.method == "l2") {
@@ -31,8 +35,8 @@ at::Tensor soft_sort_in_float64(const Float64Call& call, const Options& options)
   return ordered.masked_fill(places > options.mask->sum(-1, /*keepdim=*/true), 0);
 }
 
-const Float64Function of_sorts{operators::SoftSort::name, check_soft_sort, soft_sort_in_float64,
-                               shape_of_items};
+const ListFunction of_sorts{operators::SoftSort::name, check_soft_sort, value_of_soft_sort,
+                            soft_sort_in_float64, Result::kItems};
 
 }  // namespace
 }  // namespace rank_relax

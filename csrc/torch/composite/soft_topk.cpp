@@ -15,7 +15,7 @@
 #include "core/inverse/soft_topk_step.h"
 #include "torch/any_device/float64.h"
 #include "torch/cdf/by_method.h"
-#include "torch/composite/in_float64.h"
+#include "torch/composite/function_call.h"
 #include "torch/declaration/kernel.h"
 #include "torch/operators/soft_quantile.h"
 #include "torch/operators/soft_topk.h"
@@ -159,17 +159,21 @@ Tensor soft_topk(const Tensor& input, const Tensor& k, const Options& options) {
   return std::get<0>(operators::soft_topk_forward(input, of_lists, options));
 }
 
-void check_soft_topk(const Float64Call& call, const Options& options) {
+void check_soft_topk(const FunctionCall& call, const Options& options) {
   operators::SoftTopK::check(call.input, call.level.value_or(Tensor()), options);
 }
 
-Tensor soft_topk_in_float64(const Float64Call& call, const Options& options) {
+Tensor value_of_soft_topk(const FunctionCall& call, const Options& options) {
+  return operators::soft_topk(call.input, call.level_or_number({}), options);
+}
+
+Tensor soft_topk_in_float64(const FunctionCall& call, const Options& options) {
   return operators::soft_topk(call.scaled(call.input, options).values(), call.level_or_number({}),
                               options);
 }
 
-const Float64Function of_masks{operators::SoftTopK::name, check_soft_topk, soft_topk_in_float64,
-                               shape_of_items};
+const ListFunction of_masks{operators::SoftTopK::name, check_soft_topk, value_of_soft_topk,
+                            soft_topk_in_float64, Result::kItems};
 
 }  // namespace
 

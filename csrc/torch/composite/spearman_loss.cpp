@@ -6,7 +6,7 @@
 
 #include <tuple>
 
-#include "torch/composite/in_float64.h"
+#include "torch/composite/function_call.h"
 #include "torch/declaration/argument_checks.h"
 #include "torch/declaration/kernel.h"
 #include "torch/operators/hard_rank.h"
@@ -40,29 +40,62 @@ Tensor spearman_loss(const Tensor& predictions, const Tensor& targets, const Opt
       operators::spearman_loss_forward(predictions.to(dtype), targets.to(dtype), options));
 }
 
-void check_spearman_loss(const Float64Call& call, const Options& options) {
-  operators::SpearmanLossForward::check(call.input, targets_of(call), options);
+void check_spearman_loss(const FunctionCall& call, const Options& options) {
+  const Tensor& targets = call.needed_targets();
+  if (is_integer(targets.scalar_type())) {
+    operators::SpearmanLoss::check(call.input, targets, options, "soft");
+  } else {
+    operators::SpearmanLossForward::check(call.input, targets, options);
+  }
 }
 
-Tensor spearman_loss_in_float64(const Float64Call& call, const Options& options) {
+Tensor value_of_spearman_loss(const FunctionCall& call, const Options& options) {
+  return operators::spearman_loss(call.input, call.needed_targets(), options, "soft");
+}
+
+Tensor spearman_loss_in_float64(const FunctionCall& call, const Options& options) {
+  return std::get<0>(operators::spearman_loss_forward(
+      call.scaled(call.input, options).values(),
+      call.scaled(call.needed_targets(), options).values(), options));
+}
+
+void check_against_ranks(const FunctionCall& call, const Options& options) {
+  operators::SpearmanLossAtRanksForward::check(call.input, call.needed_targets(), options);
+}
+
+Tensor value_against_ranks(const FunctionCall& call, const Options& options) {
   return std::get<0>(
-      operators::spearman_loss_forward(call.scaled(call.input, options).values(),
-                                       call.scaled(targets_of(call), options).values(), options));
+      operators::spearman_loss_at_ranks_forward(call.input, call.needed_targets(), options));
 }
 
-void check_spearman_loss_at_ranks(const Float64Call& call, const Options& options) {
-  operators::SpearmanLossAtRanksForward::check(call.input, targets_of(call), options);
-}
-
-Tensor spearman_loss_at_ranks_in_float64(const Float64Call& call, const Options& options) {
+Tensor value_against_ranks_in_float64(const FunctionCall& call, const Options& options) {
   return std::get<0>(operators::spearman_loss_at_ranks_forward(
-      call.scaled(call.input, options).values(), targets_of(call).to(at::kDouble), options));
+      call.scaled(call.input, options).values(), call.needed_targets().to(at::kDouble), options));
 }
 
-const Float64Function of_two_lists{operators::SpearmanLoss::name, check_spearman_loss,
-                                   spearman_loss_in_float64, shape_of_batch};
-const Float64Function of_list_and_ranks{"spearman_loss_at_ranks", check_spearman_loss_at_ranks,
-                                        spearman_loss_at_ranks_in_float64, shape_of_batch};
+void check_against_order(const FunctionCall& call, const Options& options) {
+  operators::SpearmanLoss::check(call.input, call.needed_targets(), options, "hard");
+}
+
+Tensor value_against_order(const FunctionCall& call, const Options& options) {
+  return operators::spearman_loss(call.input, call.needed_targets(), options, "hard");
+}
+
+Tensor value_against_order_in_float64(const FunctionCall& call, const Options& options) {
+  FunctionCall at_ranks = call;
+  at_ranks.targets =
+      operators::centered_hard_rank(call.needed_targets(), options.mask, at::kDouble);
+  return value_against_ranks_in_float64(at_ranks, options);
+}
+
+const ListFunction of_two_lists{operators::SpearmanLoss::name, check_spearman_loss,
+                                value_of_spearman_loss, spearman_loss_in_float64, Result::kLists};
+const ListFunction of_list_and_ranks{"spearman_loss at ranks", check_against_ranks,
+                                     value_against_ranks, value_against_ranks_in_float64,
+                                     Result::kLists};
+const ListFunction of_list_and_order{"spearman_loss by order", check_against_order,
+                                     value_against_order, value_against_order_in_float64,
+                                     Result::kLists};
 
 }  // namespace
 

@@ -10,9 +10,9 @@
 
 namespace rank_relax::operators {
 
-void InFloat64::check(const Float64Call& call, const Options& options) {
+void InFloat64::check(const FunctionCall& call, const Options& options) {
   call.of().check(call, options);
-  if (!call.strength.has_value() || !call.strength->defined()) return;
+  if (!call.has_strength()) return;
   const Tensor& strength = *call.strength;
   const std::string_view function = call.function;
   TORCH_CHECK_TYPE(at::isFloatingType(strength.scalar_type()), function,
@@ -27,26 +27,22 @@ void InFloat64::check(const Float64Call& call, const Options& options) {
       call.input.sym_sizes(), ", got ", strength.sym_sizes());
 }
 
-Tensor InFloat64::outputs(const Float64Call& call, const Options&) {
-  return at::empty_symint(call.of().shape(call),
-                          call.input.options().dtype(statistics_dtype(call.input)));
+Tensor InFloat64::outputs(const FunctionCall& call, const Options&) {
+  return at::empty_symint(
+      call.of().shape(call, call.input.sym_sizes().slice(0, call.input.dim() - 1)),
+      call.input.options().dtype(statistics_dtype(call.input)));
 }
 
-void InFloat64Backward::check(const Tensor&, const Float64Call& call, std::array<bool, 3>,
+void InFloat64Backward::check(const Tensor&, const FunctionCall& call, std::array<bool, 3>,
                               const Options& options) {
   InFloat64::check(call, options);
 }
 
 std::tuple<Tensor, Tensor, Tensor> InFloat64Backward::outputs(const Tensor&,
-                                                              const Float64Call& call,
+                                                              const FunctionCall& call,
                                                               std::array<bool, 3> needed,
                                                               const Options&) {
-  const std::array<Tensor, 3> of = call.differentiated();
-  const auto gradient = [&](size_t place) {
-    return needed[place] && of[place].defined() ? like(of[place])
-                                                : lists_of(0, call.input, call.input.scalar_type());
-  };
-  return {gradient(0), gradient(1), gradient(2)};
+  return call.outputs_of_gradients(needed);
 }
 
 TORCH_LIBRARY_FRAGMENT(rank_relax, library) { declare<InFloat64, InFloat64Backward>(library); }

@@ -12,6 +12,7 @@ from rank_relax.correlations import spearman_correlation
 from rank_relax.counts import soft_count
 from rank_relax.hard_ranks import hard_rank
 from rank_relax.losses import (
+    ADRMSELoss,
     AUCLoss,
     AveragePrecisionLoss,
     CoSENTLoss,
@@ -20,6 +21,7 @@ from rank_relax.losses import (
     MRRLoss,
     NDCGLoss,
     PairwiseLogisticLoss,
+    adr_mse_loss,
     auc_loss,
     average_precision_loss,
     cosent_loss,
@@ -47,6 +49,7 @@ _sharding.register()
 cmake_prefix_path = str(Path(__file__).parent / "share" / "cmake")
 
 __all__ = [
+    "ADRMSELoss",
     "AUCLoss",
     "AveragePrecisionLoss",
     "CoSENTLoss",
@@ -63,6 +66,7 @@ __all__ = [
     "SoftTopK",
     "SpearmanLoss",
     "__version__",
+    "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
     "cmake_prefix_path",

@@ -1,5 +1,6 @@
 """Losses of scores and labels: ranking metrics, smoothed, and losses of pairs and of lists."""
 
+from rank_relax.losses.adr_mse import ADRMSELoss, adr_mse_loss
 from rank_relax.losses.auc import AUCLoss, auc_loss
 from rank_relax.losses.average_precision import AveragePrecisionLoss, average_precision_loss
 from rank_relax.losses.cosent import CoSENTLoss, cosent_loss
@@ -10,6 +11,7 @@ from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
 
 __all__ = [
+    "ADRMSELoss",
     "AUCLoss",
     "AveragePrecisionLoss",
     "CoSENTLoss",
@@ -18,6 +20,7 @@ __all__ = [
     "MRRLoss",
     "NDCGLoss",
     "PairwiseLogisticLoss",
+    "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
     "cosent_loss",

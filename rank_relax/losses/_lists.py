@@ -183,6 +183,17 @@ class Lists:
         last_before = up_to_each.gather(-1, (first - 1).clamp(min=0))
         return torch.where(first > index - self.place() + 1, last_before, nothing)
 
+    def hard_rank(self, keys: Tensor) -> Tensor:
+        """1 for the highest that counts of each list, 2, ...; equal keys share their average."""
+        order = self.order(keys)
+        key = keys.gather(-1, order)
+        one = self.counting(torch.ones_like(self.scores)).gather(-1, order)
+        above = self.before_equals(key, self.running_sum(one), 0)
+        label = self.begins_equals(key).cumsum(-1) - 1
+        equal = torch.zeros_like(above).scatter_add(-1, label, one.to(above.dtype))
+        rank = above + (equal.gather(-1, label) + 1) / 2
+        return torch.zeros_like(rank).scatter(-1, order.expand_as(rank), rank)
+
     def above(
         self, strength: Strength, among: Tensor | None = None, *, weighted: bool = False
     ) -> Tensor:

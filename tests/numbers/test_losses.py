@@ -155,6 +155,25 @@ def kendall(
     return 1 - (pairs * (2 * torch.sigmoid(differences) - 1)).sum() / most
 
 
+def hard_ranks(items: Tensor) -> Tensor:
+    """1 for the highest, averages for equal ones."""
+    above = (items[None, :] > items[:, None]).sum(-1)
+    equal = (items[None, :] == items[:, None]).sum(-1)
+    return above + (equal.double() + 1) / 2
+
+
+def adr_mse(
+    scores: Tensor, labels: Tensor, weights: Tensor, temperature: float = 1.0
+) -> Tensor | None:
+    # That of sentence-transformers 6.2, which has neither weights nor lists of their own: there the
+    # mean is over the items of all lists, and the strength is alpha = 1 / temperature.
+    if weights.sum() == 0:
+        return None
+    rank = hard_ranks(labels)
+    errors = (rank - positions(scores, temperature)) ** 2 / torch.log2(rank + 1)
+    return (weights * errors).sum() / weights.sum()
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -185,6 +204,8 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.kendall_loss, kendall, {}),
     (rank_relax.kendall_loss, kendall, {"variant": "a", "temperature": 0.1}),
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
+    (rank_relax.adr_mse_loss, adr_mse, {}),
+    (rank_relax.adr_mse_loss, adr_mse, {"temperature": 0.1}),
 ]
 
 
@@ -361,7 +382,7 @@ def test_graphs_are_not_compiled_again_for_other_lengths() -> None:
 
 
 class TestAsTheTemperatureFalls:
-    """Losses are one minus the metrics, of scores none of which are equal."""
+    """Losses are those of hard ranks: one minus the metrics, of scores none of which are equal."""
 
     scores = torch.tensor([[0.9, 0.2, 0.7, 0.4, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5]])
     labels = torch.tensor([[0, 3, 1, 0, 2], [1, 0, 0, 2, 0]])
@@ -394,6 +415,16 @@ class TestAsTheTemperatureFalls:
         )
         expected = [1 - (1 / 2 + 2 / 4 + 3 / 5) / 3, 1 - (1 / 2 + 2 / 5) / 2]
         torch.testing.assert_close(loss, torch.tensor(expected))
+
+    def test_adr_mse(self) -> None:
+        loss = rank_relax.adr_mse_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
+        log = math.log2
+        # 1, 4, 2, 3, 5 should be 4.5, 1, 3, 4.5, 2; and 5, 4, 3, 2, 1 should be 2, 4, 4, 1, 4.
+        errors = [
+            (3.5**2 + 1.5**2) / log(5.5) + 3**2 / log(2) + 1 / log(4) + 3**2 / log(3),
+            3**2 / log(3) + (1 + 3**2) / log(5) + 1 / log(2),
+        ]
+        torch.testing.assert_close(loss, torch.tensor(errors) / 5)
 
     def test_kendall(self) -> None:
         loss = rank_relax.kendall_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
@@ -551,6 +582,7 @@ MODULES: list[Any] = [
     rank_relax.CoSENTLoss(temperature=0.3),
     rank_relax.PairwiseLogisticLoss(normalize="pairs"),
     rank_relax.KendallLoss(variant="a"),
+    rank_relax.ADRMSELoss(temperature=0.5),
 ]
 
 
@@ -593,6 +625,7 @@ LOSSES = [rank_relax.ndcg_loss, rank_relax.mrr_loss]
 LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
 LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
+LOSSES += [rank_relax.adr_mse_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -624,8 +657,12 @@ def test_lists_without_items_have_no_loss(
     assert (masked.grad == 0).all()
 
 
-# The softmax of equal labels is a target too.
-@cases(lambda loss, options: (loss, options) != (rank_relax.listnet_loss, {}))
+# The softmax of equal labels is a target too, and so are their ranks.
+@cases(
+    lambda loss, options: (
+        (loss, options) != (rank_relax.listnet_loss, {}) and loss is not rank_relax.adr_mse_loss
+    )
+)
 def test_infinities_in_a_list_without_a_loss_have_no_gradient(
     loss: Any, definition: Any, options: dict[str, Any]
 ) -> None:

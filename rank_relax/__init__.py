@@ -21,6 +21,7 @@ from rank_relax.losses import (
     MRRLoss,
     NDCGLoss,
     PairwiseLogisticLoss,
+    PartialAUCLoss,
     adr_mse_loss,
     auc_loss,
     average_precision_loss,
@@ -30,6 +31,7 @@ from rank_relax.losses import (
     mrr_loss,
     ndcg_loss,
     pairwise_logistic_loss,
+    partial_auc_loss,
 )
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
@@ -59,6 +61,7 @@ __all__ = [
     "Method",
     "NDCGLoss",
     "PairwiseLogisticLoss",
+    "PartialAUCLoss",
     "SmoothCdf",
     "SoftQuantile",
     "SoftRank",
@@ -78,6 +81,7 @@ __all__ = [
     "mrr_loss",
     "ndcg_loss",
     "pairwise_logistic_loss",
+    "partial_auc_loss",
     "soft_count",
     "soft_quantile",
     "soft_rank",

@@ -9,6 +9,7 @@ from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
 from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
+from rank_relax.losses.partial_auc import PartialAUCLoss, partial_auc_loss
 
 __all__ = [
     "ADRMSELoss",
@@ -20,6 +21,7 @@ __all__ = [
     "MRRLoss",
     "NDCGLoss",
     "PairwiseLogisticLoss",
+    "PartialAUCLoss",
     "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
@@ -29,4 +31,5 @@ __all__ = [
     "mrr_loss",
     "ndcg_loss",
     "pairwise_logistic_loss",
+    "partial_auc_loss",
 ]

@@ -133,6 +133,10 @@ class Lists:
 
     def running_sum(self, items: Tensor) -> Tensor:
         """The sum of a list's items up to each, in the widest precision of the device."""
+        if not items.is_floating_point():  # counts: exact, and so is a difference of two
+            sums = items.cumsum(-1)
+            before = torch.where(self.place() == 1, sums - items, 0)
+            return sums if self.offsets is None else sums - before.cummax(-1).values
         sums = items.to(widest_dtype(items.device))
         return sums.cumsum(-1) if self.offsets is None else self._by_doubling(torch.add, sums, 0)
 
@@ -185,14 +189,22 @@ class Lists:
 
     def hard_rank(self, keys: Tensor) -> Tensor:
         """1 for the highest that counts of each list, 2, ...; equal keys share their average."""
+        one = self.counting(torch.ones_like(self.scores, dtype=torch.int64))
+        above, equal = self.hard_above(keys, one)
+        return above + (equal + 1).to(widest_dtype(keys.device)) / 2
+
+    def hard_above(self, keys: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """What weighs above each item of its list, and what weighs beside it, itself too."""
         order = self.order(keys)
-        key = keys.gather(-1, order)
-        one = self.counting(torch.ones_like(self.scores)).gather(-1, order)
-        above = self.before_equals(key, self.running_sum(one), 0)
+        key, weight = keys.gather(-1, order), weight.gather(-1, order)
+        above = self.before_equals(key, self.running_sum(weight), 0)
         label = self.begins_equals(key).cumsum(-1) - 1
-        equal = torch.zeros_like(above).scatter_add(-1, label, one.to(above.dtype))
-        rank = above + (equal.gather(-1, label) + 1) / 2
-        return torch.zeros_like(rank).scatter(-1, order.expand_as(rank), rank)
+        equal = torch.zeros_like(above).scatter_add(-1, label, weight.to(above.dtype))
+        place = order.expand_as(above)
+        return (
+            torch.zeros_like(above).scatter(-1, place, above),
+            torch.zeros_like(above).scatter(-1, place, equal.gather(-1, label)),
+        )
 
     def above(
         self, strength: Strength, among: Tensor | None = None, *, weighted: bool = False

@@ -96,6 +96,49 @@ def auc(
     return (pairs * of_pair(differences)).sum() / pairs.sum()
 
 
+def partial_auc(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    fpr: float | tuple[float, float] = 0.2,
+    selection: str = "hard",
+    **of_pair: Any,
+) -> Tensor | None:
+    low, high = fpr if isinstance(fpr, tuple) else (0.0, fpr)
+    negative = labels <= 0
+    if weights[negative].sum() == 0:
+        return None
+    share, items = weights[negative] / weights[negative].sum(), scores[negative]
+    if selection == "hard":
+        above = ((items[None, :] > items[:, None]) * share).sum(-1)
+        equal = ((items[None, :] == items[:, None]) * share).sum(-1)
+        inside = ((above + equal).clamp(max=high) - above.clamp(min=low)).clamp(min=0)
+        selected = inside / torch.where(equal > 0, equal, 1)
+    else:
+        selected = selected_softly(items / temperature, share, high)
+        selected = selected - selected_softly(items / temperature, share, low)
+    selecting = weights.clone()
+    selecting[negative] = share * selected
+    return auc(scores, labels, selecting, temperature, **of_pair)
+
+
+def selected_softly(items: Tensor, share: Tensor, level: float) -> Tensor:
+    if level in (0, 1):
+        return torch.full_like(items, level)
+
+    def above(threshold: Any) -> Tensor:
+        return (share * torch.sigmoid(items - threshold)).sum()
+
+    low, high = -1e3, 1e3
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if above(middle) > level else (low, middle)
+    # Its derivative is that of the function which it is a zero of.
+    rise = (share * torch.sigmoid(items - low) * torch.sigmoid(low - items)).sum().detach()
+    return torch.sigmoid(items - (low + (above(low) - level) / rise))
+
+
 def listnet(
     scores: Tensor,
     labels: Tensor,
@@ -206,6 +249,17 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
     (rank_relax.adr_mse_loss, adr_mse, {}),
     (rank_relax.adr_mse_loss, adr_mse, {"temperature": 0.1}),
+    (rank_relax.partial_auc_loss, partial_auc, {}),
+    (
+        rank_relax.partial_auc_loss,
+        partial_auc,
+        {"fpr": (0.1, 0.6), "surrogate": "squared_hinge", "temperature": 0.5},
+    ),
+    (
+        rank_relax.partial_auc_loss,
+        partial_auc,
+        {"fpr": (0.2, 0.7), "selection": "soft", "surrogate": "squared", "temperature": 0.3},
+    ),
 ]
 
 
@@ -361,7 +415,8 @@ def test_vmap_and_compiled_graphs_give_the_same(
     )
 
 
-def test_graphs_are_not_compiled_again_for_other_lengths() -> None:
+@pytest.mark.parametrize("loss", [rank_relax.average_precision_loss, rank_relax.adr_mse_loss])
+def test_graphs_are_not_compiled_again_for_other_lengths(loss: Any) -> None:
     compilations = 0
 
     def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
@@ -369,14 +424,12 @@ def test_graphs_are_not_compiled_again_for_other_lengths() -> None:
         compilations += 1
         return graph
 
-    graph = torch.compile(
-        rank_relax.average_precision_loss, fullgraph=True, backend=backend, dynamic=True
-    )
+    graph = torch.compile(loss, fullgraph=True, backend=backend, dynamic=True)
     for lengths in ([3, 9, 5], [40, 2], [1, 1, 1, 1, 7, 30], [2, 80]):
         offsets = torch.tensor([0, *lengths]).cumsum(0)
         scores, labels = torch.randn(sum(lengths)), torch.rand(sum(lengths)) < 0.4
         labels[0] = True
-        expected = rank_relax.average_precision_loss(scores, labels, offsets=offsets)
+        expected = loss(scores, labels, offsets=offsets)
         torch.testing.assert_close(graph(scores, labels, offsets=offsets), expected)
     assert compilations == 1
 
@@ -426,6 +479,13 @@ class TestAsTheTemperatureFalls:
         ]
         torch.testing.assert_close(loss, torch.tensor(errors) / 5)
 
+    @pytest.mark.parametrize("selection", ["hard", "soft"])
+    def test_partial_auc(self, selection: Any) -> None:
+        options = {"selection": selection, "temperature": 1e-4, "reduction": "none"}
+        loss = rank_relax.partial_auc_loss(self.scores, self.labels, fpr=0.5, **options)
+        # 0.9 is above each positive; 0.5, and half as much 0.3, are above 0.1, and 0.5 above 0.4.
+        torch.testing.assert_close(loss, torch.tensor([1, (1 + 2 / 3) / 2]))
+
     def test_kendall(self) -> None:
         loss = rank_relax.kendall_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
         # Of 10 pairs 9 are ordered, 2 of them rightly; and 7, 3 of them rightly.
@@ -447,6 +507,70 @@ def test_an_integer_weight_in_an_auc_is_a_repetition(surrogate: Any) -> None:
         scores.repeat_interleave(times), labels.repeat_interleave(times), surrogate=surrogate
     )
     torch.testing.assert_close(weighted, repeated)
+
+
+every_selection = pytest.mark.parametrize("selection", ["hard", "soft"])
+
+
+@every_selection
+@pytest.mark.parametrize("surrogate", ["sigmoid", "logistic", "squared", "squared_hinge"])
+def test_all_false_positive_rates_are_those_of_the_whole_area(
+    selection: Any, surrogate: Any
+) -> None:
+    scores, labels = flat_lists()
+    options = {"offsets": BEGINS, "weights": torch.rand_like(scores), "surrogate": surrogate}
+    whole = rank_relax.auc_loss(scores, labels, **options)
+    part = rank_relax.partial_auc_loss(scores, labels, fpr=(0, 1), selection=selection, **options)
+    torch.testing.assert_close(part, whole, rtol=1e-14, atol=0)
+
+
+@every_selection
+def test_an_integer_weight_in_a_partial_auc_is_a_repetition(selection: Any) -> None:
+    scores, labels = torch.randn(30, dtype=torch.float64), torch.randint(0, 2, (30,))
+    times = torch.randint(0, 4, (30,))
+    options = {"fpr": (0.13, 0.41), "selection": selection}
+    weighted = rank_relax.partial_auc_loss(scores, labels, weights=times.double(), **options)
+    repeated = rank_relax.partial_auc_loss(
+        scores.repeat_interleave(times), labels.repeat_interleave(times), **options
+    )
+    torch.testing.assert_close(weighted, repeated)
+
+
+@pytest.mark.parametrize("surrogate", ["logistic", "squared_hinge"])
+@pytest.mark.parametrize("fpr", [0.3, 0.25])
+def test_a_hard_partial_auc_is_the_value_at_risk_that_libauc_minimises(
+    surrogate: Any, fpr: float
+) -> None:
+    """Over a variable s of each positive: s + Σ_n max(0, ℓ_n - s) / (β |N|), at its best s."""
+    scores, labels = torch.randn(50, dtype=torch.float64), torch.arange(50) < 20
+    differences = scores[labels][:, None] - scores[~labels][None, :]
+    losses = torch.nn.functional.softplus(-differences)
+    if surrogate == "squared_hinge":
+        losses = (1 - differences).clamp(min=0) ** 2
+    # Piecewise linear in s, with its least value at a loss of a pair or, all being positive, at 0.
+    choices = torch.nn.functional.pad(losses, (1, 0))
+    beyond = (losses[:, None, :] - choices[:, :, None]).clamp(min=0).sum(-1)
+    risk = (choices + beyond / (fpr * 30)).min(-1).values.mean()
+    actual = rank_relax.partial_auc_loss(scores, labels, fpr=fpr, surrogate=surrogate)
+    torch.testing.assert_close(actual, risk, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("gap", [1.0, 30.0, 1e3, 1e9])
+def test_negatives_are_selected_softly_beside_gaps_of_any_width(gap: float) -> None:
+    scores = torch.tensor([gap, gap + 1, 0.0, 0.5, -gap, gap], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 0, 0, 0, 1])
+    scores.requires_grad_()
+    loss = rank_relax.partial_auc_loss(scores, labels, fpr=0.4, selection="soft")
+    (gradient,) = torch.autograd.grad(loss, scores)
+    # Beyond e^-500, of the two at the top alone.
+    chosen, fpr = ([0, 1, 2, 3, 4, 5], 0.4) if gap < 1e3 else ([0, 1, 5], 1.0)
+    ones = torch.ones(len(chosen)).double()
+    expected = partial_auc(scores[chosen], labels[chosen], ones, fpr=fpr, selection="soft")
+    assert expected is not None
+    (of_definition,) = torch.autograd.grad(expected, scores)
+    close = {"rtol": 1e-10, "atol": 1e-9}
+    torch.testing.assert_close(loss, expected, **close)
+    torch.testing.assert_close(gradient, of_definition, **close)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
@@ -583,6 +707,7 @@ MODULES: list[Any] = [
     rank_relax.PairwiseLogisticLoss(normalize="pairs"),
     rank_relax.KendallLoss(variant="a"),
     rank_relax.ADRMSELoss(temperature=0.5),
+    rank_relax.PartialAUCLoss(fpr=(0.1, 0.5), selection="soft", surrogate="logistic"),
 ]
 
 
@@ -625,7 +750,7 @@ LOSSES = [rank_relax.ndcg_loss, rank_relax.mrr_loss]
 LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
 LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
-LOSSES += [rank_relax.adr_mse_loss]
+LOSSES += [rank_relax.adr_mse_loss, rank_relax.partial_auc_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -759,6 +884,12 @@ def test_errors_of_the_other_options() -> None:
         rank_relax.AUCLoss(margin="1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^auc_loss: margin must be finite, got inf"):
         rank_relax.auc_loss(x, y, margin=inf)
+    with pytest.raises(TypeError, match=r"^partial_auc_loss: fpr must be a number or two, .* '1'"):
+        rank_relax.partial_auc_loss(x, y, fpr="1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^PartialAUCLoss: fpr must hold 0 <= low < high <= 1, "):
+        rank_relax.PartialAUCLoss(fpr=(0.5, 0.5))
+    with pytest.raises(ValueError, match=r"^PartialAUCLoss: selection must be one of 'hard', 'so"):
+        rank_relax.PartialAUCLoss(selection="top")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^listnet_loss: shares must be one of 'softmax', 'prop"):
         rank_relax.listnet_loss(x, y, shares="exp")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^MRRLoss: relevant must be one of 'first', 'all'"):

@@ -8,6 +8,7 @@ from rank_relax.losses.kendall import KendallLoss, kendall_loss
 from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
 from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
+from rank_relax.losses.normal_scores import NormalScoresLoss, normal_scores_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
 from rank_relax.losses.partial_auc import PartialAUCLoss, partial_auc_loss
 
@@ -20,6 +21,7 @@ __all__ = [
     "ListNetLoss",
     "MRRLoss",
     "NDCGLoss",
+    "NormalScoresLoss",
     "PairwiseLogisticLoss",
     "PartialAUCLoss",
     "adr_mse_loss",
@@ -30,6 +32,7 @@ __all__ = [
     "listnet_loss",
     "mrr_loss",
     "ndcg_loss",
+    "normal_scores_loss",
     "pairwise_logistic_loss",
     "partial_auc_loss",
 ]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -217,6 +218,36 @@ def adr_mse(
     return (weights * errors).sum() / weights.sum()
 
 
+def normal_scores(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    variant: str = "blom",
+) -> Tensor | None:
+    if (weights > 0).sum() == 0 or len(labels[weights > 0].unique()) == 1:
+        return None
+    rank = len(scores) + 1 - positions(scores, temperature)
+    if variant == "blom":
+        label_rank = len(scores) + 1 - hard_ranks(labels)
+        sides = [normal_quantile((r - 0.375) / (len(scores) + 0.25)) for r in (rank, label_rank)]
+    else:
+        centred = labels - (weights * labels).sum() / weights.sum()
+        sides = [normal_quantile((rank - 0.5) / len(scores)), centred]
+        sides = [x.sign() * x.abs() ** 1.5 for x in sides]
+    return 1 - pearson(*sides, weights)
+
+
+def normal_quantile(levels: Tensor) -> Tensor:
+    return math.sqrt(2) * torch.erfinv(2 * levels - 1)
+
+
+def pearson(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    x, y = (side - (weights * side).sum() / weights.sum() for side in (x, y))
+    squares = (weights * x**2).sum() * (weights * y**2).sum()
+    return (weights * x * y).sum() / squares.sqrt()
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -249,6 +280,8 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
     (rank_relax.adr_mse_loss, adr_mse, {}),
     (rank_relax.adr_mse_loss, adr_mse, {"temperature": 0.1}),
+    (rank_relax.normal_scores_loss, normal_scores, {}),
+    (rank_relax.normal_scores_loss, normal_scores, {"variant": "numerai", "temperature": 0.1}),
     (rank_relax.partial_auc_loss, partial_auc, {}),
     (
         rank_relax.partial_auc_loss,
@@ -415,7 +448,7 @@ def test_vmap_and_compiled_graphs_give_the_same(
     )
 
 
-@pytest.mark.parametrize("loss", [rank_relax.average_precision_loss, rank_relax.adr_mse_loss])
+@pytest.mark.parametrize("loss", [rank_relax.average_precision_loss, rank_relax.normal_scores_loss])
 def test_graphs_are_not_compiled_again_for_other_lengths(loss: Any) -> None:
     compilations = 0
 
@@ -507,6 +540,62 @@ def test_an_integer_weight_in_an_auc_is_a_repetition(surrogate: Any) -> None:
         scores.repeat_interleave(times), labels.repeat_interleave(times), surrogate=surrogate
     )
     torch.testing.assert_close(weighted, repeated)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_normal_scores_are_what_numerai_correlates(ties: bool) -> None:
+    """``numerai_corr`` of numerai-tools 0.7, with the quantiles of Python's own library."""
+    scores = torch.randn(500, dtype=torch.float64)
+    if ties:
+        scores[::7] = scores[0]
+    labels = torch.randint(0, 5, (500,)) / 4  # 0, ¼, ... 1, as the tournament's targets
+    ranks = (501 - hard_ranks(scores)).tolist()
+    quantiles = [statistics.NormalDist().inv_cdf((rank - 0.5) / 500) for rank in ranks]
+    sides = torch.tensor(quantiles, dtype=torch.float64), labels.double() - labels.double().mean()
+    x, y = (side.sign() * side.abs() ** 1.5 for side in sides)
+    expected = 1 - torch.corrcoef(torch.stack([x, y]))[0, 1]
+    options = {"variant": "numerai", "temperature": 1e-9}
+    actual = rank_relax.normal_scores_loss(scores, labels, **options)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("variant", ["blom", "numerai"])
+class TestNormalScores:
+    def test_narrow_lists_have_as_exact_a_loss(self, variant: Any) -> None:
+        scores, labels = torch.randn(40), torch.rand(40)
+        narrow = 1e-5 * scores
+        wide = normal_scores(
+            (1e-5 * scores).double(), labels.double(), torch.ones(40), 1.0, variant
+        )
+        assert wide is not None
+        loss = rank_relax.normal_scores_loss(narrow, labels, variant=variant)
+        torch.testing.assert_close(loss.double(), wide, rtol=1e-6, atol=0)
+
+    def test_equal_scores_are_not_correlated(self, variant: Any) -> None:
+        scores = torch.full((5,), 0.3, requires_grad=True)
+        labels, weights = torch.tensor([0.1, 0.2, 0.4, 0.8, 0.9]), torch.rand(5)
+        loss = rank_relax.normal_scores_loss(scores, labels, variant=variant, weights=weights)
+        loss.backward()
+        assert loss == 1
+        assert scores.grad is not None
+        assert (scores.grad == 0).all()
+
+    def test_the_item_in_the_middle_has_finite_derivatives(self, variant: Any) -> None:
+        scores = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0], dtype=torch.float64)
+        scores.requires_grad_()
+        labels = torch.tensor([0.0, 0.5, 0.25, 1.0, 0.75])
+        loss = rank_relax.normal_scores_loss(scores, labels, variant=variant)
+        (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
+        (second,) = torch.autograd.grad(gradient.square().sum(), scores)
+        assert second.isfinite().all()
+        options = {"temperature": 1.0, "variant": variant}
+        beside = torch.tensor([0.0, 0.0, 1e-7, 0.0, 0.0]).double()
+        difference = [
+            normal_scores(x, labels.double(), torch.ones(5).double(), **options)
+            for x in (scores.detach() + beside, scores.detach() - beside)
+        ]
+        slope = (difference[0] - difference[1]) / 2e-7  # type: ignore[operator]
+        torch.testing.assert_close(gradient[2].detach(), slope, rtol=1e-3, atol=1e-6)
 
 
 every_selection = pytest.mark.parametrize("selection", ["hard", "soft"])
@@ -707,6 +796,7 @@ MODULES: list[Any] = [
     rank_relax.PairwiseLogisticLoss(normalize="pairs"),
     rank_relax.KendallLoss(variant="a"),
     rank_relax.ADRMSELoss(temperature=0.5),
+    rank_relax.NormalScoresLoss(variant="numerai"),
     rank_relax.PartialAUCLoss(fpr=(0.1, 0.5), selection="soft", surrogate="logistic"),
 ]
 
@@ -751,6 +841,7 @@ LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
 LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
 LOSSES += [rank_relax.adr_mse_loss, rank_relax.partial_auc_loss]
+LOSSES += [rank_relax.normal_scores_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -890,6 +981,8 @@ def test_errors_of_the_other_options() -> None:
         rank_relax.PartialAUCLoss(fpr=(0.5, 0.5))
     with pytest.raises(ValueError, match=r"^PartialAUCLoss: selection must be one of 'hard', 'so"):
         rank_relax.PartialAUCLoss(selection="top")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^NormalScoresLoss: variant must be one of 'blom', 'num"):
+        rank_relax.NormalScoresLoss(variant="rank")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^listnet_loss: shares must be one of 'softmax', 'prop"):
         rank_relax.listnet_loss(x, y, shares="exp")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^MRRLoss: relevant must be one of 'first', 'all'"):

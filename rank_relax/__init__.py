@@ -23,6 +23,7 @@ from rank_relax.losses import (
     NormalScoresLoss,
     PairwiseLogisticLoss,
     PartialAUCLoss,
+    TopKCrossEntropyLoss,
     adr_mse_loss,
     auc_loss,
     average_precision_loss,
@@ -34,6 +35,7 @@ from rank_relax.losses import (
     normal_scores_loss,
     pairwise_logistic_loss,
     partial_auc_loss,
+    topk_cross_entropy_loss,
 )
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
@@ -71,6 +73,7 @@ __all__ = [
     "SoftSort",
     "SoftTopK",
     "SpearmanLoss",
+    "TopKCrossEntropyLoss",
     "__version__",
     "adr_mse_loss",
     "auc_loss",
@@ -93,5 +96,6 @@ __all__ = [
     "soft_topk",
     "spearman_correlation",
     "spearman_loss",
+    "topk_cross_entropy_loss",
     "torchsort",
 ]

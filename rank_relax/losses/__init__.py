@@ -11,6 +11,7 @@ from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
 from rank_relax.losses.normal_scores import NormalScoresLoss, normal_scores_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
 from rank_relax.losses.partial_auc import PartialAUCLoss, partial_auc_loss
+from rank_relax.losses.topk_cross_entropy import TopKCrossEntropyLoss, topk_cross_entropy_loss
 
 __all__ = [
     "ADRMSELoss",
@@ -24,6 +25,7 @@ __all__ = [
     "NormalScoresLoss",
     "PairwiseLogisticLoss",
     "PartialAUCLoss",
+    "TopKCrossEntropyLoss",
     "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
@@ -35,4 +37,5 @@ __all__ = [
     "normal_scores_loss",
     "pairwise_logistic_loss",
     "partial_auc_loss",
+    "topk_cross_entropy_loss",
 ]

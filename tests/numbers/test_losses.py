@@ -140,6 +140,23 @@ def selected_softly(items: Tensor, share: Tensor, level: float) -> Tensor:
     return torch.sigmoid(items - (low + (above(low) - level) / rise))
 
 
+def topk_cross_entropy(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    probabilities: tuple[float, ...] = (0.5, 0.0, 0.0, 0.0, 0.5),
+) -> Tensor | None:
+    share, n = weights * labels, len(scores)
+    if share.sum() == 0:
+        return None
+    inside = torch.zeros_like(scores)
+    for k, p in enumerate(probabilities, 1):
+        of_k = selected_softly(scores / temperature, torch.ones(n).double() / n, min(k / n, 1))
+        inside = inside + p * of_k
+    return -(share * torch.log(inside)).sum() / share.sum()
+
+
 def listnet(
     scores: Tensor,
     labels: Tensor,
@@ -282,6 +299,12 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.adr_mse_loss, adr_mse, {"temperature": 0.1}),
     (rank_relax.normal_scores_loss, normal_scores, {}),
     (rank_relax.normal_scores_loss, normal_scores, {"variant": "numerai", "temperature": 0.1}),
+    (rank_relax.topk_cross_entropy_loss, topk_cross_entropy, {}),
+    (
+        rank_relax.topk_cross_entropy_loss,
+        topk_cross_entropy,
+        {"probabilities": (0.0, 0.2, 0.8), "temperature": 0.3},
+    ),
     (rank_relax.partial_auc_loss, partial_auc, {}),
     (
         rank_relax.partial_auc_loss,
@@ -296,19 +319,34 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
 ]
 
 
+OF_ROWS_ALONE = rank_relax.topk_cross_entropy_loss
+
+
+def name_of(loss: Any, options: dict[str, Any]) -> str:
+    return "-".join([loss.__name__, *(getattr(x, "__name__", str(x)) for x in options.values())])
+
+
 def cases(chosen: Callable[[Any, dict[str, Any]], bool]) -> Any:
     """The test is asked of these cases."""
     these = [
         (loss, definition, options) for loss, definition, options in CASES if chosen(loss, options)
     ]
-    ids = [
-        "-".join([loss.__name__, *(getattr(x, "__name__", str(x)) for x in options.values())])
-        for loss, _, options in these
-    ]
+    ids = [name_of(loss, options) for loss, _, options in these]
     return pytest.mark.parametrize(("loss", "definition", "options"), these, ids=ids)
 
 
 every_loss = cases(lambda loss, options: True)
+every_loss_of_ragged_lists = cases(lambda loss, options: loss is not OF_ROWS_ALONE)
+
+every_loss_and_shape = pytest.mark.parametrize(
+    ("loss", "definition", "options", "shape"),
+    [
+        pytest.param(*case, shape, id=f"{name_of(case[0], case[2])}-{shape}")
+        for case in CASES
+        for shape in ("ragged", "padded")
+        if shape == "padded" or case[0] is not OF_ROWS_ALONE
+    ],
+)
 
 # Lists of these lengths: none, one item, no relevant item, all of them relevant, and larger ones.
 LENGTHS = (0, 1, 4, 3, 17, 60, 2)
@@ -353,8 +391,7 @@ BOUND = {torch.float64: 1e-10, torch.float32: 2e-3}
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
-@pytest.mark.parametrize("shape", ["ragged", "padded"])
-@every_loss
+@every_loss_and_shape
 def test_losses_and_gradients_are_those_of_the_definition(
     loss: Any,
     definition: Any,
@@ -392,8 +429,7 @@ def test_losses_and_gradients_are_those_of_the_definition(
     torch.testing.assert_close(total, actual.sum())
 
 
-@pytest.mark.parametrize("shape", ["ragged", "padded"])
-@every_loss
+@every_loss_and_shape
 def test_derivatives_are_right_to_the_second_order(
     loss: Any, definition: Any, options: dict[str, Any], shape: str
 ) -> None:
@@ -443,6 +479,9 @@ def test_vmap_and_compiled_graphs_give_the_same(
     graph = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
     scores, labels = flat_lists()
     arguments = {"offsets": BEGINS, "weights": torch.rand_like(scores), **options}
+    if loss is OF_ROWS_ALONE:
+        arguments = {"mask": padded(torch.ones_like(labels, dtype=torch.bool), False), **options}
+        scores, labels = padded(scores, nan), padded(labels, 9)
     torch.testing.assert_close(
         graph(scores, labels, **arguments), loss(scores, labels, **arguments)
     )
@@ -596,6 +635,82 @@ class TestNormalScores:
         ]
         slope = (difference[0] - difference[1]) / 2e-7  # type: ignore[operator]
         torch.testing.assert_close(gradient[2].detach(), slope, rtol=1e-3, atol=1e-6)
+
+
+class TestTopKCrossEntropy:
+    def test_labels_may_be_classes(self) -> None:
+        scores = torch.randn(4, 2, 9, dtype=torch.float64, requires_grad=True)
+        classes = torch.randint(0, 9, (4, 2))
+        given = {"weights": torch.rand(9).double().expand(4, 2, 9), "reduction": "none"}
+        one_hot = torch.nn.functional.one_hot(classes, 9)
+        expected = rank_relax.topk_cross_entropy_loss(scores, one_hot, **given)
+        (gradient,) = torch.autograd.grad(expected.sum(), scores)
+        for dtype in (torch.int64, torch.int32, torch.uint8):
+            actual = rank_relax.topk_cross_entropy_loss(scores, classes.to(dtype), **given)
+            torch.testing.assert_close(actual, expected)
+            torch.testing.assert_close(torch.autograd.grad(actual.sum(), scores)[0], gradient)
+        mapped = torch.vmap(torch.vmap(rank_relax.topk_cross_entropy_loss))(scores, classes)
+        torch.testing.assert_close(mapped, expected)
+        graph = torch.compile(
+            rank_relax.topk_cross_entropy_loss, fullgraph=True, dynamic=True, backend="aot_eager"
+        )
+        torch.testing.assert_close(graph(scores, classes), expected.mean())
+
+    def test_it_is_the_logarithm_of_soft_masks(self) -> None:
+        scores, classes = torch.randn(30, 12, dtype=torch.float64), torch.randint(0, 12, (30,))
+        p = (0.1, 0.0, 0.3, 0.6)
+        masks = [rank_relax.soft_topk(scores, k, 1 / 0.7) for k in (1, 2, 3, 4)]
+        inside = sum(p_k * mask for p_k, mask in zip(p, masks, strict=True))
+        expected = torch.nn.functional.nll_loss(torch.log(torch.as_tensor(inside)), classes)
+        options = {"probabilities": p, "temperature": 0.7}
+        actual = rank_relax.topk_cross_entropy_loss(scores, classes, **options)
+        torch.testing.assert_close(actual, expected)
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+    @pytest.mark.parametrize("far", [1e2, 1e4, 1e8])
+    def test_what_is_far_below_has_a_loss_and_a_gradient(
+        self, far: float, dtype: torch.dtype
+    ) -> None:
+        scores = torch.zeros(5, dtype=dtype)
+        scores[2] = far
+        scores.requires_grad_()
+        loss = rank_relax.topk_cross_entropy_loss(scores, torch.tensor(0), probabilities=(1,))
+        (gradient,) = torch.autograd.grad(loss, scores)
+        # 1 - F(far - c) = 4 F(-c) is e^(c - far) = 4 e^-c, and the loss is c, to e^-50.
+        threshold = torch.tensor((far + math.log(4)) / 2, dtype=dtype)
+        expected = torch.tensor([-1 + 1 / 8, 1 / 8, 1 / 2, 1 / 8, 1 / 8], dtype=dtype)
+        close = {"rtol": 2 * torch.finfo(dtype).eps, "atol": 0}
+        torch.testing.assert_close(loss, threshold, **close)
+        torch.testing.assert_close(gradient, expected, **close)
+
+    def test_classes_at_minus_infinity_are_left_out(self) -> None:
+        scores, classes = torch.randn(6, 9, dtype=torch.float64), torch.arange(6)
+        expected = rank_relax.topk_cross_entropy_loss(scores, classes, probabilities=(0.5, 0.5))
+        more = torch.nn.functional.pad(scores, (0, 3), value=-inf).requires_grad_()
+        actual = rank_relax.topk_cross_entropy_loss(more, classes, probabilities=(0.5, 0.5))
+        torch.testing.assert_close(actual, expected)
+        actual.backward()
+        assert more.grad is not None
+        assert (more.grad[:, 9:] == 0).all()
+        assert more.grad.isfinite().all()
+
+    @pytest.mark.parametrize(
+        ("labels", "options", "kind", "message"),
+        [
+            ([0, 3], {}, ValueError, "labels must be classes from 0 to 2, the last of scores"),
+            ([0, -1], {}, ValueError, "labels must be classes from 0 to 2, the last of scores"),
+            ([0], {}, ValueError, r"labels that are classes must have .*, \[2\], got \[1\]"),
+            ([0, 1], {"probabilities": 1.0}, TypeError, "probabilities must be a tuple or list"),
+            ([0, 1], {"probabilities": ()}, ValueError, "probabilities must be from 0 up and add"),
+            ([0, 1], {"probabilities": (0.5, 0.4)}, ValueError, "probabilities must be from 0 up"),
+            ([0, 1], {"probabilities": (2, -1)}, ValueError, "probabilities must be from 0 up"),
+        ],
+    )
+    def test_errors(
+        self, labels: list[int], options: dict[str, Any], kind: Any, message: str
+    ) -> None:
+        with pytest.raises(kind, match=f"^topk_cross_entropy_loss: {message}"):
+            rank_relax.topk_cross_entropy_loss(torch.randn(2, 3), torch.tensor(labels), **options)
 
 
 every_selection = pytest.mark.parametrize("selection", ["hard", "soft"])
@@ -797,6 +912,7 @@ MODULES: list[Any] = [
     rank_relax.KendallLoss(variant="a"),
     rank_relax.ADRMSELoss(temperature=0.5),
     rank_relax.NormalScoresLoss(variant="numerai"),
+    rank_relax.TopKCrossEntropyLoss(probabilities=(0.4, 0.6)),
     rank_relax.PartialAUCLoss(fpr=(0.1, 0.5), selection="soft", surrogate="logistic"),
 ]
 
@@ -841,7 +957,7 @@ LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
 LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
 LOSSES += [rank_relax.adr_mse_loss, rank_relax.partial_auc_loss]
-LOSSES += [rank_relax.normal_scores_loss]
+LOSSES += [rank_relax.normal_scores_loss, rank_relax.topk_cross_entropy_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -901,7 +1017,8 @@ def test_what_is_not_finite_stays_in_its_list(
         x, y, w = scores.clone(), labels.float(), torch.ones(3, 6)
         {"scores": x, "labels": y, "weights": w}[unknown][1, 2] = nan
         x.requires_grad_()
-        for shape, arguments in (((3, 6), {}), ((18,), {"offsets": torch.arange(0, 19, 6)})):
+        shapes = [((3, 6), {}), ((18,), {"offsets": torch.arange(0, 19, 6)})]
+        for shape, arguments in shapes[: 1 if loss is OF_ROWS_ALONE else 2]:
             arguments = {"weights": w.reshape(shape), **arguments, **options}
             losses = loss(x.reshape(shape), y.reshape(shape), **arguments, reduction="none")
             assert losses[1].isnan()
@@ -914,13 +1031,7 @@ def test_what_is_not_finite_stays_in_its_list(
 def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
     name, x, y = loss.__name__, torch.randn(2, 3), torch.ones(2, 3)
     ends = torch.tensor([0, 2, 6])
-    for call, kind, message in (
-        (lambda: loss([1.0], y), TypeError, "scores must be a torch.Tensor, got list"),
-        (lambda: loss(x.long(), y), TypeError, "scores must be float64, float32, bfloat16"),
-        (lambda: loss(x, y[0]), ValueError, r"labels must have the shape of scores, \[2, 3\]"),
-        (lambda: loss(x, y, mask=y), TypeError, "mask must be bool"),
-        (lambda: loss(x, y, weights=y.long()), TypeError, "weights must be float64, float32"),
-        (lambda: loss(x, y, weights=y[0]), ValueError, "weights must have the shape of scores"),
+    of_offsets = (
         (lambda: loss(x, y, offsets=ends), ValueError, r"with offsets, scores must be \[N\]"),
         (
             lambda: loss(x.flatten(), y.flatten(), offsets=ends.int()),
@@ -932,6 +1043,18 @@ def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
             ValueError,
             r"offsets must be \[L \+ 1\], .* got shape \[1\]",
         ),
+    )
+    if loss is OF_ROWS_ALONE:
+        message = "offsets is not supported; pad the lists to rows and give a mask"
+        of_offsets = ((lambda: loss(x.flatten(), y.flatten(), offsets=ends), ValueError, message),)
+    for call, kind, message in (
+        *of_offsets,
+        (lambda: loss([1.0], y), TypeError, "scores must be a torch.Tensor, got list"),
+        (lambda: loss(x.long(), y), TypeError, "scores must be float64, float32, bfloat16"),
+        (lambda: loss(x, y[0]), ValueError, r"labels must have the shape of scores, \[2, 3\]"),
+        (lambda: loss(x, y, mask=y), TypeError, "mask must be bool"),
+        (lambda: loss(x, y, weights=y.long()), TypeError, "weights must be float64, float32"),
+        (lambda: loss(x, y, weights=y[0]), ValueError, "weights must have the shape of scores"),
         (lambda: loss(x, y, temperature=0.0), ValueError, "temperature must be positive and"),
         (lambda: loss(x, y, temperature=1e-320), ValueError, "1 / temperature must be .* smaller"),
         (lambda: loss(x, y, temperature="1"), TypeError, "temperature must be a float or a 0-dim"),
@@ -941,7 +1064,7 @@ def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
             call()
 
 
-@every_loss
+@every_loss_of_ragged_lists
 @pytest.mark.parametrize("wrong", [[0, 4, 2, 6], [0, 2, 5], [0, 9], [1, 6], [-3, 6]], ids=str)
 def test_offsets_that_do_not_cut_the_items_are_an_error(
     loss: Any, definition: Any, options: dict[str, Any], wrong: list[int]

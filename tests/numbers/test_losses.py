@@ -295,7 +295,6 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.kendall_loss, kendall, {}),
     (rank_relax.kendall_loss, kendall, {"variant": "a", "temperature": 0.1}),
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
-    (rank_relax.adr_mse_loss, adr_mse, {}),
     (rank_relax.adr_mse_loss, adr_mse, {"temperature": 0.1}),
     (rank_relax.normal_scores_loss, normal_scores, {}),
     (rank_relax.normal_scores_loss, normal_scores, {"variant": "numerai", "temperature": 0.1}),
@@ -759,6 +758,22 @@ def test_a_hard_partial_auc_is_the_value_at_risk_that_libauc_minimises(
     risk = (choices + beyond / (fpr * 30)).min(-1).values.mean()
     actual = rank_relax.partial_auc_loss(scores, labels, fpr=fpr, surrogate=surrogate)
     torch.testing.assert_close(actual, risk, rtol=1e-12, atol=0)
+
+
+@every_selection
+def test_a_negative_of_weight_0_has_the_derivative_of_what_it_would_weigh(selection: Any) -> None:
+    scores, labels = torch.randn(12, dtype=torch.float64), torch.arange(12) < 4
+    weights = torch.rand(12, dtype=torch.float64)
+    weights[8:] = 0
+    weights.requires_grad_()
+    options = {"fpr": (0.2, 0.6), "selection": selection}
+    loss = rank_relax.partial_auc_loss(scores, labels, weights=weights, **options)
+    (gradient,) = torch.autograd.grad(loss, weights)
+    for i in range(8, 12):
+        more = weights.detach().clone()
+        more[i] = 1e-7
+        slope = (partial_auc(scores, labels, more, **options) - loss.detach()) / 1e-7
+        torch.testing.assert_close(gradient[i], slope, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("gap", [1.0, 30.0, 1e3, 1e9])

@@ -166,9 +166,7 @@ def _thresholds(lists: Lists, scaled: Tensor, k: list[int]) -> tuple[Tensor, Ten
     thresholds = torch.ops.rank_relax._quantile_at_levels.default(
         scaled.double(), below.clamp(min=0), 1.0, "sigmoid", mask
     )
-    among_all = below <= 0
-    thresholds = torch.where(among_all, 0, thresholds).to(device)
-    return thresholds, among_all.to(device)
+    return thresholds.to(device), (below <= 0).to(device)
 
 
 class TopKCrossEntropyLoss(RankingLoss):

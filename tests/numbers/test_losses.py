@@ -684,11 +684,12 @@ class TestTopKCrossEntropy:
         bound = max(rounding, far * torch.finfo(torch.float64).eps)
         torch.testing.assert_close(gradient, expected, rtol=bound, atol=0)
 
-    def test_classes_at_minus_infinity_are_left_out(self) -> None:
-        scores, classes = torch.randn(6, 9, dtype=torch.float64), torch.arange(6)
-        expected = rank_relax.topk_cross_entropy_loss(scores, classes, probabilities=(0.5, 0.5))
+    @pytest.mark.parametrize("labels", [torch.arange(6), torch.eye(12)[:6]], ids=["", "of items"])
+    def test_classes_at_minus_infinity_are_left_out(self, labels: Tensor) -> None:
+        scores, options = torch.randn(6, 9, dtype=torch.float64), {"probabilities": (0.5, 0.5)}
+        expected = rank_relax.topk_cross_entropy_loss(scores, torch.arange(6), **options)
         more = torch.nn.functional.pad(scores, (0, 3), value=-inf).requires_grad_()
-        actual = rank_relax.topk_cross_entropy_loss(more, classes, probabilities=(0.5, 0.5))
+        actual = rank_relax.topk_cross_entropy_loss(more, labels, **options)
         torch.testing.assert_close(actual, expected)
         actual.backward()
         assert more.grad is not None
@@ -776,22 +777,22 @@ def test_a_negative_of_weight_0_has_the_derivative_of_what_it_would_weigh(select
         torch.testing.assert_close(gradient[i], slope, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("gap", [1.0, 30.0, 1e3, 1e9])
-def test_negatives_are_selected_softly_beside_gaps_of_any_width(gap: float) -> None:
-    scores = torch.tensor([gap, gap + 1, 0.0, 0.5, -gap, gap], dtype=torch.float64)
-    labels = torch.tensor([0, 0, 0, 0, 0, 1])
-    scores.requires_grad_()
-    loss = rank_relax.partial_auc_loss(scores, labels, fpr=0.4, selection="soft")
+@pytest.mark.parametrize("highest", [1, 2, 3, 4])
+def test_negatives_are_selected_softly_beside_gaps_of_any_width(highest: int) -> None:
+    gaps = torch.cat([torch.linspace(40, 1600, 500), torch.tensor([1e6, 1e9])]).double()
+    scores = torch.randn(5, dtype=torch.float64).repeat(len(gaps), 1)
+    scores[:, :highest] += gaps[:, None]
+    scores = torch.cat([scores, gaps[:, None]], -1).requires_grad_()
+    labels = torch.tensor([0, 0, 0, 0, 0, 1]).expand_as(scores)
+    loss = rank_relax.partial_auc_loss(scores, labels, fpr=highest / 5, selection="soft")
     (gradient,) = torch.autograd.grad(loss, scores)
-    # Beyond e^-500, of the two at the top alone.
-    chosen, fpr = ([0, 1, 2, 3, 4, 5], 0.4) if gap < 1e3 else ([0, 1, 5], 1.0)
-    ones = torch.ones(len(chosen)).double()
-    expected = partial_auc(scores[chosen], labels[chosen], ones, fpr=fpr, selection="soft")
-    assert expected is not None
-    (of_definition,) = torch.autograd.grad(expected, scores)
-    close = {"rtol": 1e-10, "atol": 1e-9}
-    torch.testing.assert_close(loss, expected, **close)
-    torch.testing.assert_close(gradient, of_definition, **close)
+    # Those above the gap, but for e^-20.
+    chosen = torch.arange(6).expand_as(scores)
+    chosen = (chosen < highest) | (chosen == 5)
+    expected = rank_relax.auc_loss(scores, labels, mask=chosen)
+    (of_the_highest,) = torch.autograd.grad(expected, scores)
+    torch.testing.assert_close(loss, expected, rtol=0, atol=1e-8)
+    torch.testing.assert_close(gradient, of_the_highest, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)

@@ -12,6 +12,7 @@ from rank_relax.correlations import spearman_correlation
 from rank_relax.counts import soft_count
 from rank_relax.hard_ranks import hard_rank
 from rank_relax.losses import (
+    ADRMSELoss,
     AUCLoss,
     AveragePrecisionLoss,
     CoSENTLoss,
@@ -19,7 +20,11 @@ from rank_relax.losses import (
     ListNetLoss,
     MRRLoss,
     NDCGLoss,
+    NormalScoresLoss,
     PairwiseLogisticLoss,
+    PartialAUCLoss,
+    TopKCrossEntropyLoss,
+    adr_mse_loss,
     auc_loss,
     average_precision_loss,
     cosent_loss,
@@ -27,7 +32,10 @@ from rank_relax.losses import (
     listnet_loss,
     mrr_loss,
     ndcg_loss,
+    normal_scores_loss,
     pairwise_logistic_loss,
+    partial_auc_loss,
+    topk_cross_entropy_loss,
 )
 from rank_relax.offsets import offsets_from_ids, offsets_from_lengths, sort_by_ids
 from rank_relax.quantiles import SoftQuantile, soft_quantile
@@ -48,6 +56,7 @@ _sharding.register()
 cmake_prefix_path = str(Path(__file__).parent / "share" / "cmake")
 
 __all__ = [
+    "ADRMSELoss",
     "AUCLoss",
     "AveragePrecisionLoss",
     "CoSENTLoss",
@@ -56,14 +65,18 @@ __all__ = [
     "MRRLoss",
     "Method",
     "NDCGLoss",
+    "NormalScoresLoss",
     "PairwiseLogisticLoss",
+    "PartialAUCLoss",
     "SmoothCdf",
     "SoftQuantile",
     "SoftRank",
     "SoftSort",
     "SoftTopK",
     "SpearmanLoss",
+    "TopKCrossEntropyLoss",
     "__version__",
+    "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
     "cmake_prefix_path",
@@ -74,9 +87,11 @@ __all__ = [
     "listnet_loss",
     "mrr_loss",
     "ndcg_loss",
+    "normal_scores_loss",
     "offsets_from_ids",
     "offsets_from_lengths",
     "pairwise_logistic_loss",
+    "partial_auc_loss",
     "soft_count",
     "soft_quantile",
     "soft_rank",
@@ -85,5 +100,6 @@ __all__ = [
     "sort_by_ids",
     "spearman_correlation",
     "spearman_loss",
+    "topk_cross_entropy_loss",
     "torchsort",
 ]

@@ -1,5 +1,6 @@
 """Losses of scores and labels: ranking metrics, smoothed, and losses of pairs and of lists."""
 
+from rank_relax.losses.adr_mse import ADRMSELoss, adr_mse_loss
 from rank_relax.losses.auc import AUCLoss, auc_loss
 from rank_relax.losses.average_precision import AveragePrecisionLoss, average_precision_loss
 from rank_relax.losses.cosent import CoSENTLoss, cosent_loss
@@ -7,9 +8,13 @@ from rank_relax.losses.kendall import KendallLoss, kendall_loss
 from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
 from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
+from rank_relax.losses.normal_scores import NormalScoresLoss, normal_scores_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
+from rank_relax.losses.partial_auc import PartialAUCLoss, partial_auc_loss
+from rank_relax.losses.topk_cross_entropy import TopKCrossEntropyLoss, topk_cross_entropy_loss
 
 __all__ = [
+    "ADRMSELoss",
     "AUCLoss",
     "AveragePrecisionLoss",
     "CoSENTLoss",
@@ -17,7 +22,11 @@ __all__ = [
     "ListNetLoss",
     "MRRLoss",
     "NDCGLoss",
+    "NormalScoresLoss",
     "PairwiseLogisticLoss",
+    "PartialAUCLoss",
+    "TopKCrossEntropyLoss",
+    "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
     "cosent_loss",
@@ -25,5 +34,8 @@ __all__ = [
     "listnet_loss",
     "mrr_loss",
     "ndcg_loss",
+    "normal_scores_loss",
     "pairwise_logistic_loss",
+    "partial_auc_loss",
+    "topk_cross_entropy_loss",
 ]

@@ -78,12 +78,18 @@ class Lists:
         self.unknown = self.sum(unknown.to(precision)) > 0
 
     def subtracted(self, strength: Strength) -> Tensor:
-        """The scores from the middle of their list, in units of the temperature."""
+        """The scaled scores, whose differences are the loss; NaN where one is infinite."""
         self.refuse_infinite()
+        return self.scaled(strength)
+
+    def scaled(self, strength: Strength) -> Tensor:
+        """The scores from the middle of their list, in units of the temperature."""
         if isinstance(strength, Tensor):
             strength = strength_beside(self.scores, strength)
-        middle = self.to_items(self._middle(self.scores.detach()))
-        return self.counting(self.scores - middle) * strength
+        finite = self.scores.isfinite()
+        scores = torch.where(finite, self.scores, 0)
+        middle = self.to_items(self._middle(scores.detach()))
+        return torch.where(finite, self.counting(scores - middle) * strength, self.scores)
 
     def refuse_infinite(self) -> None:
         """Makes NaN of lists with an infinite score, whose differences would be."""
@@ -102,7 +108,7 @@ class Lists:
     def leave_out_unless(self, has_loss: Tensor) -> None:
         """Gives lists without a loss scores whose loss is finite, so that their gradient is 0."""
         self.has_loss = has_loss
-        self.scores = torch.where(self.to_items(has_loss), self.scores, 0)
+        self.scores = torch.where(self.to_items(has_loss & ~self.unknown), self.scores, 0)
 
     def counting(self, items: Tensor) -> Tensor:
         """The items that count, 0 in place of the others."""
@@ -162,6 +168,10 @@ class Lists:
 
     def running_sum(self, items: Tensor) -> Tensor:
         """The sum of a list's items up to each, in the widest precision of the device."""
+        if not items.is_floating_point():  # counts: exact, and so is a difference of two
+            sums = items.cumsum(-1)
+            before = torch.where(self.place() == 1, sums - items, 0)
+            return sums if self.offsets is None else sums - before.cummax(-1).values
         sums = items.to(widest_dtype(items.device))
         return sums.cumsum(-1) if self.ragged is None else self._by_doubling(torch.add, sums, 0)
 
@@ -225,6 +235,25 @@ class Lists:
         first = torch.where(self.begins_equals(keys), index, 0).cummax(-1).values
         last_before = up_to_each.gather(-1, (first - 1).clamp(min=0))
         return torch.where(first > index - self.place() + 1, last_before, nothing)
+
+    def hard_rank(self, keys: Tensor) -> Tensor:
+        """1 for the highest that counts of each list, 2, ...; equal keys share their average."""
+        one = self.counting(torch.ones_like(self.scores, dtype=torch.int64))
+        above, equal = self.hard_above(keys, one)
+        return above + (equal + 1).to(widest_dtype(keys.device)) / 2
+
+    def hard_above(self, keys: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """What weighs above each item of its list, and what weighs beside it, itself too."""
+        order = self.order(keys)
+        key, weight = keys.gather(-1, order), weight.gather(-1, order)
+        above = self.before_equals(key, self.running_sum(weight), 0)
+        label = self.begins_equals(key).cumsum(-1) - 1
+        equal = torch.zeros_like(above).scatter_add(-1, label, weight.to(above.dtype))
+        place = order.expand_as(above)
+        return (
+            torch.zeros_like(above).scatter(-1, place, above),
+            torch.zeros_like(above).scatter(-1, place, equal.gather(-1, label)),
+        )
 
     def above(
         self, strength: Strength, among: Tensor | None = None, *, weighted: bool = False

@@ -79,18 +79,7 @@ def auc_loss(
     positive, positives = lists.shares(is_positive.to(lists.scores.dtype))
     negative, negatives = lists.shares((~is_positive).to(lists.scores.dtype))
     lists.leave_out_unless((positives > 0) & (negatives > 0))
-    if surrogate == "squared":
-        losses = _squared(lists, lists.subtracted(strength), positive, negative, margin)
-    else:
-        if surrogate == "squared_hinge":
-            of_item = _squared_hinge(
-                lists, lists.subtracted(strength), is_positive, negative, margin
-            )
-        elif surrogate == "logistic":
-            of_item = lists.weight_above(strength, negative, lists.mask, order=-1) * strength
-        else:
-            of_item = lists.weight_above(strength, negative, lists.mask)
-        losses = lists.sum(positive * torch.where(is_positive, of_item, 0))
+    losses = mean_over_pairs(lists, strength, positive, negative, surrogate, margin)
     return lists.reduced(losses, reduction)
 
 
@@ -104,6 +93,27 @@ def check_auc_options(function: str, surrogate: object, margin: object, reductio
     if not -math.inf < as_float(margin) < math.inf:
         raise ValueError(f"{function}: margin must be finite, got {margin}")
     check_reduction(function, reduction)
+
+
+def mean_over_pairs(
+    lists: Lists,
+    strength: Strength,
+    positive: Tensor,
+    negative: Tensor,
+    surrogate: Surrogate,
+    margin: float,
+) -> Tensor:
+    """E ℓ(α (s_p - s_n)) of each list, with the shares that positive and negative items have."""
+    if surrogate == "squared":
+        return _squared(lists, lists.subtracted(strength), positive, negative, margin)
+    is_positive = lists.amounts > 0
+    if surrogate == "squared_hinge":
+        of_item = _squared_hinge(lists, lists.subtracted(strength), is_positive, negative, margin)
+    elif surrogate == "logistic":
+        of_item = lists.weight_above(strength, negative, lists.mask, order=-1) * strength
+    else:
+        of_item = lists.weight_above(strength, negative, lists.mask)
+    return lists.sum(positive * torch.where(is_positive, of_item, 0))
 
 
 def _squared(

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -99,6 +100,66 @@ def auc(
     return (pairs * of_pair(differences)).sum() / pairs.sum()
 
 
+def partial_auc(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    fpr: float | tuple[float, float] = 0.2,
+    selection: str = "hard",
+    **of_pair: Any,
+) -> Tensor | None:
+    low, high = fpr if isinstance(fpr, tuple) else (0.0, fpr)
+    negative = labels <= 0
+    if weights[negative].sum() == 0:
+        return None
+    share, items = weights[negative] / weights[negative].sum(), scores[negative]
+    if selection == "hard":
+        above = ((items[None, :] > items[:, None]) * share).sum(-1)
+        equal = ((items[None, :] == items[:, None]) * share).sum(-1)
+        inside = ((above + equal).clamp(max=high) - above.clamp(min=low)).clamp(min=0)
+        selected = inside / torch.where(equal > 0, equal, 1)
+    else:
+        selected = selected_softly(items / temperature, share, high)
+        selected = selected - selected_softly(items / temperature, share, low)
+    selecting = weights.clone()
+    selecting[negative] = share * selected
+    return auc(scores, labels, selecting, temperature, **of_pair)
+
+
+def selected_softly(items: Tensor, share: Tensor, level: float) -> Tensor:
+    if level in (0, 1):
+        return torch.full_like(items, level)
+
+    def above(threshold: Any) -> Tensor:
+        return (share * torch.sigmoid(items - threshold)).sum()
+
+    low, high = -1e3, 1e3
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if above(middle) > level else (low, middle)
+    # Its derivative is that of the function which it is a zero of.
+    rise = (share * torch.sigmoid(items - low) * torch.sigmoid(low - items)).sum().detach()
+    return torch.sigmoid(items - (low + (above(low) - level) / rise))
+
+
+def topk_cross_entropy(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    probabilities: tuple[float, ...] = (0.5, 0.0, 0.0, 0.0, 0.5),
+) -> Tensor | None:
+    share, n = weights * labels, len(scores)
+    if share.sum() == 0:
+        return None
+    inside = torch.zeros_like(scores)
+    for k, p in enumerate(probabilities, 1):
+        of_k = selected_softly(scores / temperature, torch.ones(n).double() / n, min(k / n, 1))
+        inside = inside + p * of_k
+    return -(share * torch.log(inside)).sum() / share.sum()
+
+
 def listnet(
     scores: Tensor,
     labels: Tensor,
@@ -158,6 +219,55 @@ def kendall(
     return 1 - (pairs * (2 * torch.sigmoid(differences) - 1)).sum() / most
 
 
+def hard_ranks(items: Tensor) -> Tensor:
+    """1 for the highest, averages for equal ones."""
+    above = (items[None, :] > items[:, None]).sum(-1)
+    equal = (items[None, :] == items[:, None]).sum(-1)
+    return above + (equal.double() + 1) / 2
+
+
+def adr_mse(
+    scores: Tensor, labels: Tensor, weights: Tensor, temperature: float = 1.0
+) -> Tensor | None:
+    # That of sentence-transformers 6.2, which has neither weights nor lists of their own: there the
+    # mean is over the items of all lists, and the strength is alpha = 1 / temperature.
+    if weights.sum() == 0:
+        return None
+    rank = hard_ranks(labels)
+    errors = (rank - positions(scores, temperature)) ** 2 / torch.log2(rank + 1)
+    return (weights * errors).sum() / weights.sum()
+
+
+def normal_scores(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    variant: str = "blom",
+) -> Tensor | None:
+    if (weights > 0).sum() == 0 or len(labels[weights > 0].unique()) == 1:
+        return None
+    rank = len(scores) + 1 - positions(scores, temperature)
+    if variant == "blom":
+        label_rank = len(scores) + 1 - hard_ranks(labels)
+        sides = [normal_quantile((r - 0.375) / (len(scores) + 0.25)) for r in (rank, label_rank)]
+    else:
+        centred = labels - (weights * labels).sum() / weights.sum()
+        sides = [normal_quantile((rank - 0.5) / len(scores)), centred]
+        sides = [x.sign() * x.abs() ** 1.5 for x in sides]
+    return 1 - pearson(*sides, weights)
+
+
+def normal_quantile(levels: Tensor) -> Tensor:
+    return math.sqrt(2) * torch.erfinv(2 * levels - 1)
+
+
+def pearson(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    x, y = (side - (weights * side).sum() / weights.sum() for side in (x, y))
+    squares = (weights * x**2).sum() * (weights * y**2).sum()
+    return (weights * x * y).sum() / squares.sqrt()
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -188,7 +298,34 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.kendall_loss, kendall, {}),
     (rank_relax.kendall_loss, kendall, {"variant": "a", "temperature": 0.1}),
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
+    (rank_relax.adr_mse_loss, adr_mse, {"temperature": 0.1}),
+    (rank_relax.normal_scores_loss, normal_scores, {}),
+    (rank_relax.normal_scores_loss, normal_scores, {"variant": "numerai", "temperature": 0.1}),
+    (rank_relax.topk_cross_entropy_loss, topk_cross_entropy, {}),
+    (
+        rank_relax.topk_cross_entropy_loss,
+        topk_cross_entropy,
+        {"probabilities": (0.0, 0.2, 0.8), "temperature": 0.3},
+    ),
+    (rank_relax.partial_auc_loss, partial_auc, {}),
+    (
+        rank_relax.partial_auc_loss,
+        partial_auc,
+        {"fpr": (0.1, 0.6), "surrogate": "squared_hinge", "temperature": 0.5},
+    ),
+    (
+        rank_relax.partial_auc_loss,
+        partial_auc,
+        {"fpr": (0.2, 0.7), "selection": "soft", "surrogate": "squared", "temperature": 0.3},
+    ),
 ]
+
+
+OF_ROWS_ALONE = rank_relax.topk_cross_entropy_loss
+
+
+def name_of(loss: Any, options: dict[str, Any]) -> str:
+    return "-".join([loss.__name__, *(getattr(x, "__name__", str(x)) for x in options.values())])
 
 
 def cases(chosen: Callable[[Any, dict[str, Any]], bool]) -> Any:
@@ -196,14 +333,22 @@ def cases(chosen: Callable[[Any, dict[str, Any]], bool]) -> Any:
     these = [
         (loss, definition, options) for loss, definition, options in CASES if chosen(loss, options)
     ]
-    ids = [
-        "-".join([loss.__name__, *(getattr(x, "__name__", str(x)) for x in options.values())])
-        for loss, _, options in these
-    ]
+    ids = [name_of(loss, options) for loss, _, options in these]
     return pytest.mark.parametrize(("loss", "definition", "options"), these, ids=ids)
 
 
 every_loss = cases(lambda loss, options: True)
+every_loss_of_ragged_lists = cases(lambda loss, options: loss is not OF_ROWS_ALONE)
+
+every_loss_and_shape = pytest.mark.parametrize(
+    ("loss", "definition", "options", "shape"),
+    [
+        pytest.param(*case, shape, id=f"{name_of(case[0], case[2])}-{shape}")
+        for case in CASES
+        for shape in ("ragged", "padded")
+        if shape == "padded" or case[0] is not OF_ROWS_ALONE
+    ],
+)
 
 # Lists of these lengths: none, one item, no relevant item, all of them relevant, and larger ones.
 LENGTHS = (0, 1, 4, 3, 17, 60, 2)
@@ -248,8 +393,7 @@ BOUND = {torch.float64: 1e-10, torch.float32: 2e-3}
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
-@pytest.mark.parametrize("shape", ["ragged", "padded"])
-@every_loss
+@every_loss_and_shape
 def test_losses_and_gradients_are_those_of_the_definition(
     loss: Any,
     definition: Any,
@@ -287,8 +431,7 @@ def test_losses_and_gradients_are_those_of_the_definition(
     torch.testing.assert_close(total, actual.sum())
 
 
-@pytest.mark.parametrize("shape", ["ragged", "padded"])
-@every_loss
+@every_loss_and_shape
 def test_derivatives_are_right_to_the_second_order(
     loss: Any, definition: Any, options: dict[str, Any], shape: str
 ) -> None:
@@ -338,12 +481,16 @@ def test_vmap_and_compiled_graphs_give_the_same(
     graph = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
     scores, labels = flat_lists()
     arguments = {"offsets": BEGINS, "weights": torch.rand_like(scores), **options}
+    if loss is OF_ROWS_ALONE:
+        arguments = {"mask": padded(torch.ones_like(labels, dtype=torch.bool), False), **options}
+        scores, labels = padded(scores, nan), padded(labels, 9)
     torch.testing.assert_close(
         graph(scores, labels, **arguments), loss(scores, labels, **arguments)
     )
 
 
-def test_graphs_are_not_compiled_again_for_other_lengths() -> None:
+@pytest.mark.parametrize("loss", [rank_relax.average_precision_loss, rank_relax.normal_scores_loss])
+def test_graphs_are_not_compiled_again_for_other_lengths(loss: Any) -> None:
     compilations = 0
 
     def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
@@ -351,20 +498,18 @@ def test_graphs_are_not_compiled_again_for_other_lengths() -> None:
         compilations += 1
         return graph
 
-    graph = torch.compile(
-        rank_relax.average_precision_loss, fullgraph=True, backend=backend, dynamic=True
-    )
+    graph = torch.compile(loss, fullgraph=True, backend=backend, dynamic=True)
     for lengths in ([3, 9, 5], [40, 2], [1, 1, 1, 1, 7, 30], [2, 80]):
         offsets = torch.tensor([0, *lengths]).cumsum(0)
         scores, labels = torch.randn(sum(lengths)), torch.rand(sum(lengths)) < 0.4
         labels[0] = True
-        expected = rank_relax.average_precision_loss(scores, labels, offsets=offsets)
+        expected = loss(scores, labels, offsets=offsets)
         torch.testing.assert_close(graph(scores, labels, offsets=offsets), expected)
     assert compilations == 1
 
 
 class TestAsTheTemperatureFalls:
-    """Losses are one minus the metrics, of scores none of which are equal."""
+    """Losses are those of hard ranks: one minus the metrics, of scores none of which are equal."""
 
     scores = torch.tensor([[0.9, 0.2, 0.7, 0.4, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5]])
     labels = torch.tensor([[0, 3, 1, 0, 2], [1, 0, 0, 2, 0]])
@@ -398,6 +543,23 @@ class TestAsTheTemperatureFalls:
         expected = [1 - (1 / 2 + 2 / 4 + 3 / 5) / 3, 1 - (1 / 2 + 2 / 5) / 2]
         torch.testing.assert_close(loss, torch.tensor(expected))
 
+    def test_adr_mse(self) -> None:
+        loss = rank_relax.adr_mse_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
+        log = math.log2
+        # 1, 4, 2, 3, 5 should be 4.5, 1, 3, 4.5, 2; and 5, 4, 3, 2, 1 should be 2, 4, 4, 1, 4.
+        errors = [
+            (3.5**2 + 1.5**2) / log(5.5) + 3**2 / log(2) + 1 / log(4) + 3**2 / log(3),
+            3**2 / log(3) + (1 + 3**2) / log(5) + 1 / log(2),
+        ]
+        torch.testing.assert_close(loss, torch.tensor(errors) / 5)
+
+    @pytest.mark.parametrize("selection", ["hard", "soft"])
+    def test_partial_auc(self, selection: Any) -> None:
+        options = {"selection": selection, "temperature": 1e-4, "reduction": "none"}
+        loss = rank_relax.partial_auc_loss(self.scores, self.labels, fpr=0.5, **options)
+        # 0.9 is above each positive; 0.5, and half as much 0.3, are above 0.1, and 0.5 above 0.4.
+        torch.testing.assert_close(loss, torch.tensor([1, (1 + 2 / 3) / 2]))
+
     def test_kendall(self) -> None:
         loss = rank_relax.kendall_loss(self.scores, self.labels, temperature=1e-4, reduction="none")
         # Of 10 pairs 9 are ordered, 2 of them rightly; and 7, 3 of them rightly.
@@ -419,6 +581,221 @@ def test_an_integer_weight_in_an_auc_is_a_repetition(surrogate: Any) -> None:
         scores.repeat_interleave(times), labels.repeat_interleave(times), surrogate=surrogate
     )
     torch.testing.assert_close(weighted, repeated)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_normal_scores_are_what_numerai_correlates(ties: bool) -> None:
+    """``numerai_corr`` of numerai-tools 0.7, with the quantiles of Python's own library."""
+    scores = torch.randn(500, dtype=torch.float64)
+    if ties:
+        scores[::7] = scores[0]
+    labels = torch.randint(0, 5, (500,)) / 4  # 0, ¼, ... 1, as the tournament's targets
+    ranks = (501 - hard_ranks(scores)).tolist()
+    quantiles = [statistics.NormalDist().inv_cdf((rank - 0.5) / 500) for rank in ranks]
+    sides = torch.tensor(quantiles, dtype=torch.float64), labels.double() - labels.double().mean()
+    x, y = (side.sign() * side.abs() ** 1.5 for side in sides)
+    expected = 1 - torch.corrcoef(torch.stack([x, y]))[0, 1]
+    options = {"variant": "numerai", "temperature": 1e-9}
+    actual = rank_relax.normal_scores_loss(scores, labels, **options)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("variant", ["blom", "numerai"])
+class TestNormalScores:
+    def test_narrow_lists_have_as_exact_a_loss(self, variant: Any) -> None:
+        scores, labels = torch.randn(40), torch.rand(40)
+        narrow = 1e-5 * scores
+        wide = normal_scores(
+            (1e-5 * scores).double(), labels.double(), torch.ones(40), 1.0, variant
+        )
+        assert wide is not None
+        loss = rank_relax.normal_scores_loss(narrow, labels, variant=variant)
+        torch.testing.assert_close(loss.double(), wide, rtol=1e-6, atol=0)
+
+    def test_equal_scores_are_not_correlated(self, variant: Any) -> None:
+        scores = torch.full((5,), 0.3, requires_grad=True)
+        labels, weights = torch.tensor([0.1, 0.2, 0.4, 0.8, 0.9]), torch.rand(5)
+        loss = rank_relax.normal_scores_loss(scores, labels, variant=variant, weights=weights)
+        loss.backward()
+        assert loss == 1
+        assert scores.grad is not None
+        assert (scores.grad == 0).all()
+
+    def test_the_item_in_the_middle_has_finite_derivatives(self, variant: Any) -> None:
+        scores = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0], dtype=torch.float64)
+        scores.requires_grad_()
+        labels = torch.tensor([0.0, 0.5, 0.25, 1.0, 0.75])
+        loss = rank_relax.normal_scores_loss(scores, labels, variant=variant)
+        (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
+        (second,) = torch.autograd.grad(gradient.square().sum(), scores)
+        assert second.isfinite().all()
+        options = {"temperature": 1.0, "variant": variant}
+        beside = torch.tensor([0.0, 0.0, 1e-7, 0.0, 0.0]).double()
+        difference = [
+            normal_scores(x, labels.double(), torch.ones(5).double(), **options)
+            for x in (scores.detach() + beside, scores.detach() - beside)
+        ]
+        slope = (difference[0] - difference[1]) / 2e-7  # type: ignore[operator]
+        torch.testing.assert_close(gradient[2].detach(), slope, rtol=1e-3, atol=1e-6)
+
+
+class TestTopKCrossEntropy:
+    def test_labels_may_be_classes(self) -> None:
+        scores = torch.randn(4, 2, 9, dtype=torch.float64, requires_grad=True)
+        classes = torch.randint(0, 9, (4, 2))
+        given = {"weights": torch.rand(9).double().expand(4, 2, 9), "reduction": "none"}
+        one_hot = torch.nn.functional.one_hot(classes, 9)
+        expected = rank_relax.topk_cross_entropy_loss(scores, one_hot, **given)
+        (gradient,) = torch.autograd.grad(expected.sum(), scores)
+        for dtype in (torch.int64, torch.int32, torch.uint8):
+            actual = rank_relax.topk_cross_entropy_loss(scores, classes.to(dtype), **given)
+            torch.testing.assert_close(actual, expected)
+            torch.testing.assert_close(torch.autograd.grad(actual.sum(), scores)[0], gradient)
+        mapped = torch.vmap(torch.vmap(rank_relax.topk_cross_entropy_loss))(scores, classes)
+        torch.testing.assert_close(mapped, expected)
+        graph = torch.compile(
+            rank_relax.topk_cross_entropy_loss, fullgraph=True, dynamic=True, backend="aot_eager"
+        )
+        torch.testing.assert_close(graph(scores, classes), expected.mean())
+
+    def test_it_is_the_logarithm_of_soft_masks(self) -> None:
+        scores, classes = torch.randn(30, 12, dtype=torch.float64), torch.randint(0, 12, (30,))
+        p = (0.1, 0.0, 0.3, 0.6)
+        masks = [rank_relax.soft_topk(scores, k, 1 / 0.7) for k in (1, 2, 3, 4)]
+        inside = sum(p_k * mask for p_k, mask in zip(p, masks, strict=True))
+        expected = torch.nn.functional.nll_loss(torch.log(torch.as_tensor(inside)), classes)
+        options = {"probabilities": p, "temperature": 0.7}
+        actual = rank_relax.topk_cross_entropy_loss(scores, classes, **options)
+        torch.testing.assert_close(actual, expected)
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+    @pytest.mark.parametrize("far", [1e2, 1e4, 1e8])
+    def test_what_is_far_below_has_a_loss_and_a_gradient(
+        self, far: float, dtype: torch.dtype
+    ) -> None:
+        scores = torch.zeros(5, dtype=dtype)
+        scores[2] = far
+        scores.requires_grad_()
+        loss = rank_relax.topk_cross_entropy_loss(scores, torch.tensor(0), probabilities=(1,))
+        (gradient,) = torch.autograd.grad(loss, scores)
+        # 1 - F(far - c) = 4 F(-c) is e^(c - far) = 4 e^-c, and the loss is c, to e^-50.
+        threshold = torch.tensor((far + math.log(4)) / 2, dtype=dtype)
+        expected = torch.tensor([-1 + 1 / 8, 1 / 8, 1 / 2, 1 / 8, 1 / 8], dtype=dtype)
+        rounding = 2 * torch.finfo(dtype).eps
+        torch.testing.assert_close(loss, threshold, rtol=rounding, atol=0)
+        # Shares depend on the threshold, a double, in units of the temperature.
+        bound = max(rounding, far * torch.finfo(torch.float64).eps)
+        torch.testing.assert_close(gradient, expected, rtol=bound, atol=0)
+
+    @pytest.mark.parametrize("labels", [torch.arange(6), torch.eye(12)[:6]], ids=["", "of items"])
+    def test_classes_at_minus_infinity_are_left_out(self, labels: Tensor) -> None:
+        scores, options = torch.randn(6, 9, dtype=torch.float64), {"probabilities": (0.5, 0.5)}
+        expected = rank_relax.topk_cross_entropy_loss(scores, torch.arange(6), **options)
+        more = torch.nn.functional.pad(scores, (0, 3), value=-inf).requires_grad_()
+        actual = rank_relax.topk_cross_entropy_loss(more, labels, **options)
+        torch.testing.assert_close(actual, expected)
+        actual.backward()
+        assert more.grad is not None
+        assert (more.grad[:, 9:] == 0).all()
+        assert more.grad.isfinite().all()
+
+    @pytest.mark.parametrize(
+        ("labels", "options", "kind", "message"),
+        [
+            ([0, 3], {}, ValueError, "labels must be classes from 0 to 2, the last of scores"),
+            ([0, -1], {}, ValueError, "labels must be classes from 0 to 2, the last of scores"),
+            ([0], {}, ValueError, r"labels that are classes must have .*, \[2\], got \[1\]"),
+            ([0, 1], {"probabilities": 1.0}, TypeError, "probabilities must be a tuple or list"),
+            ([0, 1], {"probabilities": ()}, ValueError, "probabilities must be from 0 up and add"),
+            ([0, 1], {"probabilities": (0.5, 0.4)}, ValueError, "probabilities must be from 0 up"),
+            ([0, 1], {"probabilities": (2, -1)}, ValueError, "probabilities must be from 0 up"),
+        ],
+    )
+    def test_errors(
+        self, labels: list[int], options: dict[str, Any], kind: Any, message: str
+    ) -> None:
+        with pytest.raises(kind, match=f"^topk_cross_entropy_loss: {message}"):
+            rank_relax.topk_cross_entropy_loss(torch.randn(2, 3), torch.tensor(labels), **options)
+
+
+every_selection = pytest.mark.parametrize("selection", ["hard", "soft"])
+
+
+@every_selection
+@pytest.mark.parametrize("surrogate", ["sigmoid", "logistic", "squared", "squared_hinge"])
+def test_all_false_positive_rates_are_those_of_the_whole_area(
+    selection: Any, surrogate: Any
+) -> None:
+    scores, labels = flat_lists()
+    options = {"offsets": BEGINS, "weights": torch.rand_like(scores), "surrogate": surrogate}
+    whole = rank_relax.auc_loss(scores, labels, **options)
+    part = rank_relax.partial_auc_loss(scores, labels, fpr=(0, 1), selection=selection, **options)
+    torch.testing.assert_close(part, whole, rtol=1e-14, atol=0)
+
+
+@every_selection
+def test_an_integer_weight_in_a_partial_auc_is_a_repetition(selection: Any) -> None:
+    scores, labels = torch.randn(30, dtype=torch.float64), torch.randint(0, 2, (30,))
+    times = torch.randint(0, 4, (30,))
+    options = {"fpr": (0.13, 0.41), "selection": selection}
+    weighted = rank_relax.partial_auc_loss(scores, labels, weights=times.double(), **options)
+    repeated = rank_relax.partial_auc_loss(
+        scores.repeat_interleave(times), labels.repeat_interleave(times), **options
+    )
+    torch.testing.assert_close(weighted, repeated)
+
+
+@pytest.mark.parametrize("surrogate", ["logistic", "squared_hinge"])
+@pytest.mark.parametrize("fpr", [0.3, 0.25])
+def test_a_hard_partial_auc_is_the_value_at_risk_that_libauc_minimises(
+    surrogate: Any, fpr: float
+) -> None:
+    """Over a variable s of each positive: s + Σ_n max(0, ℓ_n - s) / (β |N|), at its best s."""
+    scores, labels = torch.randn(50, dtype=torch.float64), torch.arange(50) < 20
+    differences = scores[labels][:, None] - scores[~labels][None, :]
+    losses = torch.nn.functional.softplus(-differences)
+    if surrogate == "squared_hinge":
+        losses = (1 - differences).clamp(min=0) ** 2
+    # Piecewise linear in s, with its least value at a loss of a pair or, all being positive, at 0.
+    choices = torch.nn.functional.pad(losses, (1, 0))
+    beyond = (losses[:, None, :] - choices[:, :, None]).clamp(min=0).sum(-1)
+    risk = (choices + beyond / (fpr * 30)).min(-1).values.mean()
+    actual = rank_relax.partial_auc_loss(scores, labels, fpr=fpr, surrogate=surrogate)
+    torch.testing.assert_close(actual, risk, rtol=1e-12, atol=0)
+
+
+@every_selection
+def test_a_negative_of_weight_0_has_the_derivative_of_what_it_would_weigh(selection: Any) -> None:
+    scores, labels = torch.randn(12, dtype=torch.float64), torch.arange(12) < 4
+    weights = torch.rand(12, dtype=torch.float64)
+    weights[8:] = 0
+    weights.requires_grad_()
+    options = {"fpr": (0.2, 0.6), "selection": selection}
+    loss = rank_relax.partial_auc_loss(scores, labels, weights=weights, **options)
+    (gradient,) = torch.autograd.grad(loss, weights)
+    for i in range(8, 12):
+        more = weights.detach().clone()
+        more[i] = 1e-7
+        slope = (partial_auc(scores, labels, more, **options) - loss.detach()) / 1e-7
+        torch.testing.assert_close(gradient[i], slope, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("highest", [1, 2, 3, 4])
+def test_negatives_are_selected_softly_beside_gaps_of_any_width(highest: int) -> None:
+    gaps = torch.cat([torch.linspace(40, 1600, 500), torch.tensor([1e6, 1e9])]).double()
+    scores = torch.randn(5, dtype=torch.float64).repeat(len(gaps), 1)
+    scores[:, :highest] += gaps[:, None]
+    scores = torch.cat([scores, gaps[:, None]], -1).requires_grad_()
+    labels = torch.tensor([0, 0, 0, 0, 0, 1]).expand_as(scores)
+    loss = rank_relax.partial_auc_loss(scores, labels, fpr=highest / 5, selection="soft")
+    (gradient,) = torch.autograd.grad(loss, scores)
+    # Those above the gap, but for e^-20.
+    chosen = torch.arange(6).expand_as(scores)
+    chosen = (chosen < highest) | (chosen == 5)
+    expected = rank_relax.auc_loss(scores, labels, mask=chosen)
+    (of_the_highest,) = torch.autograd.grad(expected, scores)
+    torch.testing.assert_close(loss, expected, rtol=0, atol=1e-8)
+    torch.testing.assert_close(gradient, of_the_highest, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
@@ -554,6 +931,10 @@ MODULES: list[Any] = [
     rank_relax.CoSENTLoss(temperature=0.3),
     rank_relax.PairwiseLogisticLoss(normalize="pairs"),
     rank_relax.KendallLoss(variant="a"),
+    rank_relax.ADRMSELoss(temperature=0.5),
+    rank_relax.NormalScoresLoss(variant="numerai"),
+    rank_relax.TopKCrossEntropyLoss(probabilities=(0.4, 0.6)),
+    rank_relax.PartialAUCLoss(fpr=(0.1, 0.5), selection="soft", surrogate="logistic"),
 ]
 
 
@@ -596,6 +977,8 @@ LOSSES = [rank_relax.ndcg_loss, rank_relax.mrr_loss]
 LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
 LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
+LOSSES += [rank_relax.adr_mse_loss, rank_relax.partial_auc_loss]
+LOSSES += [rank_relax.normal_scores_loss, rank_relax.topk_cross_entropy_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -627,8 +1010,12 @@ def test_lists_without_items_have_no_loss(
     assert (masked.grad == 0).all()
 
 
-# The softmax of equal labels is a target too.
-@cases(lambda loss, options: (loss, options) != (rank_relax.listnet_loss, {}))
+# The softmax of equal labels is a target too, and so are their ranks.
+@cases(
+    lambda loss, options: (
+        (loss, options) != (rank_relax.listnet_loss, {}) and loss is not rank_relax.adr_mse_loss
+    )
+)
 def test_infinities_in_a_list_without_a_loss_have_no_gradient(
     loss: Any, definition: Any, options: dict[str, Any]
 ) -> None:
@@ -651,7 +1038,8 @@ def test_what_is_not_finite_stays_in_its_list(
         x, y, w = scores.clone(), labels.float(), torch.ones(3, 6)
         {"scores": x, "labels": y, "weights": w}[unknown][1, 2] = nan
         x.requires_grad_()
-        for shape, arguments in (((3, 6), {}), ((18,), {"offsets": torch.arange(0, 19, 6)})):
+        shapes = [((3, 6), {}), ((18,), {"offsets": torch.arange(0, 19, 6)})]
+        for shape, arguments in shapes[: 1 if loss is OF_ROWS_ALONE else 2]:
             arguments = {"weights": w.reshape(shape), **arguments, **options}
             losses = loss(x.reshape(shape), y.reshape(shape), **arguments, reduction="none")
             assert losses[1].isnan()
@@ -664,13 +1052,7 @@ def test_what_is_not_finite_stays_in_its_list(
 def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
     name, x, y = loss.__name__, torch.randn(2, 3), torch.ones(2, 3)
     ends = torch.tensor([0, 2, 6])
-    for call, kind, message in (
-        (lambda: loss([1.0], y), TypeError, "scores must be a torch.Tensor, got list"),
-        (lambda: loss(x.long(), y), TypeError, "scores must be float64, float32, bfloat16"),
-        (lambda: loss(x, y[0]), ValueError, r"labels must have the shape of scores, \[2, 3\]"),
-        (lambda: loss(x, y, mask=y), TypeError, "mask must be bool"),
-        (lambda: loss(x, y, weights=y.long()), TypeError, "weights must be float64, float32"),
-        (lambda: loss(x, y, weights=y[0]), ValueError, "weights must have the shape of scores"),
+    of_offsets = (
         (lambda: loss(x, y, offsets=ends), ValueError, r"with offsets, scores must be \[N\]"),
         (
             lambda: loss(x.flatten(), y.flatten(), offsets=ends.int()),
@@ -682,6 +1064,18 @@ def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
             ValueError,
             r"offsets must be \[L \+ 1\], .* got shape \[1\]",
         ),
+    )
+    if loss is OF_ROWS_ALONE:
+        message = "offsets is not supported; pad the lists to rows and give a mask"
+        of_offsets = ((lambda: loss(x.flatten(), y.flatten(), offsets=ends), ValueError, message),)
+    for call, kind, message in (
+        *of_offsets,
+        (lambda: loss([1.0], y), TypeError, "scores must be a torch.Tensor, got list"),
+        (lambda: loss(x.long(), y), TypeError, "scores must be float64, float32, bfloat16"),
+        (lambda: loss(x, y[0]), ValueError, r"labels must have the shape of scores, \[2, 3\]"),
+        (lambda: loss(x, y, mask=y), TypeError, "mask must be bool"),
+        (lambda: loss(x, y, weights=y.long()), TypeError, "weights must be float64, float32"),
+        (lambda: loss(x, y, weights=y[0]), ValueError, "weights must have the shape of scores"),
         (lambda: loss(x, y, temperature=0.0), ValueError, "temperature must be positive and"),
         (lambda: loss(x, y, temperature=1e-320), ValueError, "1 / temperature must be .* smaller"),
         (lambda: loss(x, y, temperature="1"), TypeError, "temperature must be a float or a 0-dim"),
@@ -691,7 +1085,7 @@ def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
             call()
 
 
-@every_loss
+@every_loss_of_ragged_lists
 @pytest.mark.parametrize("wrong", [[0, 4, 2, 6], [0, 2, 5], [0, 9], [1, 6], [-3, 6]], ids=str)
 def test_offsets_that_do_not_cut_the_items_are_an_error(
     loss: Any, definition: Any, options: dict[str, Any], wrong: list[int]
@@ -725,6 +1119,14 @@ def test_errors_of_the_other_options() -> None:
         rank_relax.AUCLoss(margin="1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^auc_loss: margin must be finite, got inf"):
         rank_relax.auc_loss(x, y, margin=inf)
+    with pytest.raises(TypeError, match=r"^partial_auc_loss: fpr must be a number or two, .* '1'"):
+        rank_relax.partial_auc_loss(x, y, fpr="1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^PartialAUCLoss: fpr must hold 0 <= low < high <= 1, "):
+        rank_relax.PartialAUCLoss(fpr=(0.5, 0.5))
+    with pytest.raises(ValueError, match=r"^PartialAUCLoss: selection must be one of 'hard', 'so"):
+        rank_relax.PartialAUCLoss(selection="top")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^NormalScoresLoss: variant must be one of 'blom', 'num"):
+        rank_relax.NormalScoresLoss(variant="rank")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^listnet_loss: shares must be one of 'softmax', 'prop"):
         rank_relax.listnet_loss(x, y, shares="exp")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^MRRLoss: relevant must be one of 'first', 'all'"):

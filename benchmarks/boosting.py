@@ -3,11 +3,11 @@
     pip install lightgbm && pip install --no-deps recbole
     python benchmarks/boosting.py [--seeds 5] [--rounds 150] [--data FOLDER] [--json FILE]
 
-A user is a list and ratings are graded relevance, 0 to 4; the score is NDCG@10, with gains 2^y - 1.
-The first half of each user's ratings, in time, is known, and the second half is put in order. A
-seed draws which users train (60 %), validate (20 %) and test (20 %), and is LightGBM's. Features
-are the film's genres and year; count and mean rating of the film in the first halves of the
-training users; and of the user's own first half count, mean rating, and what it says of the film's genres.
+A user is a list and ratings are graded relevance, 0 to 4; the score is NDCG@10, gains 2^y - 1. The
+first half of each user's ratings, in time, is known, and the second half is put in order. A seed
+draws which users train (60 %), validate (20 %) and test (20 %), and is LightGBM's. Features are the
+film's genres and year; count and mean rating of the film in the first halves of the training users;
+and of the user's own first half count, mean rating, and what it says of the film's genres.
 
 Every objective has the same trees (31 leaves, bagging and feature sampling) and tries the same
 learning rates; the rate and the number of rounds that do best on the validation users are kept and

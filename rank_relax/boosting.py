@@ -13,7 +13,7 @@ from torch import Tensor
 from rank_relax import losses
 from rank_relax._checks import INTEGERS, check_choice
 from rank_relax._strength import NUMBERS, as_float, name_of
-from rank_relax.losses._curvature import curvature
+from rank_relax.losses._curvature import curvature, least_curvature
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
 
@@ -148,6 +148,7 @@ class Objective:
         (gradient,) = torch.autograd.grad(losses @ of_list.to(losses.dtype), leaf)
         lists = Lists("objective", scores, labels, **given)
         hessian = curvature(self.loss, lists) * lists.to_items(of_list)
+        hessian = torch.maximum(hessian, least_curvature(self.loss, gradient))
         if not bool(gradient.any()):
             warnings.warn(
                 "objective: the gradient is 0 for all rows, so that no tree learns anything; the "

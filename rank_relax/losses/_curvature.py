@@ -39,9 +39,20 @@ def curvature(loss: RankingLoss, lists: Lists) -> Tensor:
 
     The lists have no mask, and their scores need no gradient.
     """
+    return CURVATURES[type(loss)](loss, lists, _strength(loss))
+
+
+def least_curvature(loss: RankingLoss, gradient: Tensor) -> Tensor:
+    """|∂L/∂s| / T where forces are no smaller, whose sums are rounded; 0 of convex losses."""
+    if type(loss) in CONVEX or loss.options.get("surrogate", "sigmoid") != "sigmoid":
+        return torch.zeros_like(gradient)
+    return gradient.abs() * _strength(loss)
+
+
+def _strength(loss: RankingLoss) -> float:
     strength = checked_temperature(type(loss).__name__, loss.temperature)
     assert not isinstance(strength, Tensor)
-    return CURVATURES[type(loss)](loss, lists, strength)
+    return strength
 
 
 def _pairwise_logistic(loss: RankingLoss, lists: Lists, strength: float) -> Tensor:
@@ -152,6 +163,8 @@ CURVATURES: dict[type[RankingLoss], Callable[[RankingLoss, Lists, float], Tensor
     ListNetLoss: _listnet,
     CoSENTLoss: _cosent,
 }
+
+CONVEX = (PairwiseLogisticLoss, ListNetLoss)
 
 
 def _of_positions(lists: Lists, total: Callable[[Tensor], Tensor], strength: float) -> Tensor:

@@ -196,6 +196,18 @@ def test_other_hessians_are_the_sizes_of_the_forces_over_the_temperature(
         assert (hessian[i:j] >= exact * (1 - 1e-9)).all()
 
 
+@cases(*FORCES)
+def test_no_step_is_longer_than_the_temperature_where_forces_are_but_roundings(
+    name: str, options: Options
+) -> None:
+    random = np.random.default_rng(13)
+    labels = random.integers(0, 5, 2000).astype(np.float32)
+    scores = (4 * random.normal(size=2000)).astype(np.float32)
+    gradient, hessian = objective(name, **options)(labels, scores, None, np.array([100] * 20))
+    temperature = LOSSES[name](**options).temperature
+    assert (abs(gradient) <= temperature * hessian * (1 + 1e-6)).all()
+
+
 @cases(*FORCES, *CONVEX)
 def test_lists_without_a_loss_have_no_gradient_and_the_least_hessian(
     name: str, options: Options
@@ -298,7 +310,7 @@ def test_objectives_are_copied_and_pickled() -> None:
 
 def test_no_library_of_trees_is_imported() -> None:
     libraries = {"lightgbm", "xgboost", "sentence_transformers", "pytorch_metric_learning"}
-    code = "import sys, rank_relax.boosting; print(*sys.modules)"
+    code = "import sys, rank_relax.boosting, rank_relax.adapters; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "rank_relax.boosting" in run.stdout.split()
     assert libraries.isdisjoint(run.stdout.split())

@@ -6,7 +6,16 @@ here are thin fronts for them.
 
 from pathlib import Path
 
-from rank_relax import _float64, _library, _operators, _sharding, _vmap, distributed, torchsort
+from rank_relax import (
+    _float64,
+    _library,
+    _operators,
+    _sharding,
+    _vmap,
+    boosting,
+    distributed,
+    torchsort,
+)
 from rank_relax._checks import Method, SmoothCdf
 from rank_relax.correlations import spearman_correlation
 from rank_relax.counts import soft_count
@@ -79,6 +88,7 @@ __all__ = [
     "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
+    "boosting",
     "cmake_prefix_path",
     "cosent_loss",
     "distributed",

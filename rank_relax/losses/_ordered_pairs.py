@@ -1,5 +1,7 @@
 """Sums over the pairs of a list that its labels order, of any labels, without the pairs."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -32,22 +34,30 @@ class OrderedPairs:
     def sum(self, strength: Strength, upper: Tensor, lower: Tensor, order: int) -> Tensor:
         """Σ u_i v_j K(α (s_j - s_i)), K of the order of :func:`soft_count`."""
         scores, upper, lower = (self._sorted(x) for x in (-self.lists.scores, upper, lower))
-        place = self._place_of_label()
-        labels = _most_labels(place)
-        total, bit = torch.zeros_like(scores), 0
-        while bit == 0 or 1 << bit < labels:
-            above = (place >> bit) % 2 == 1
-            count = soft_count(
-                scores,
-                scores,
-                torch.where(above, 0, lower),
-                strength,
-                order=order,
-                offsets=self._offsets(place >> (bit + 1)),
-            )
+        total = torch.zeros_like(scores)
+        for above, offsets in self._bits():
+            weights = torch.where(above, 0, lower)
+            count = soft_count(scores, scores, weights, strength, order=order, offsets=offsets)
             total = total + torch.where(above, upper * count, 0)
-            bit += 1
         return self.lists.sum(total)
+
+    def density_of_each(self, strength: Strength, weights: Tensor) -> Tensor:
+        """Σ_j w_k w_j ∂K(α (s_j - s_k)), K' = F', over the pairs that each item k is in."""
+        scores, weights = self._sorted(-self.lists.scores), self._sorted(weights)
+        total = torch.zeros_like(scores)
+        for above, offsets in self._bits():
+            sides = torch.stack([torch.where(above, 0, weights), torch.where(above, weights, 0)])
+            below, over = soft_count(scores, scores, sides, strength, order=1, offsets=offsets)
+            total = total + weights * torch.where(above, below, over)
+        return torch.zeros_like(total).scatter(-1, self.order, total)
+
+    def _bits(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each bit which items have it, and where the groups of equal higher bits end."""
+        place = self._place_of_label()
+        labels, bit = _most_labels(place), 0
+        while bit == 0 or 1 << bit < labels:
+            yield (place >> bit) % 2 == 1, self._offsets(place >> (bit + 1))
+            bit += 1
 
     def _sorted(self, items: Tensor) -> Tensor:
         return items.gather(-1, self.order)

@@ -66,17 +66,21 @@ def average_precision_loss(
         "average_precision_loss", scores, labels, mask=mask, weights=weights, offsets=offsets
     )
     relevant = lists.amounts > 0
-    weight = lists.weighted(relevant.to(lists.scores.dtype))
-    total = lists.sum(weight)
-    has_relevant = total > 0
-    lists.leave_out_unless(has_relevant)
+    lists.leave_out_unless(lists.sum(lists.weighted(relevant.to(lists.scores.dtype))) > 0)
     own = 1 if lists.weights is None else lists.weights
     found = own + lists.above(strength, relevant, weighted=True)
     looked_at = own + lists.above(strength, weighted=True)
+    precision = mean_precision(lists, relevant, found, looked_at)
+    return lists.reduced(1 - precision, reduction)
+
+
+def mean_precision(lists: Lists, relevant: Tensor, found: Tensor, looked_at: Tensor) -> Tensor:
+    """The mean over each list's relevant items of the share of all looked at that was found."""
+    weight = lists.weighted(relevant.to(lists.scores.dtype))
     is_placed = relevant & ~(looked_at <= 0)
     precision = torch.where(is_placed, found, 0) / torch.where(is_placed, looked_at, 1)
-    mean = lists.sum(weight * precision) / torch.where(has_relevant, total, 1)
-    return lists.reduced(1 - mean, reduction)
+    total = lists.sum(weight)
+    return lists.sum(weight * precision) / torch.where(lists.has_loss, total, 1)
 
 
 class AveragePrecisionLoss(RankingLoss):

@@ -73,18 +73,24 @@ def kendall_loss(
     has_pairs = ordered > 0
     lists.leave_out_unless(has_pairs)
     wrong = of_labels.sum(strength, share, share, 0)
-    every = lists.sum(
-        share * lists.before(lists.running_sum(share))
-    )  # no pair of an item with itself
-    ordered, every = (torch.where(has_pairs, pairs, 1) for pairs in (ordered, every))
-    scale = ordered / every if variant == "a" else (ordered / every).sqrt()
-    return lists.reduced(1 - scale * (1 - 2 * wrong / ordered), reduction)
+    scale = share_of_pairs(lists, share, ordered, variant)
+    return lists.reduced(
+        1 - scale * (1 - 2 * wrong / torch.where(has_pairs, ordered, 1)), reduction
+    )
 
 
 def check_kendall_options(function: str, variant: object, reduction: object) -> None:
     """Raises for what the loss cannot do, whatever its tensors are."""
     check_choice(function, "variant", variant, ("a", "b"))
     check_reduction(function, reduction)
+
+
+def share_of_pairs(lists: Lists, share: Tensor, ordered: Tensor, variant: Variant) -> Tensor:
+    """What the ordered pairs are of Z, for each list; 1 where there are none."""
+    has_pairs = ordered > 0
+    every = lists.sum(share * lists.before(lists.running_sum(share)))  # no item with itself
+    ratio = torch.where(has_pairs, ordered, 1) / torch.where(has_pairs, every, 1)
+    return ratio if variant == "a" else ratio.sqrt()
 
 
 class KendallLoss(RankingLoss):

@@ -71,21 +71,25 @@ def mrr_loss(
     check_mrr_options("mrr_loss", relevant, reduction)
     lists = Lists("mrr_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
     relevance = lists.weighted(lists.amounts)
-    total = lists.sum(relevance)
-    has_relevant = total > 0
-    lists.leave_out_unless(has_relevant)
-    reciprocal = 1 / (1 + lists.above(strength))
-    if relevant == "all":
-        mean = lists.sum(relevance * reciprocal) / torch.where(has_relevant, total, 1)
-    else:
-        mean = lists.largest(torch.where(relevance > 0, reciprocal, 0))
-    return lists.reduced(1 - mean, reduction)
+    lists.leave_out_unless(lists.sum(relevance) > 0)
+    reciprocal = reciprocal_rank(lists, relevance, 1 + lists.above(strength), relevant)
+    return lists.reduced(1 - reciprocal, reduction)
 
 
 def check_mrr_options(function: str, relevant: object, reduction: object) -> None:
     """Raises for what the loss cannot do, whatever its tensors are."""
     check_choice(function, "relevant", relevant, ("first", "all"))
     check_reduction(function, reduction)
+
+
+def reciprocal_rank(
+    lists: Lists, relevance: Tensor, position: Tensor, relevant: Relevant
+) -> Tensor:
+    """The reciprocal rank of each list with its items at these positions."""
+    if relevant == "first":
+        return lists.largest(torch.where(relevance > 0, 1 / position, 0))
+    total = lists.sum(relevance)
+    return lists.sum(relevance / position) / torch.where(lists.has_loss, total, 1)
 
 
 class MRRLoss(RankingLoss):

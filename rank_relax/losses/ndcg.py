@@ -78,21 +78,10 @@ def ndcg_loss(
     strength = checked_temperature("ndcg_loss", temperature)
     check_ndcg_options("ndcg_loss", k, gain, normalize, reduction)
     lists = Lists("ndcg_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
-    gains = lists.weighted(_gains(lists, gain, normalize))
-    order = lists.order(gains)
-    place = lists.place()
-    best = gains.gather(-1, order) / torch.log2(1 + place.to(gains.dtype))
-    if k is not None:
-        best = torch.where(place <= k, best, 0)
-    most = lists.sum(best)
-    has_gain = most > 0
-    lists.leave_out_unless(has_gain)
-    position = 1 + lists.above(strength)
-    soft = gains / torch.log2(1 + position)
-    if k is not None:
-        soft = soft * (k + 1 - position).clamp(0, 1)
-    total = lists.sum(soft)
-    losses = 1 - total / torch.where(has_gain, most, 1) if normalize else -total
+    gains, most = gains_and_best(lists, k, gain, normalize)
+    lists.leave_out_unless(most > 0)
+    total = discounted_gain(lists, gains, 1 + lists.above(strength), k)
+    losses = 1 - total / torch.where(lists.has_loss, most, 1) if normalize else -total
     return lists.reduced(losses, reduction)
 
 
@@ -105,6 +94,27 @@ def check_ndcg_options(
         check_choice(function, "gain", gain, ("exp2", "linear"))
     check_bool(function, "normalize", normalize)
     check_reduction(function, reduction)
+
+
+def gains_and_best(
+    lists: Lists, k: int | None, gain: Gain, normalize: bool
+) -> tuple[Tensor, Tensor]:
+    """The gain of each item, and of each list in the best order."""
+    gains = lists.weighted(_gains(lists, gain, normalize))
+    order = lists.order(gains)
+    place = lists.place()
+    best = gains.gather(-1, order) / torch.log2(1 + place.to(gains.dtype))
+    if k is not None:
+        best = torch.where(place <= k, best, 0)
+    return gains, lists.sum(best)
+
+
+def discounted_gain(lists: Lists, gains: Tensor, position: Tensor, k: int | None) -> Tensor:
+    """The gain of each list with its items at these positions."""
+    soft = gains / torch.log2(1 + position)
+    if k is not None:
+        soft = soft * (k + 1 - position).clamp(0, 1)
+    return lists.sum(soft)
 
 
 def _gains(lists: Lists, gain: Gain, normalize: bool) -> Tensor:

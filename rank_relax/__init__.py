@@ -20,6 +20,7 @@ from rank_relax.losses import (
     MRRLoss,
     NDCGLoss,
     PairwiseLogisticLoss,
+    SmoothAPLoss,
     auc_loss,
     average_precision_loss,
     cosent_loss,
@@ -28,6 +29,7 @@ from rank_relax.losses import (
     mrr_loss,
     ndcg_loss,
     pairwise_logistic_loss,
+    smooth_ap_loss,
 )
 from rank_relax.quantiles import SoftQuantile, soft_quantile
 from rank_relax.ranks import SoftRank, soft_rank
@@ -56,6 +58,7 @@ __all__ = [
     "Method",
     "NDCGLoss",
     "PairwiseLogisticLoss",
+    "SmoothAPLoss",
     "SmoothCdf",
     "SoftQuantile",
     "SoftRank",
@@ -74,6 +77,7 @@ __all__ = [
     "mrr_loss",
     "ndcg_loss",
     "pairwise_logistic_loss",
+    "smooth_ap_loss",
     "soft_count",
     "soft_quantile",
     "soft_rank",

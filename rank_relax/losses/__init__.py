@@ -8,6 +8,7 @@ from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
 from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
+from rank_relax.losses.smooth_ap import SmoothAPLoss, smooth_ap_loss
 
 __all__ = [
     "AUCLoss",
@@ -18,6 +19,7 @@ __all__ = [
     "MRRLoss",
     "NDCGLoss",
     "PairwiseLogisticLoss",
+    "SmoothAPLoss",
     "auc_loss",
     "average_precision_loss",
     "cosent_loss",
@@ -26,4 +28,5 @@ __all__ = [
     "mrr_loss",
     "ndcg_loss",
     "pairwise_logistic_loss",
+    "smooth_ap_loss",
 ]

@@ -542,6 +542,188 @@ def test_labels_that_2_to_the_power_of_overflows_have_a_normalised_gain() -> Non
     torch.testing.assert_close(rank_relax.ndcg_loss(scores, labels), expected)
 
 
+class TestSmoothAP:
+    """Lists that the loss makes itself: the similarities of each query to all others."""
+
+    labels = torch.tensor([3, 1, 3, 3, 1, 7, 1, 3, 0, 0])  # of 4, 3, 2 and 1
+
+    @staticmethod
+    def by_definition(
+        queries: Tensor, labels: Tensor, items: Tensor, labels_of_items: Tensor, counts: Tensor
+    ) -> list[Tensor | None]:
+        losses = []
+        for query, label, counting in zip(queries, labels, counts, strict=True):
+            similarities = torch.stack([query @ item for item in items[counting]])
+            relevant = (labels_of_items[counting] == label).double()
+            weights = torch.ones_like(similarities)
+            losses.append(average_precision(similarities, relevant, weights, temperature=0.2))
+        return losses
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+    @pytest.mark.parametrize("lists", ["others", "all", "masked", "reference", "chunks"])
+    def test_values_and_gradients_are_those_of_the_definition(
+        self, lists: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if lists == "chunks":
+            monkeypatch.setattr("rank_relax.losses.smooth_ap.ITEMS_OF_A_CHUNK", 45)
+        embeddings = torch.randn(10, 4).to(dtype).requires_grad_()
+        leaves, labels, arguments = [embeddings], self.labels, {"include_query": lists == "all"}
+        counts = ~torch.eye(10, dtype=torch.bool) | arguments["include_query"]
+        items, labels_of_items = embeddings, labels
+        if lists == "reference":
+            items, labels_of_items = torch.randn(6, 4).to(dtype).requires_grad_(), labels[2:8]
+            leaves.append(items)
+            counts = torch.rand(10, 6) < 0.8
+            arguments |= {"reference": items, "reference_labels": labels_of_items}
+        if lists in ("masked", "reference"):
+            arguments["mask"] = torch.rand(counts.shape) < 0.8 if lists == "masked" else counts
+            counts = counts & arguments["mask"]
+        actual = rank_relax.smooth_ap_loss(
+            embeddings, labels, temperature=0.2, reduction="none", **arguments
+        )
+        assert actual.dtype == dtype
+        queries, items = (
+            x.double() / x.double().square().sum(-1, keepdim=True).sqrt()
+            for x in (embeddings, items)
+        )
+        losses = self.by_definition(queries, labels, items, labels_of_items, counts)
+        expected = torch.stack(
+            [embeddings.new_zeros(()).double() if x is None else x for x in losses]
+        )
+        close = {"rtol": BOUND[dtype], "atol": BOUND[dtype]}
+        torch.testing.assert_close(actual.double(), expected, **close)
+        gradients = torch.autograd.grad(actual.sum(), leaves, retain_graph=True)
+        for gradient, wanted in zip(
+            gradients, torch.autograd.grad(expected.sum(), leaves), strict=True
+        ):
+            torch.testing.assert_close(gradient, wanted, **close)
+        mean = rank_relax.SmoothAPLoss(
+            include_query=arguments.pop("include_query"), temperature=0.2
+        )(embeddings, labels, **arguments)
+        has_loss = torch.tensor([loss is not None for loss in losses])
+        assert has_loss.all() == (lists == "all")
+        torch.testing.assert_close(mean, actual[has_loss].mean())
+
+    def test_equal_classes_and_queries_of_their_own_class_are_the_published_code(self) -> None:
+        """The sums of that code, of B × B × B comparisons, over a batch in order of class."""
+        classes, size, temperature = 3, 4, 0.05
+        embeddings = torch.randn(12, 5, dtype=torch.float64)
+        unit = torch.nn.functional.normalize(embeddings, dim=-1)
+        similarities = unit @ unit.T
+        compared = torch.sigmoid(
+            (similarities[:, None, :] - similarities[:, :, None]) / temperature
+        ) * (1 - torch.eye(12, dtype=torch.float64))
+        rank = 1 + compared.sum(-1)
+        precisions = []
+        for query in range(12):
+            begin = query // size * size
+            own = slice(begin, begin + size)
+            precisions.append(((1 + compared[query, own, own].sum(-1)) / rank[query, own]).mean())
+        loss = rank_relax.smooth_ap_loss(
+            embeddings,
+            torch.arange(classes).repeat_interleave(size),
+            include_query=True,
+            temperature=temperature,
+            reduction="none",
+        )
+        torch.testing.assert_close(loss, 1 - torch.stack(precisions))
+
+    def test_derivatives_are_right_to_the_second_order(self) -> None:
+        embeddings = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
+        temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+
+        def loss(embeddings: Tensor, temperature: Tensor) -> Tensor:
+            result: Tensor = rank_relax.smooth_ap_loss(
+                embeddings, self.labels[:7], temperature=temperature, normalize=False
+            )
+            return result
+
+        assert torch.autograd.gradcheck(loss, (embeddings, temperature))
+        assert torch.autograd.gradgradcheck(loss, (embeddings, temperature), fast_mode=True)
+
+    def test_vmap_compiled_graphs_and_meta_give_the_same(self) -> None:
+        loss = rank_relax.SmoothAPLoss(temperature=0.1, reduction="none")
+        embeddings = torch.randn(2, 10, 4, dtype=torch.float64)
+        labels = torch.stack([self.labels, self.labels.flip(0)])
+        expected = torch.stack([loss(x, y) for x, y in zip(embeddings, labels, strict=True)])
+        torch.testing.assert_close(torch.vmap(loss)(embeddings, labels), expected)
+        graph = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
+        for some in (10, 7):
+            torch.testing.assert_close(
+                graph(embeddings[0, :some], labels[0, :some]),
+                loss(embeddings[0, :some], labels[0, :some]),
+            )
+        assert loss(embeddings[0].to("meta"), self.labels.to("meta")).shape == (10,)
+
+    def test_what_is_not_known_is_nan_and_what_does_not_count_may_be_anything(self) -> None:
+        embeddings = torch.randn(10, 4)
+        embeddings[5] = nan
+        mask = torch.ones(10, 10, dtype=torch.bool)
+        mask[:, 5] = False
+        losses = rank_relax.smooth_ap_loss(embeddings, self.labels, mask=mask, reduction="none")
+        assert losses[5].isnan()  # of the query itself
+        without = [i for i in range(10) if i != 5]
+        expected = rank_relax.smooth_ap_loss(
+            embeddings[without], self.labels[without], reduction="none"
+        )
+        torch.testing.assert_close(losses[without], expected)
+        assert rank_relax.smooth_ap_loss(embeddings, self.labels, reduction="none").isnan().all()
+
+    def test_batches_without_a_pair_of_a_class_have_no_loss(self) -> None:
+        for number in (0, 1, 5):
+            embeddings = torch.randn(number, 3, requires_grad=True)
+            loss = rank_relax.smooth_ap_loss(embeddings, torch.arange(number))
+            loss.backward()
+            assert loss == 0
+            assert embeddings.grad is not None
+            assert (embeddings.grad == 0).all()
+        nothing = {"reference": torch.ones(0, 3), "reference_labels": torch.arange(0)}
+        assert rank_relax.smooth_ap_loss(torch.ones(2, 3), torch.arange(2), **nothing) == 0
+
+    @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
+    def test_half_precisions_are_computed_in_float32(self, half: torch.dtype) -> None:
+        embeddings = torch.randn(10, 4).to(half)
+        in_float32 = rank_relax.smooth_ap_loss(embeddings.float(), self.labels)
+        actual = rank_relax.smooth_ap_loss(embeddings, self.labels)
+        assert actual.dtype == half
+        assert actual == in_float32.to(half)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert rank_relax.smooth_ap_loss(embeddings, self.labels) == in_float32
+
+    def test_errors_name_the_argument_and_what_to_do(self) -> None:
+        x, y = torch.randn(4, 3), torch.tensor([0, 0, 1, 1])
+        square = torch.ones(4, 4, dtype=torch.bool)
+        for arguments, kind, message in (
+            (
+                (x[0], y),
+                ValueError,
+                r"embeddings must be \[B, D\], one in each row, got shape \[3\]",
+            ),
+            ((x.long(), y), TypeError, "embeddings must be float64, float32, bfloat16 or float16"),
+            ((x, y.float()), TypeError, r"labels must be of an integer dtype .* labels.long\(\)"),
+            ((x, y[1:]), ValueError, r"labels must have one class for each row .* 4, got shape"),
+            ((x, y, x), ValueError, "reference and reference_labels must be given together"),
+            ((x, y, x[:, 1:], y), ValueError, "reference must have as many columns .* 3, got 2"),
+            ((x, y, x, y[1:]), ValueError, "reference_labels must have one class for each row of"),
+            ((x, y, None, None, square[1:]), ValueError, "mask must have the shape of the simil"),
+            ((x, y, None, None, square.float()), TypeError, "mask must be bool"),
+        ):
+            with pytest.raises(kind, match=f"^smooth_ap_loss: {message}"):
+                rank_relax.SmoothAPLoss()(*arguments)
+        with pytest.raises(ValueError, match=r"^smooth_ap_loss: include_query must be false with"):
+            rank_relax.SmoothAPLoss(include_query=True)(x, y, x, y)
+        for options, kind, message in (
+            ({"include_query": 1}, TypeError, "include_query must be a bool, got 1"),
+            ({"normalize": None}, TypeError, "normalize must be a bool, got None"),
+            ({"temperature": 0.0}, ValueError, "temperature must be positive and finite, got 0"),
+            ({"reduction": "max"}, ValueError, "reduction must be one of 'mean'"),
+        ):
+            with pytest.raises(kind, match=f"^SmoothAPLoss: {message}"):
+                rank_relax.SmoothAPLoss(**options)
+            with pytest.raises(kind, match=f"^smooth_ap_loss: {message}"):
+                rank_relax.smooth_ap_loss(x, y, **options)
+
+
 MODULES: list[Any] = [
     rank_relax.NDCGLoss(k=2, gain="linear", temperature=0.5),
     rank_relax.MRRLoss(relevant="all"),

@@ -2,6 +2,7 @@
 
 from rank_relax.losses.auc import AUCLoss, auc_loss
 from rank_relax.losses.average_precision import AveragePrecisionLoss, average_precision_loss
+from rank_relax.losses.concordance import ConcordanceLoss, concordance_loss, ipcw_weights
 from rank_relax.losses.cosent import CoSENTLoss, cosent_loss
 from rank_relax.losses.kendall import KendallLoss, kendall_loss
 from rank_relax.losses.listnet import ListNetLoss, listnet_loss
@@ -14,6 +15,7 @@ __all__ = [
     "AUCLoss",
     "AveragePrecisionLoss",
     "CoSENTLoss",
+    "ConcordanceLoss",
     "KendallLoss",
     "ListNetLoss",
     "MRRLoss",
@@ -22,7 +24,9 @@ __all__ = [
     "SmoothAPLoss",
     "auc_loss",
     "average_precision_loss",
+    "concordance_loss",
     "cosent_loss",
+    "ipcw_weights",
     "kendall_loss",
     "listnet_loss",
     "mrr_loss",

@@ -44,8 +44,9 @@ class Lists:
         mask: Tensor | None,
         weights: Tensor | None,
         offsets: Tensor | None,
+        labels_name: str = "labels",
     ) -> None:
-        _check(function, scores, labels, mask, weights, offsets)
+        _check(function, scores, labels, labels_name, mask, weights, offsets)
         self.dtype = result_dtype(scores.dtype, scores.device)
         self.mask = mask
         self.offsets = offsets
@@ -253,11 +254,17 @@ def _log_of_sum(a: Tensor, b: Tensor) -> Tensor:
     return most + torch.log(torch.exp(a - most) + torch.exp(b - most))
 
 
-def _check(function: str, scores: Any, labels: Any, mask: Any, weights: Any, offsets: Any) -> None:
+def _check(
+    function: str,
+    scores: Any,
+    labels: Any,
+    labels_name: str,
+    mask: Any,
+    weights: Any,
+    offsets: Any,
+) -> None:
     check_scores(function, "scores", scores)
-    check_items(function, "labels", labels)
-    check_same_device(function, "labels", labels, "scores", scores)
-    check_same_shape(function, "labels", labels, "scores", scores)
+    check_labels(function, labels_name, labels, scores)
     check_mask_of(function, mask, "scores", scores)
     if weights is not None:
         check_scores(function, "weights", weights)
@@ -265,6 +272,13 @@ def _check(function: str, scores: Any, labels: Any, mask: Any, weights: Any, off
         check_same_shape(function, "weights", weights, "scores", scores)
     if offsets is not None:
         _check_offsets(function, scores, offsets)
+
+
+def check_labels(function: str, name: str, labels: Any, scores: Tensor) -> None:
+    """Raises for what is not one number for each score."""
+    check_items(function, name, labels)
+    check_same_device(function, name, labels, "scores", scores)
+    check_same_shape(function, name, labels, "scores", scores)
 
 
 def _check_offsets(function: str, scores: Tensor, offsets: Any) -> None:

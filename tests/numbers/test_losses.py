@@ -155,6 +155,30 @@ def kendall(
     return 1 - (pairs * (2 * torch.sigmoid(differences) - 1)).sum() / most
 
 
+def concordance_of_times(
+    scores: Tensor, times: Tensor, events: Tensor, weights: Tensor, temperature: float = 1.0
+) -> Tensor | None:
+    total, pairs = scores.new_zeros(()), 0.0
+    for i, j in itertools.product(range(len(scores)), repeat=2):
+        later = times[j] > times[i] or (times[j] == times[i] and not events[j])
+        if events[i] and later and weights[i] > 0:
+            total = total + weights[i] * torch.sigmoid((scores[j] - scores[i]) / temperature)
+            pairs = pairs + weights[i]
+    return total / pairs if pairs else None
+
+
+def concordance(
+    scores: Tensor, labels: Tensor, weights: Tensor, temperature: float = 1.0
+) -> Tensor | None:
+    return concordance_of_times(scores, labels, labels != 1, weights, temperature)
+
+
+def concordance_loss(scores: Tensor, labels: Tensor, **arguments: Any) -> Tensor:
+    """The loss of two arguments: labels are times, those of 1 are censored."""
+    result: Tensor = rank_relax.concordance_loss(scores, labels, labels != 1, **arguments)
+    return result
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -185,6 +209,7 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.kendall_loss, kendall, {}),
     (rank_relax.kendall_loss, kendall, {"variant": "a", "temperature": 0.1}),
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
+    (concordance_loss, concordance, {}),
 ]
 
 
@@ -542,6 +567,67 @@ def test_labels_that_2_to_the_power_of_overflows_have_a_normalised_gain() -> Non
     torch.testing.assert_close(rank_relax.ndcg_loss(scores, labels), expected)
 
 
+class TestConcordance:
+    times = torch.arange(40) * 7 % 9  # at one time there are events and censored ones
+    events = torch.arange(40) % 5 > 1
+
+    def test_events_come_before_the_censored_of_their_time(self) -> None:
+        scores = torch.randn(40, dtype=torch.float64)
+        expected = concordance_of_times(scores, self.times, self.events, torch.ones(40))
+        for events in (self.events, self.events.float(), self.events.long()):
+            for times in (self.times, self.times.float() - 3, 2**60 + self.times):
+                loss = rank_relax.concordance_loss(scores, times, events)
+                torch.testing.assert_close(loss, expected)
+
+    def test_as_the_temperature_falls_it_is_one_minus_the_index(self) -> None:
+        risks, times = torch.tensor([5.0, 4.0, 1.0, 3.0, 2.0]), torch.tensor([1, 2, 2, 3, 4])
+        events = torch.tensor([True, False, True, True, False])
+        # 0 before all four; 2 before the censored 1, before 3 and before 4; 3 before 4.
+        weights = torch.tensor([1.0, 9.0, 2.0, 4.0, 9.0])
+        for given, right, pairs in ((None, 4 + 0 + 1, 8), (weights, 4 + 4, 4 + 2 * 3 + 4)):
+            loss = rank_relax.concordance_loss(
+                risks, times, events, weights=given, temperature=0.01
+            )
+            torch.testing.assert_close(loss, torch.tensor(1 - right / pairs))
+
+    def test_the_module_is_the_function(self) -> None:
+        scores, given = torch.randn(40), {"weights": torch.rand(40), "mask": torch.rand(40) < 0.8}
+        module = rank_relax.ConcordanceLoss(temperature=torch.tensor(0.2), reduction="sum")
+        expected = rank_relax.concordance_loss(
+            scores, self.times, self.events, **given, temperature=0.2
+        )
+        torch.testing.assert_close(module(scores, self.times, self.events, **given), expected)
+        assert "temperature=0.2" in repr(module)
+
+    def test_events_that_are_not_known_are_nan(self) -> None:
+        events = torch.tensor([[1.0, nan, 1.0], [1.0, 0.0, 1.0]])
+        times = torch.tensor([[3, 1, 2], [3, 1, 2]])
+        losses = rank_relax.concordance_loss(torch.ones(2, 3), times, events, reduction="none")
+        assert losses[0].isnan()
+        assert losses[1] == 0.5
+        with pytest.raises(ValueError, match=r"^concordance_loss: events must have the shape of s"):
+            rank_relax.concordance_loss(torch.ones(2, 3), times, events[0])
+
+    def test_weights_against_censoring_are_squares_of_the_kaplan_meier_estimate(self) -> None:
+        times, events = self.times.expand(2, 40).clone(), self.events.expand(2, 40).clone()
+        times[1] = 9 - times[1]
+        events[times == times.amax(-1, keepdim=True)] = True  # or the estimate ends with 0
+        weights = rank_relax.ipcw_weights(times, events)
+        for row in range(2):
+            for i in range(40):
+                uncensored = 1.0
+                for t in range(int(times[row, i]) + 1):
+                    censored = ((times[row] == t) & ~events[row]).sum()
+                    at_risk = (times[row] > t).sum() + censored
+                    uncensored *= float(1 - censored / at_risk.double()) if censored else 1.0
+                expected = uncensored**-2 if events[row, i] else 0.0
+                assert weights[row, i].item() == pytest.approx(expected, rel=1e-12)
+        assert weights.max() > 2
+        assert rank_relax.ipcw_weights(torch.ones(0), torch.ones(0)).shape == (0,)
+        with pytest.raises(ValueError, match=r"^ipcw_weights: events must have the shape of times"):
+            rank_relax.ipcw_weights(times, events[0])
+
+
 class TestSmoothAP:
     """Lists that the loss makes itself: the similarities of each query to all others."""
 
@@ -774,7 +860,7 @@ class TestModules:
 LOSSES = [rank_relax.ndcg_loss, rank_relax.mrr_loss]
 LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
 LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
-LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
+LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss, concordance_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -846,7 +932,7 @@ def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
     for call, kind, message in (
         (lambda: loss([1.0], y), TypeError, "scores must be a torch.Tensor, got list"),
         (lambda: loss(x.long(), y), TypeError, "scores must be float64, float32, bfloat16"),
-        (lambda: loss(x, y[0]), ValueError, r"labels must have the shape of scores, \[2, 3\]"),
+        (lambda: loss(x, y[0]), ValueError, r"\w+ must have the shape of scores, \[2, 3\]"),
         (lambda: loss(x, y, mask=y), TypeError, "mask must be bool"),
         (lambda: loss(x, y, weights=y.long()), TypeError, "weights must be float64, float32"),
         (lambda: loss(x, y, weights=y[0]), ValueError, "weights must have the shape of scores"),

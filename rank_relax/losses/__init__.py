@@ -5,6 +5,7 @@ from rank_relax.losses.average_precision import AveragePrecisionLoss, average_pr
 from rank_relax.losses.concordance import ConcordanceLoss, concordance_loss, ipcw_weights
 from rank_relax.losses.cosent import CoSENTLoss, cosent_loss
 from rank_relax.losses.kendall import KendallLoss, kendall_loss
+from rank_relax.losses.listmle import ListMLELoss, listmle_loss
 from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
 from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
@@ -17,6 +18,7 @@ __all__ = [
     "CoSENTLoss",
     "ConcordanceLoss",
     "KendallLoss",
+    "ListMLELoss",
     "ListNetLoss",
     "MRRLoss",
     "NDCGLoss",
@@ -28,6 +30,7 @@ __all__ = [
     "cosent_loss",
     "ipcw_weights",
     "kendall_loss",
+    "listmle_loss",
     "listnet_loss",
     "mrr_loss",
     "ndcg_loss",

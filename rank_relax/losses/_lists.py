@@ -141,7 +141,7 @@ class Lists:
         """Log Σ exp of a list's items up to each, in the widest precision of the device."""
         # torch.logcumsumexp has NaN for its second derivative wherever its gradient is 0.
         sums = items.to(widest_dtype(items.device))
-        return self._by_doubling(_log_of_sum, sums, LOG_OF_NOTHING)
+        return self._by_doubling(log_of_sum, sums, LOG_OF_NOTHING)
 
     def _by_doubling(
         self, add: Callable[[Tensor, Tensor], Tensor], items: Tensor, nothing: float
@@ -176,6 +176,12 @@ class Lists:
         """Which items of sorted lists are the first of their list or of their key."""
         differs = torch.nn.functional.pad(keys[..., 1:] != keys[..., :-1], (1, 0))
         return differs[..., : keys.shape[-1]] | (self.place() == 1)
+
+    def dense_rank(self, keys: Tensor) -> Tensor:
+        """Integers in the order of the keys of each list, equal for equal ones."""
+        order = self.order(keys, descending=False)
+        rank = self.begins_equals(keys.gather(-1, order)).cumsum(-1)
+        return torch.zeros_like(rank).scatter(-1, order, rank)
 
     def before_equals(self, keys: Tensor, up_to_each: Tensor, nothing: float) -> Tensor:
         """Of sorted lists what runs up to each item, up to the last item of a smaller key."""
@@ -248,7 +254,7 @@ def _sound(function: str, scores: Tensor, offsets: Tensor) -> Tensor:
     return (offsets[0] == 0) & rise.all() & (offsets[-1] == scores.shape[-1])
 
 
-def _log_of_sum(a: Tensor, b: Tensor) -> Tensor:
+def log_of_sum(a: Tensor, b: Tensor) -> Tensor:
     """torch.logaddexp, whose second derivative is NaN where one of the two is nothing."""
     most = torch.maximum(a, b).detach()
     return most + torch.log(torch.exp(a - most) + torch.exp(b - most))

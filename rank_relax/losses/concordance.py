@@ -82,11 +82,12 @@ def concordance_loss(
         labels_name="times",
     )
     check_labels("concordance_loss", "events", events, scores)
-    has_event = lists.counting(events > 0)
+    has_event = lists.counting(events > 0).long()
     if events.is_floating_point():
         unknown = lists.counting(events.isnan()).to(lists.scores.dtype)
         lists.unknown = lists.unknown | (lists.sum(unknown) > 0)
-    lists.keys = _precedence(lists, has_event)
+    # Higher for an earlier time, and at one time for an event: what is compared, exactly.
+    lists.keys = has_event - 2 * lists.dense_rank(lists.keys)
     earlier, _ = lists.shares(has_event.to(lists.scores.dtype))
     later = lists.counting(torch.ones_like(lists.scores))
     of_times = OrderedPairs(lists)
@@ -95,14 +96,6 @@ def concordance_loss(
     lists.leave_out_unless(has_pairs)
     discordant = of_times.sum(strength, earlier, later, 0)
     return lists.reduced(discordant / torch.where(has_pairs, comparable, 1), reduction)
-
-
-def _precedence(lists: Lists, has_event: Tensor) -> Tensor:
-    """Integers, higher for an earlier time, and at one time for an event: an exact label."""
-    order = lists.order(lists.keys)
-    moment = lists.begins_equals(lists.keys.gather(-1, order)).cumsum(-1)
-    moment = torch.zeros_like(moment).scatter(-1, order, moment)
-    return 2 * moment + has_event
 
 
 @public

@@ -179,6 +179,33 @@ def concordance_loss(scores: Tensor, labels: Tensor, **arguments: Any) -> Tensor
     return result
 
 
+def listmle(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    ties: str = "efron",
+    position_weights: str = "uniform",
+) -> Tensor | None:
+    scores, labels, weights = (x[weights > 0] for x in (scores / temperature, labels, weights))
+    n = len(scores)
+    if n < 2:
+        return None
+    of_place = [2.0 ** (n - k) - 1 for k in range(1, n + 1)]
+    of_place = [p / sum(of_place) for p in of_place] if position_weights == "exp2" else [1.0] * n
+    masses, total, place = weights * torch.exp(scores), scores.new_zeros(()), 0
+    for label in labels.unique().flip(0):
+        equal = labels == label
+        shared = of_place[place : place + int(equal.sum())]
+        for done, p in enumerate(shared):
+            gone = done / len(shared) if ties == "efron" else 0.0
+            left = masses[labels <= label].sum() - gone * masses[equal].sum()
+            total = total + p * weights[equal].mean() * left.log()
+        total = total - sum(shared) / len(shared) * (weights * scores)[equal].sum()
+        place += len(shared)
+    return total
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -210,6 +237,12 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.kendall_loss, kendall, {"variant": "a", "temperature": 0.1}),
     (rank_relax.cosent_loss, cosent, {"temperature": 1.0}),
     (concordance_loss, concordance, {}),
+    (rank_relax.listmle_loss, listmle, {}),
+    (
+        rank_relax.listmle_loss,
+        listmle,
+        {"ties": "breslow", "position_weights": "exp2", "temperature": 0.5},
+    ),
 ]
 
 
@@ -457,7 +490,10 @@ def test_a_score_far_away_takes_no_digit_of_a_squared_hinge(far: float, dtype: t
 
 
 @cases(
-    lambda loss, options: loss is not rank_relax.cosent_loss and options.get("normalize") is None
+    lambda loss, options: (
+        loss not in (rank_relax.cosent_loss, rank_relax.listmle_loss)
+        and options.get("normalize") is None
+    )
 )
 def test_the_scale_of_weights_does_not_matter_to_a_mean(
     loss: Any, definition: Any, options: dict[str, Any]
@@ -626,6 +662,65 @@ class TestConcordance:
         assert rank_relax.ipcw_weights(torch.ones(0), torch.ones(0)).shape == (0,)
         with pytest.raises(ValueError, match=r"^ipcw_weights: events must have the shape of times"):
             rank_relax.ipcw_weights(times, events[0])
+
+
+class TestListMLE:
+    def test_random_orders_of_ties_are_orders_of_ties(self) -> None:
+        """Of which two and six have one likelihood each, of labels that are not equal."""
+        scores, labels = torch.randn(5, dtype=torch.float64), torch.tensor([1, 0, 1, 0, 0])
+        possible = set()
+        for ones in itertools.permutations((0.1, 0.2)):
+            for zeros in itertools.permutations((0.1, 0.2, 0.3)):
+                more = torch.tensor([ones[0], zeros[0], ones[1], zeros[1], zeros[2]])
+                possible.add(round(rank_relax.listmle_loss(scores, labels + more).item(), 9))
+        assert len(possible) == 12
+        generator = torch.Generator().manual_seed(3)
+        arguments = {"ties": "random", "generator": generator, "reduction": "none"}
+        found = rank_relax.listmle_loss(scores.expand(300, 5), labels.expand(300, 5), **arguments)
+        assert {round(x, 9) for x in found.tolist()} == possible
+        generator.manual_seed(3)
+        ends = torch.arange(0, 1501, 5)
+        again = rank_relax.listmle_loss(
+            scores.repeat(300), labels.repeat(300), offsets=ends, **arguments
+        )
+        assert {round(x, 9) for x in again.tolist()} == possible
+
+    def test_efron_and_random_are_equal_without_ties(self) -> None:
+        scores, labels = torch.randn(3, 9), torch.randn(3, 9)
+        expected = rank_relax.listmle_loss(scores, labels)
+        for ties in ("breslow", "random"):
+            actual = rank_relax.listmle_loss(scores, labels, ties=ties)
+            torch.testing.assert_close(actual, expected)
+
+    def test_long_lists_have_position_weights(self) -> None:
+        """Where 2^n overflows: the first places have 1/2, 1/4, ..."""
+        scores = torch.randn(3000, dtype=torch.float64)
+        loss = rank_relax.listmle_loss(
+            scores, -torch.arange(3000), position_weights="exp2", temperature=0.1
+        )
+        terms = [(scores[k:] / 0.1).logsumexp(0) - scores[k] / 0.1 for k in range(60)]
+        expected = sum(0.5 ** (k + 1) * term for k, term in enumerate(terms))
+        torch.testing.assert_close(loss, expected)
+
+    def test_an_integer_weight_is_a_repetition_to_breslow(self) -> None:
+        scores, labels = torch.randn(20, dtype=torch.float64), torch.randint(0, 6, (20,))
+        times = torch.randint(0, 4, (20,))
+        weighted = rank_relax.listmle_loss(scores, labels, weights=times.double(), ties="breslow")
+        repeated = rank_relax.listmle_loss(
+            scores.repeat_interleave(times), labels.repeat_interleave(times), ties="breslow"
+        )
+        torch.testing.assert_close(weighted, repeated)
+
+    def test_errors(self) -> None:
+        x, y, generator = torch.randn(3), torch.ones(3), torch.Generator()
+        for options, kind, message in (
+            ({"ties": "exact"}, ValueError, "ties must be one of 'efron', 'breslow', 'random'"),
+            ({"position_weights": None}, ValueError, "position_weights must be one of 'uniform'"),
+            ({"generator": generator}, ValueError, "generator is for ties='random', got ties='e"),
+            ({"generator": 3}, TypeError, "generator must be a torch.Generator, got 3"),
+        ):
+            with pytest.raises(kind, match=f"^listmle_loss: {message}"):
+                rank_relax.listmle_loss(x, y, **options)
 
 
 class TestSmoothAP:
@@ -819,6 +914,7 @@ MODULES: list[Any] = [
     rank_relax.CoSENTLoss(temperature=0.3),
     rank_relax.PairwiseLogisticLoss(normalize="pairs"),
     rank_relax.KendallLoss(variant="a"),
+    rank_relax.ListMLELoss(ties="breslow", position_weights="exp2"),
 ]
 
 
@@ -861,6 +957,7 @@ LOSSES = [rank_relax.ndcg_loss, rank_relax.mrr_loss]
 LOSSES += [rank_relax.average_precision_loss, rank_relax.auc_loss]
 LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss, concordance_loss]
+LOSSES += [rank_relax.listmle_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -892,8 +989,12 @@ def test_lists_without_items_have_no_loss(
     assert (masked.grad == 0).all()
 
 
-# The softmax of equal labels is a target too.
-@cases(lambda loss, options: (loss, options) != (rank_relax.listnet_loss, {}))
+# The softmax of equal labels is a target too, and their order has a likelihood.
+@cases(
+    lambda loss, options: (
+        (loss, options) != (rank_relax.listnet_loss, {}) and loss is not rank_relax.listmle_loss
+    )
+)
 def test_infinities_in_a_list_without_a_loss_have_no_gradient(
     loss: Any, definition: Any, options: dict[str, Any]
 ) -> None:

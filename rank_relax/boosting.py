@@ -142,7 +142,7 @@ class Objective:
         of_list = scores.new_full((len(offsets) - 1,), self.scale)
         if weights is not None and len(weights) != len(scores):
             of_list, weights = of_list * weights, None
-        given = {"mask": None, "weights": weights, "offsets": offsets}
+        given: dict[str, Any] = {"mask": None, "weights": weights, "offsets": offsets}
         leaf = scores.clone().requires_grad_()
         losses = self.loss(leaf, labels, **given)
         (gradient,) = torch.autograd.grad(losses @ of_list.to(losses.dtype), leaf)

@@ -3,14 +3,17 @@
 from rank_relax.losses.adr_mse import ADRMSELoss, adr_mse_loss
 from rank_relax.losses.auc import AUCLoss, auc_loss
 from rank_relax.losses.average_precision import AveragePrecisionLoss, average_precision_loss
+from rank_relax.losses.concordance import ConcordanceLoss, concordance_loss, ipcw_weights
 from rank_relax.losses.cosent import CoSENTLoss, cosent_loss
 from rank_relax.losses.kendall import KendallLoss, kendall_loss
+from rank_relax.losses.listmle import ListMLELoss, listmle_loss
 from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
 from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
 from rank_relax.losses.normal_scores import NormalScoresLoss, normal_scores_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
 from rank_relax.losses.partial_auc import PartialAUCLoss, partial_auc_loss
+from rank_relax.losses.smooth_ap import SmoothAPLoss, smooth_ap_loss
 from rank_relax.losses.topk_cross_entropy import TopKCrossEntropyLoss, topk_cross_entropy_loss
 
 __all__ = [
@@ -18,24 +21,31 @@ __all__ = [
     "AUCLoss",
     "AveragePrecisionLoss",
     "CoSENTLoss",
+    "ConcordanceLoss",
     "KendallLoss",
+    "ListMLELoss",
     "ListNetLoss",
     "MRRLoss",
     "NDCGLoss",
     "NormalScoresLoss",
     "PairwiseLogisticLoss",
     "PartialAUCLoss",
+    "SmoothAPLoss",
     "TopKCrossEntropyLoss",
     "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
+    "concordance_loss",
     "cosent_loss",
+    "ipcw_weights",
     "kendall_loss",
+    "listmle_loss",
     "listnet_loss",
     "mrr_loss",
     "ndcg_loss",
     "normal_scores_loss",
     "pairwise_logistic_loss",
     "partial_auc_loss",
+    "smooth_ap_loss",
     "topk_cross_entropy_loss",
 ]

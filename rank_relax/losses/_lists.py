@@ -47,13 +47,16 @@ class Lists:
         mask: Tensor | None,
         weights: Tensor | None,
         offsets: Tensor | None,
+        labels_name: str = "labels",
     ) -> None:
         check_tensor(function, "scores", scores)
-        check_tensor(function, "labels", labels)
+        check_tensor(function, labels_name, labels)
         scores, labels, mask, weights, offsets = in_one_row(
-            function, offsets, scores=scores, labels=labels, mask=mask, weights=weights
+            function,
+            offsets,
+            **{"scores": scores, labels_name: labels, "mask": mask, "weights": weights},
         )
-        _check(function, scores, labels, mask, weights, offsets)
+        _check(function, scores, labels, labels_name, mask, weights, offsets)
         self.function = function
         self.dtype = result_dtype(scores.dtype, scores.device)
         self.mask = mask
@@ -170,7 +173,7 @@ class Lists:
         """The sum of a list's items up to each, in the widest precision of the device."""
         if not items.is_floating_point():  # counts: exact, and so is a difference of two
             sums = items.cumsum(-1)
-            before = torch.where(self.place() == 1, sums - items, 0)
+            before = torch.where(self.place() == 1, sums - items.to(sums.dtype), 0)
             return sums if self.offsets is None else sums - before.cummax(-1).values
         sums = items.to(widest_dtype(items.device))
         return sums.cumsum(-1) if self.ragged is None else self._by_doubling(torch.add, sums, 0)
@@ -179,7 +182,7 @@ class Lists:
         """Log Σ exp of a list's items up to each, in the widest precision of the device."""
         # torch.logcumsumexp has NaN for its second derivative wherever its gradient is 0.
         sums = items.to(widest_dtype(items.device))
-        return self._by_doubling(_log_of_sum, sums, LOG_OF_NOTHING)
+        return self._by_doubling(log_of_sum, sums, LOG_OF_NOTHING)
 
     def _by_doubling(
         self, add: Callable[[Tensor, Tensor], Tensor], items: Tensor, nothing: float
@@ -228,6 +231,12 @@ class Lists:
         """Which items of sorted lists are the first of their list or of their key."""
         differs = torch.nn.functional.pad(keys[..., 1:] != keys[..., :-1], (1, 0))
         return differs[..., : keys.shape[-1]] | (self.place() == 1)
+
+    def dense_rank(self, keys: Tensor) -> Tensor:
+        """Integers in the order of the keys of each list, equal for equal ones."""
+        order = self.order(keys, descending=False)
+        rank = self.begins_equals(keys.gather(-1, order)).cumsum(-1)
+        return torch.zeros_like(rank).scatter(-1, order, rank)
 
     def before_equals(self, keys: Tensor, up_to_each: Tensor, nothing: float) -> Tensor:
         """Of sorted lists what runs up to each item, up to the last item of a smaller key."""
@@ -324,17 +333,23 @@ def _sound(function: str, scores: Tensor, offsets: Tensor) -> Tensor:
     return (offsets[0] == 0) & rise.all() & (offsets[-1] == scores.shape[-1])
 
 
-def _log_of_sum(a: Tensor, b: Tensor) -> Tensor:
+def log_of_sum(a: Tensor, b: Tensor) -> Tensor:
     """torch.logaddexp, whose second derivative is NaN where one of the two is nothing."""
     most = torch.maximum(a, b).detach()
     return most + torch.log(torch.exp(a - most) + torch.exp(b - most))
 
 
-def _check(function: str, scores: Any, labels: Any, mask: Any, weights: Any, offsets: Any) -> None:
+def _check(
+    function: str,
+    scores: Any,
+    labels: Any,
+    labels_name: str,
+    mask: Any,
+    weights: Any,
+    offsets: Any,
+) -> None:
     check_scores(function, "scores", scores)
-    check_items(function, "labels", labels)
-    check_same_device(function, "labels", labels, "scores", scores)
-    check_same_shape(function, "labels", labels, "scores", scores)
+    check_labels(function, labels_name, labels, scores)
     check_mask_of(function, mask, "scores", scores)
     if weights is not None:
         check_scores(function, "weights", weights)
@@ -342,3 +357,10 @@ def _check(function: str, scores: Any, labels: Any, mask: Any, weights: Any, off
         check_same_shape(function, "weights", weights, "scores", scores)
     if offsets is not None:
         check_offsets(function, offsets, "scores", scores)
+
+
+def check_labels(function: str, name: str, labels: Any, scores: Tensor) -> None:
+    """Raises for what is not one number for each score."""
+    check_items(function, name, labels)
+    check_same_device(function, name, labels, "scores", scores)
+    check_same_shape(function, name, labels, "scores", scores)

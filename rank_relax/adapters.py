@@ -157,8 +157,8 @@ def metric_learning_loss(loss: Callable[..., Tensor], **options: Any) -> Any:
         ...     loss = functools.partial(rank_relax.average_precision_loss, temperature=0.01)
         ...     return metric_learning_loss(loss)
     """
-    from pytorch_metric_learning.distances import CosineSimilarity  # type: ignore[import-not-found]
-    from pytorch_metric_learning.losses import (  # type: ignore[import-not-found]
+    from pytorch_metric_learning.distances import CosineSimilarity
+    from pytorch_metric_learning.losses import (
         BaseMetricLossFunction,
     )
 

@@ -6,6 +6,7 @@ from rank_relax.losses.average_precision import AveragePrecisionLoss, average_pr
 from rank_relax.losses.concordance import ConcordanceLoss, concordance_loss, ipcw_weights
 from rank_relax.losses.cosent import CoSENTLoss, cosent_loss
 from rank_relax.losses.kendall import KendallLoss, kendall_loss
+from rank_relax.losses.lambda_rank import LambdaLoss, lambda_loss
 from rank_relax.losses.listmle import ListMLELoss, listmle_loss
 from rank_relax.losses.listnet import ListNetLoss, listnet_loss
 from rank_relax.losses.mrr import MRRLoss, mrr_loss
@@ -23,6 +24,7 @@ __all__ = [
     "CoSENTLoss",
     "ConcordanceLoss",
     "KendallLoss",
+    "LambdaLoss",
     "ListMLELoss",
     "ListNetLoss",
     "MRRLoss",
@@ -39,6 +41,7 @@ __all__ = [
     "cosent_loss",
     "ipcw_weights",
     "kendall_loss",
+    "lambda_loss",
     "listmle_loss",
     "listnet_loss",
     "mrr_loss",

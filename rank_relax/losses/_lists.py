@@ -233,10 +233,21 @@ class Lists:
         return differs[..., : keys.shape[-1]] | (self.place() == 1)
 
     def dense_rank(self, keys: Tensor) -> Tensor:
-        """Integers in the order of the keys of each list, equal for equal ones."""
+        """0 for the items of the lowest key of their list, 1 for the next, ..."""
         order = self.order(keys, descending=False)
-        rank = self.begins_equals(keys.gather(-1, order)).cumsum(-1)
+        rank = self.dense_rank_of_sorted(keys.gather(-1, order))
         return torch.zeros_like(rank).scatter(-1, order, rank)
+
+    def dense_rank_of_sorted(self, keys: Tensor) -> Tensor:
+        """The same of sorted lists."""
+        rank = self.begins_equals(keys).cumsum(-1)
+        return rank - torch.where(self.place() == 1, rank, 0).cummax(-1).values
+
+    def ends_of_groups(self, keys: Tensor) -> Tensor:
+        """Where equal keys of sorted lists end, and as many empty groups as make one an item."""
+        group = self.begins_equals(keys).cumsum(-1)  # from 1 on
+        ends = torch.nn.functional.pad(torch.zeros_like(group), (1, 0))
+        return ends.scatter_add(-1, group, torch.ones_like(group)).cumsum(-1)
 
     def before_equals(self, keys: Tensor, up_to_each: Tensor, nothing: float) -> Tensor:
         """Of sorted lists what runs up to each item, up to the last item of a smaller key."""

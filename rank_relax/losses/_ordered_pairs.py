@@ -53,30 +53,18 @@ class OrderedPairs:
 
     def _bits(self) -> Iterator[tuple[Tensor, Tensor]]:
         """For each bit which items have it, and where the groups of equal higher bits end."""
-        place = self._place_of_label()
-        labels, bit = _most_labels(place), 0
+        place = self.lists.dense_rank_of_sorted(self.key)
+        labels, bit = number_of_places(place), 0
         while bit == 0 or 1 << bit < labels:
-            yield (place >> bit) % 2 == 1, self._offsets(place >> (bit + 1))
+            yield (place >> bit) % 2 == 1, self.lists.ends_of_groups(place >> (bit + 1))
             bit += 1
 
     def _sorted(self, items: Tensor) -> Tensor:
         return items.gather(-1, self.order)
 
-    def _place_of_label(self) -> Tensor:
-        """0 for the items of the lowest label of their list, 1 for the next, ..."""
-        label = self.lists.begins_equals(self.key).cumsum(-1)
-        lowest = torch.where(self.lists.place() == 1, label, 0).cummax(-1).values
-        return label - lowest
 
-    def _offsets(self, group: Tensor) -> Tensor:
-        """Where groups of equal numbers end, and as many empty lists as make one for each item."""
-        group = self.lists.begins_equals(group).cumsum(-1)  # from 1 on
-        ends = torch.nn.functional.pad(torch.zeros_like(group), (1, 0))
-        return ends.scatter_add(-1, group, torch.ones_like(group)).cumsum(-1)
-
-
-def _most_labels(place: Tensor) -> int:
-    """How many labels a list may have: no more than items, where their values are not known."""
+def number_of_places(place: Tensor) -> int:
+    """How many there may be: no more than items, where their values are not known."""
     known = not (
         torch.compiler.is_compiling()
         or place.is_meta

@@ -100,7 +100,7 @@ def gains_and_best(
     lists: Lists, k: int | None, gain: Gain, normalize: bool
 ) -> tuple[Tensor, Tensor]:
     """The gain of each item, and of each list in the best order."""
-    gains = lists.weighted(_gains(lists, gain, normalize))
+    gains = lists.weighted(gains_of(lists, gain, normalize))
     order = lists.order(gains)
     place = lists.place()
     best = gains.gather(-1, order) / torch.log2(1 + place.to(gains.dtype))
@@ -117,7 +117,7 @@ def discounted_gain(lists: Lists, gains: Tensor, position: Tensor, k: int | None
     return lists.sum(soft)
 
 
-def _gains(lists: Lists, gain: Gain, normalize: bool) -> Tensor:
+def gains_of(lists: Lists, gain: Gain, normalize: bool = True) -> Tensor:
     """The gains, or what is proportional to them in each list, where only that matters."""
     labels = lists.amounts
     if callable(gain):

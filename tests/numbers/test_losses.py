@@ -319,6 +319,40 @@ def listmle(
     return total
 
 
+def lambda_rank(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 1.0,
+    scheme: str = "lambdarank",
+    k: int | None = None,
+    gain: str | Callable[[Tensor], Tensor] = "exp2",
+    mu: float = 10.0,
+) -> Tensor | None:
+    """As allRank and sentence-transformers, but with the natural logarithm.
+
+    And pairs with one item among the first k, not two, with the discounts of places after them.
+    """
+    gains = {"exp2": lambda y: 2**y - 1, "linear": lambda y: y}.get(gain, gain)(labels)
+    order = scores.argsort(descending=True, stable=True)
+    place = torch.empty_like(order)
+    place[order] = torch.arange(1, len(scores) + 1)
+    best = gains.sort(descending=True).values[:k]
+    most = (best / torch.log2(torch.arange(2, len(best) + 2).double())).sum()
+    pairs = ordered_pairs(labels, weights)
+    if pairs.sum() == 0:
+        return None
+    discount = 1 / torch.log2(1.0 + place.double())
+    apart = (place[:, None] - place[None, :]).abs().double()
+    ndcg2 = 1 / torch.log2(1 + apart.clamp(min=1)) - 1 / torch.log2(2 + apart)
+    lambdarank = (discount[:, None] - discount[None, :]).abs()
+    delta = {"ndcg2": ndcg2, "lambdarank": lambdarank, "ndcg2++": mu * ndcg2 + lambdarank}[scheme]
+    if k is not None:
+        delta = delta * ((place[:, None] <= k) | (place[None, :] <= k))
+    losses = torch.nn.functional.softplus((scores[None, :] - scores[:, None]) / temperature)
+    return (pairs * (gains[:, None] - gains[None, :]) / most * delta * losses).sum()
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -370,6 +404,9 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
         {"fpr": (0.2, 0.7), "selection": "soft", "surrogate": "squared", "temperature": 0.3},
     ),
     (concordance_loss, concordance, {}),
+    (rank_relax.lambda_loss, lambda_rank, {}),
+    (rank_relax.lambda_loss, lambda_rank, {"gain": sqrt_gain, "k": 2, "temperature": 0.5}),
+    (rank_relax.lambda_loss, lambda_rank, {"scheme": "ndcg2++", "k": 5}),
     (rank_relax.listmle_loss, listmle, {}),
     (
         rank_relax.listmle_loss,
@@ -871,7 +908,7 @@ def test_a_score_far_away_takes_no_digit_of_a_squared_hinge(far: float, dtype: t
 
 @cases(
     lambda loss, options: (
-        loss not in (rank_relax.cosent_loss, rank_relax.listmle_loss)
+        loss not in (rank_relax.cosent_loss, rank_relax.listmle_loss, rank_relax.lambda_loss)
         and options.get("normalize") is None
     )
 )
@@ -1042,6 +1079,58 @@ class TestConcordance:
         assert rank_relax.ipcw_weights(torch.ones(0), torch.ones(0)).shape == (0,)
         with pytest.raises(ValueError, match=r"^ipcw_weights: events must have the shape of times"):
             rank_relax.ipcw_weights(times, events[0])
+
+
+class TestLambdaLoss:
+    @pytest.mark.parametrize("labels", ["real", "graded"])
+    def test_lists_of_many_blocks_have_the_sum_over_all_pairs(self, labels: str) -> None:
+        n = 700
+        scores = torch.randn(2, n, dtype=torch.float64)
+        y = 3 * torch.rand(2, n).double() if labels == "real" else torch.randint(0, 5, (2, n))
+        scores[:, ::9], y[:, ::7] = scores[:, :1], y[:, :1]
+        expected = torch.stack(
+            [lambda_rank(*x, torch.ones(n)) for x in zip(scores, y.double(), strict=True)]
+        )
+        close = {"rtol": 1e-12, "atol": 0}
+        loss = rank_relax.lambda_loss(scores, y, reduction="none")
+        torch.testing.assert_close(loss, expected, **close)
+        ends = torch.tensor([0, n, 2 * n])
+        flat = rank_relax.lambda_loss(scores.flatten(), y.flatten(), offsets=ends, reduction="none")
+        torch.testing.assert_close(flat, expected, **close)
+        of_all = rank_relax.lambda_loss(scores, y, k=n, reduction="none")
+        torch.testing.assert_close(of_all, expected, **close)
+
+    def test_neighbours_far_down_keep_their_digits_in_float32(self) -> None:
+        """Their discounts are equal but for the last digits, and so are their gains."""
+        n = 4000
+        scores, labels = torch.linspace(1, 0, n), 1000 + torch.rand(n)
+        loss = rank_relax.lambda_loss(scores, labels, gain="linear")
+        expected = lambda_rank(scores.double(), labels.double(), torch.ones(n), gain="linear")
+        torch.testing.assert_close(loss.double(), expected, rtol=1e-4, atol=0)
+
+    def test_equal_scores_have_places_in_the_order_in_which_they_are_given(self) -> None:
+        scores = torch.zeros(3, requires_grad=True)
+        loss = rank_relax.lambda_loss(scores, torch.tensor([0, 2, 1]))
+        at_2, at_3 = 1 / math.log2(3), 0.5
+        expected = 3 * (1 - at_2) + 1 * (1 - at_3) + 2 * (at_2 - at_3)
+        assert loss.item() == pytest.approx(math.log(2) * expected / (3 + at_2), rel=1e-6)
+        (gradient,) = torch.autograd.grad(loss, scores)
+        assert gradient[0] > 0 > gradient[1]
+
+    def test_errors(self) -> None:
+        x, y = torch.randn(3), torch.ones(3)
+        for options, kind, message in (
+            ({"scheme": "ndcg1"}, ValueError, "scheme must be one of 'lambdarank', 'ndcg2', 'ndc"),
+            ({"scheme": "ndcg2"}, ValueError, "scheme='ndcg2' has no form without .* pass k"),
+            ({"k": 0}, ValueError, "k must be at least 1, got 0"),
+            ({"gain": "log"}, ValueError, "gain must be one of 'exp2', 'linear', got 'log'"),
+            ({"mu": "1"}, TypeError, "mu must be a number, got '1'"),
+            ({"mu": -1.0}, ValueError, "mu must be finite and from 0 up, got -1.0"),
+        ):
+            with pytest.raises(kind, match=f"^lambda_loss: {message}"):
+                rank_relax.lambda_loss(x, y, **options)
+            with pytest.raises(kind, match=f"^LambdaLoss: {message}"):
+                rank_relax.LambdaLoss(**options)
 
 
 class TestListMLE:
@@ -1298,6 +1387,7 @@ MODULES: list[Any] = [
     rank_relax.NormalScoresLoss(variant="numerai"),
     rank_relax.TopKCrossEntropyLoss(probabilities=(0.4, 0.6)),
     rank_relax.PartialAUCLoss(fpr=(0.1, 0.5), selection="soft", surrogate="logistic"),
+    rank_relax.LambdaLoss(scheme="ndcg2", k=3, gain="linear"),
     rank_relax.ListMLELoss(ties="breslow", position_weights="exp2"),
 ]
 
@@ -1343,7 +1433,7 @@ LOSSES += [rank_relax.listnet_loss, rank_relax.cosent_loss]
 LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
 LOSSES += [rank_relax.adr_mse_loss, rank_relax.partial_auc_loss]
 LOSSES += [rank_relax.normal_scores_loss, rank_relax.topk_cross_entropy_loss]
-LOSSES += [concordance_loss, rank_relax.listmle_loss]
+LOSSES += [concordance_loss, rank_relax.listmle_loss, rank_relax.lambda_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 

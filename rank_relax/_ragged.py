@@ -8,6 +8,7 @@ from torch import Tensor
 from rank_relax._checks import check_same_device, check_tensor
 from rank_relax._scores import Scale, plain, result_dtype, strength_beside
 from rank_relax._strength import Strength, name_of, widest_dtype
+from rank_relax.counts import soft_count
 
 
 def check_offsets(function: str, offsets: object, name: str, scores: Tensor) -> None:
@@ -30,6 +31,18 @@ def check_offsets(function: str, offsets: object, name: str, scores: Tensor) -> 
             f"{function}: with offsets, {name} must be [N], all lists one behind the other, got "
             f"shape {list(scores.shape)}; flatten them"
         )
+
+
+def have_ends(function: str, offsets: Tensor, items: Tensor) -> Tensor:
+    """Whether they rise from 0 to the number of items; an error if not, where they can be read."""
+    points = torch.zeros_like(items[:0], dtype=torch.float32)
+    values = torch.zeros_like(items, dtype=torch.float32)
+    try:  # Asked about no point at all, soft_count says what is wrong with them.
+        soft_count(points, values, offsets=offsets, point_offsets=torch.zeros_like(offsets))
+    except ValueError as error:
+        raise ValueError(str(error).replace("soft_count", function, 1)) from None
+    rise = offsets.diff() >= 0
+    return (offsets[0] == 0) & rise.all() & (offsets[-1] == items.shape[-1])
 
 
 def in_one_row(function: str, offsets: Any, **tensors: Any) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from rank_relax._checks import (
     check_method,
     check_tensor,
 )
+from rank_relax._integers import in_int64, is_integer
 from rank_relax._scores import plain, result_dtype, strength_beside
 from rank_relax._sharding import whole_lists
 from rank_relax._strength import Strength, checked_strength, strength_given, widest_dtype
@@ -30,6 +31,8 @@ def soft_count(
     order: int = 0,
     offsets: Tensor | None = None,
     point_offsets: Tensor | None = None,
+    keys: Tensor | None = None,
+    point_keys: Tensor | None = None,
     temperature: Strength | None = None,
 ) -> Tensor:
     r"""How much of a list lies below each point, softly: a weighted, smoothed count.
@@ -61,6 +64,11 @@ def soft_count(
         offsets: Where the lists in a row end, if it holds several: int64, ``[..., L + 1]``, from 0
             to n and nowhere falling; a list may be empty. Points see their own list alone.
         point_offsets: The same of the points; those of the values if not given.
+        keys: Numbers by which values are ordered, ``[..., n]`` of any real dtype: each point counts
+            values of smaller keys alone, on the CPU in O(n log n) or less. With labels for keys,
+            and items for points and values, the sum over the pairs that labels order. Equal keys
+            are not smaller, nor is NaN. Without derivative.
+        point_keys: The same of the points, ``[..., m]``; those of the values if not given.
         temperature: 1/α, to be given in place of the strength.
 
     Returns:
@@ -86,6 +94,9 @@ def soft_count(
         >>> weights = torch.tensor([1.0, 10.0, 100.0])
         >>> rank_relax.soft_count(torch.tensor([2.5]), values, weights, 50.0)
         tensor([11.])
+        >>> earlier = torch.tensor([3, 1, 2])  # only the values of these keys below the point's
+        >>> rank_relax.soft_count(values, values, weights, 50.0, keys=earlier)
+        tensor([  0.,   0.,  10.])
     """
     check_tensor("soft_count", "points", points)
     check_tensor("soft_count", "values", values)
@@ -93,6 +104,8 @@ def soft_count(
         ("weights", weights),
         ("offsets", offsets),
         ("point_offsets", point_offsets),
+        ("keys", keys),
+        ("point_keys", point_keys),
     ):
         if tensor is not None:
             check_tensor("soft_count", name, tensor)
@@ -103,9 +116,28 @@ def soft_count(
     if isinstance(order, bool) or not isinstance(order, numbers.Integral):
         raise TypeError(f"soft_count: order must be an int, got {order!r}")
     points, values = whole_lists(points), whole_lists(values)
+    if keys is not None and point_keys is not None and keys.dtype != point_keys.dtype:
+        raise TypeError(
+            f"soft_count: point_keys must have the dtype of keys, {keys.dtype}, got "
+            f"{point_keys.dtype}; convert one of them"
+        )
+    keys = None if keys is None else in_dtype_of_keys(keys)
+    point_keys = None if point_keys is None else in_dtype_of_keys(point_keys)
     call = torch.ops.rank_relax.soft_count.default
     if not isinstance(strength, Tensor):
-        return call(points, values, weights, strength, method, mask, order, offsets, point_offsets)
+        return call(
+            points,
+            values,
+            weights,
+            strength,
+            method,
+            mask,
+            order,
+            offsets,
+            point_offsets,
+            keys,
+            point_keys,
+        )
     factor = _factor(strength, values)
     dtype = result_dtype(torch.promote_types(points.dtype, values.dtype), values.device)
     counts = call(
@@ -118,9 +150,18 @@ def soft_count(
         order,
         offsets,
         point_offsets,
+        keys,
+        point_keys,
     )
     counts = counts * factor**order if order else counts
     return counts.to(dtype if weights is None else torch.promote_types(dtype, weights.dtype))
+
+
+def in_dtype_of_keys(keys: Tensor) -> Tensor:
+    """Keys in a dtype of the operator, in which no two are rounded to one."""
+    if is_integer(keys.dtype):
+        return in_int64(keys)
+    return keys.float() if keys.dtype in (torch.float16, torch.bfloat16) else keys
 
 
 def _scaled(items: Tensor, factor: Tensor, mask: Tensor | None) -> Tensor:

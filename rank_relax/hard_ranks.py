@@ -6,13 +6,18 @@ from torch import Tensor
 from rank_relax._calls import public
 from rank_relax._checks import (
     check_bool,
+    check_items,
     check_mask,
+    check_mask_of,
     check_same_shape,
     check_tensor,
     checked_dim,
     warn_of_single_items,
 )
-from rank_relax._strength import DTYPES
+from rank_relax._ragged import check_offsets, have_ends, in_one_row, like_nested, number_of_list
+from rank_relax._scores import result_dtype
+from rank_relax._strength import DTYPES, widest_dtype
+from rank_relax.counts import in_dtype_of_keys, soft_count
 
 
 @public
@@ -24,6 +29,7 @@ def hard_rank(
     normalize: bool = True,
     mask: Tensor | None = None,
     dtype: torch.dtype | None = None,
+    offsets: Tensor | None = None,
 ) -> Tensor:
     r"""Hard rank of every item among the items of its list: equal items share their average.
 
@@ -45,6 +51,8 @@ def hard_rank(
         dtype: Of the ranks: float64, float32, bfloat16 or float16. By default that of ``input`` if
             it is a floating one (float32 under autocast for the half precisions), and for integers
             and bools torch's default dtype.
+        offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, for lists
+            that lie one behind the other in an ``input`` ``[N]``; or make ``input`` a nested tensor.
 
     Returns:
         Ranks of the shape of ``input``. Counted exactly and rounded once, to ``dtype``: with
@@ -79,13 +87,48 @@ def hard_rank(
         raise TypeError(
             f"hard_rank: dtype must be float64, float32, bfloat16 or float16, got {dtype!r}"
         )
+    given = input
+    input, mask, offsets = in_one_row("hard_rank", offsets, input=input, mask=mask)
+    if offsets is not None:
+        check_offsets("hard_rank", offsets, "input", input)
+        ranks = _ranks_in_lists(input, offsets, mask, descending, normalize)
+        if dtype is None:
+            dtype = torch.get_default_dtype()
+            if input.is_floating_point():
+                dtype = result_dtype(input.dtype, input.device)
+        return like_nested(given, ranks.to(dtype))
     moved = dim != -1
     items = input.movedim(dim, -1) if moved else input
     if moved and mask is not None:
         check_same_shape("hard_rank", "mask", mask, "input", input)
         mask = mask.movedim(dim, -1)
     warn_of_single_items("hard_rank", "input", input, dim)
-    ranks: Tensor = torch.ops.rank_relax.hard_rank.default(
+    of_rows: Tensor = torch.ops.rank_relax.hard_rank.default(
         items, descending, normalize, mask, dtype
     )
-    return ranks.movedim(-1, dim) if moved else ranks
+    return of_rows.movedim(-1, dim) if moved else of_rows
+
+
+def _ranks_in_lists(
+    input: Tensor, offsets: Tensor, mask: Tensor | None, descending: bool, normalize: bool
+) -> Tensor:
+    """Half of what is not larger and of what is smaller, without the item itself."""
+    check_items("hard_rank", "input", input)
+    check_mask_of("hard_rank", mask, "input", input)
+    have_ends("hard_rank", offsets, input)
+    keys = in_dtype_of_keys(input.detach())
+    opposite = -keys if keys.is_floating_point() else ~keys
+    points = torch.zeros_like(input, dtype=widest_dtype(input.device))
+    unknown = keys.isnan()
+    counted = ~unknown if mask is None else mask & ~unknown
+    smaller, larger = (
+        # F(0) = 1/2, of which any number is added exactly.
+        2 * soft_count(points, points, counted.to(points.dtype), offsets=offsets, keys=of_order)
+        for of_order in (keys, opposite)
+    )
+    others = number_of_list(counted, offsets) - 1
+    ranks = (others + (larger - smaller if descending else smaller - larger)) / 2
+    if normalize:
+        ranks = ranks / others.clamp(min=1)
+    ranks = torch.where(unknown, torch.nan, ranks)
+    return ranks if mask is None else torch.where(mask, ranks, 0)

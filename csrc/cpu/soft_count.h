@@ -28,13 +28,15 @@ struct ListsInRows {
 };
 
 /// What sums at points are asked about: for every list of points the list of values with its place,
-/// and so many sets of weights for these, [count, sets, values.size].
+/// and so many sets of weights for these, [count, sets, values.size]. With keys (cpu/sort/sort_key.h)
+/// each point is asked about the values of smaller keys alone.
 template <class Scalar>
 struct PointBatch {
   int64_t count;  // of rows
   int64_t lists;  // in each of them
   ListsInRows<Scalar> points;
   ListsInRows<Scalar> values;
+  Rows<uint64_t> point_keys, value_keys;  // absent both, or as points and values are
   Rows<Scalar> weights;
   int64_t sets;
   int order;

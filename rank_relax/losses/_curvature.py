@@ -58,11 +58,19 @@ def _strength(loss: RankingLoss) -> float:
 def _pairwise_logistic(loss: RankingLoss, lists: Lists, strength: float) -> Tensor:
     share, total = lists.shares(torch.ones_like(lists.scores))
     of_labels = OrderedPairs(lists)
+    has_ties = loss.options["ties"] == "half"
     factor = total**2
     if loss.options["normalize"] == "list":
         pairs = of_labels.weight(share, share)
+        if has_ties:
+            pairs = pairs + of_labels.of_equal_labels(strength, share)[0]
         factor = torch.where(pairs > 0, pairs, 1).reciprocal()
-    return of_labels.density_of_each(strength, share) * strength * lists.to_items(factor)
+    if has_ties:  # all pairs
+        others = lists.weight_above(strength, share, None, order=1) - share * strength / 4
+        density = share * others.clamp(min=0)
+    else:
+        density = of_labels.density_of_each(strength, share)
+    return density * strength * lists.to_items(factor)
 
 
 def _kendall(loss: RankingLoss, lists: Lists, strength: float) -> Tensor:

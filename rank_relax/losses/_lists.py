@@ -19,7 +19,7 @@ from rank_relax._checks import (
     is_tracing,
 )
 from rank_relax._integers import in_int64
-from rank_relax._ragged import RaggedLists, check_offsets, in_one_row
+from rank_relax._ragged import RaggedLists, check_offsets, have_ends, in_one_row
 from rank_relax._scores import result_dtype, strength_beside
 from rank_relax._sharding import beside
 from rank_relax._strength import Strength, widest_dtype
@@ -77,7 +77,7 @@ class Lists:
         self.ragged = None
         if offsets is not None:
             self.ragged = RaggedLists(offsets, scores.shape[-1])
-            unknown = unknown | ~_sound(function, self.scores.detach(), offsets)
+            unknown = unknown | ~have_ends(function, offsets, self.scores)
         self.unknown = self.sum(unknown.to(precision)) > 0
 
     def subtracted(self, strength: Strength) -> Tensor:
@@ -331,17 +331,6 @@ def _dtype_of_amounts(labels: Tensor, precision: torch.dtype) -> torch.dtype:
     if labels.is_floating_point():
         return torch.promote_types(labels.dtype, precision)
     return widest_dtype(labels.device)
-
-
-def _sound(function: str, scores: Tensor, offsets: Tensor) -> Tensor:
-    """Whether offsets rise from 0 to the end; an error if not, where their values can be read."""
-    no_points = torch.zeros_like(offsets)
-    try:  # Asked about no point at all, soft_count says what is wrong with them.
-        soft_count(scores[:0], scores, offsets=offsets, point_offsets=no_points)
-    except ValueError as error:
-        raise ValueError(str(error).replace("soft_count", function, 1)) from None
-    rise = offsets.diff() >= 0
-    return (offsets[0] == 0) & rise.all() & (offsets[-1] == scores.shape[-1])
 
 
 def log_of_sum(a: Tensor, b: Tensor) -> Tensor:

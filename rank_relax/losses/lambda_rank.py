@@ -9,12 +9,12 @@ from torch import Tensor
 
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_choice, check_reduction
-from rank_relax._strength import NUMBERS, Strength, as_float, checked_temperature
+from rank_relax._strength import NUMBERS, Strength, as_float, checked_temperature, widest_dtype
 from rank_relax.counts import soft_count
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
 from rank_relax.losses._options import check_k
-from rank_relax.losses._ordered_pairs import OrderedPairs, number_of_places
+from rank_relax.losses._ordered_pairs import OrderedPairs
 from rank_relax.losses.ndcg import Gain, gains_of
 
 Scheme = Literal["lambdarank", "ndcg2", "ndcg2++"]
@@ -98,6 +98,7 @@ def lambda_loss(
     share, _ = lists.shares(torch.ones_like(lists.scores))
     has_pairs = (OrderedPairs(lists).weight(share, share) > 0) & (most > 0)
     lists.leave_out_unless(has_pairs)
+    lists.check_steps()
     pairs = _Placed(lists, gains / lists.to_items(torch.where(has_pairs, most, 1)), strength)
     if k is not None:
         losses = pairs.with_the_first(min(k, scores.shape[-1]), scheme, mu)
@@ -184,65 +185,42 @@ class _Placed:
     def across_blocks(self) -> Tensor:
         """LambdaRank's sum over the other pairs.
 
-        Two items of which labels and places both differ have a highest bit in which the places of
-        their labels do, and one in which their own places do. For each two bits the pairs lie in
-        groups, those of equal higher bits of both; within one, the two labels have a label between
-        them and the two places a place, and differences from these add up:
+        The places of two such items have a highest bit in which they differ. For each bit the pairs
+        lie in groups, those of equal higher bits, one item in either half of the group, and the
+        place m between the halves makes a sum of the difference of discounts:
 
-            (g_i - g_j) |D_i - D_j| = (x_i + x_j) (e_i + e_j),  x = |g - g'|,  e = |D - D'|
+            |D_i - D_j| = e_i + e_j,  e = |D - D_m|
 
-        without a cancellation. Four weighted counts of ragged lists are the four products.
+        with which a pair is made of four weighted counts of items of lower labels.
         """
-        label = self.lists.dense_rank(self.key)
-        total = self.scores.new_zeros(())
-        for bit in _bits(label):
-            off_gain = self._off_gain(label, bit)
-            order = self.lists.order(label >> (bit + 1), descending=False)
-            for bit_of_place in _bits(self.place, BIT_OF_A_BLOCK):
-                total = total + self._across(label, bit, bit_of_place, off_gain, order)
-        return total * self.strength
+        wide = widest_dtype(self.gain.device)  # as gains are subtracted
+        total = self.gain.new_zeros(())
+        for bit in _bits(self.index.shape[0], BIT_OF_A_BLOCK):
+            between = (self.place >> bit << bit | 1 << bit) + 1
+            places = torch.stack([between, self.place + 1]).to(wide)
+            off = _discount(places).diff(dim=0).squeeze(0).abs()
+            is_after = (self.place >> bit & 1).bool()
+            ends = self.lists.ends_of_groups(self.place >> (bit + 1))
+            of_lower = [torch.where(half, self.weight, 0) for half in (is_after, ~is_after)]
+            counts = [self._counts_of_lower(weight.to(wide), off, ends) for weight in of_lower]
+            total = total + torch.where(is_after, counts[1], counts[0])
+        return self.lists.sum(self.weight * total) * self.strength
 
-    def _off_gain(self, label: Tensor, bit: int) -> Tensor:
-        """How far gains are from that of the lowest label with the bit, of equal higher bits."""
-        slot = self.begin + label  # a list has no more labels than items
-        of_slot = torch.zeros_like(self.gain).scatter(-1, slot, self.gain)
-        begin = self.begin.expand_as(slot)
-        owner = torch.full_like(slot, -1).scatter(-1, slot, begin)
-        slot = self.begin + (label >> bit << bit | 1 << bit)
-        slot = slot.clamp(max=self.index.shape[0] - 1)
-        is_there = owner.gather(-1, slot) == begin
-        return torch.where(is_there, (self.gain - of_slot.gather(-1, slot)).abs(), 0)
-
-    def _across(
-        self, label: Tensor, bit: int, bit_of_place: int, off_gain: Tensor, order: Tensor
-    ) -> Tensor:
-        """The sum over the pairs of these two bits, from where equal higher bits of labels lie."""
-        place = self.place.expand_as(label)
-        has_bit, is_after = label >> bit & 1, place >> bit_of_place & 1
-        group = [label >> (bit + 1), place >> (bit_of_place + 1)]
-        begins = [self.lists.begins_equals(part.gather(-1, order)) for part in group]
-        # Of the upper labels either half is paired with the other half of the lower ones.
-        halves = 2 * (begins[0] | begins[1]).cumsum(-1) + (has_bit ^ is_after).gather(-1, order)
-        by_half = torch.argsort(halves, dim=-1, stable=True)
-        order = order.gather(-1, by_half)
-        between = (place >> bit_of_place << bit_of_place | 1 << bit_of_place) + 1
-        places = torch.stack([between, place + 1]).to(off_gain.dtype)
-        off_place = _discount(places).diff(dim=0).squeeze(0).abs()
-        upper, scores, weight, x, e = (
-            items.gather(-1, order)
-            for items in (has_bit, -self.scores, self.weight, off_gain, off_place)
-        )
-        one = torch.ones_like(x)
-        count = soft_count(
+    def _counts_of_lower(self, weight: Tensor, off: Tensor, ends: Tensor) -> Tensor:
+        """Σ_j w_j (g_i - g_j) (e_i + e_j) H over the j of lower labels, in lists that end there."""
+        gain = self.gain.to(weight.dtype)
+        sets = torch.stack([weight, weight * off, weight * gain, weight * gain * off], -2)
+        scores = -self.scores.to(weight.dtype)
+        own, of_off, of_gain, of_both = soft_count(
             scores,
             scores,
-            torch.where(upper == 1, 0, weight).unsqueeze(-2) * torch.stack([one, e, x, x * e], -2),
+            sets,
             self.strength,
             order=-1,
-            offsets=self.lists.ends_of_groups(halves.gather(-1, by_half)),
-        )
-        of_item = (torch.stack([x * e, x, e, one], -2) * count).sum(-2)
-        return self.lists.sum(torch.where(upper == 1, weight * of_item, 0))
+            offsets=ends.expand(*scores.shape[:-1], -1),
+            keys=self.key,
+        ).unbind(-2)
+        return gain * (off * own + of_off) - (off * of_gain + of_both)
 
 
 def _delta(before: Tensor, after: Tensor, scheme: Scheme, mu: float) -> Tensor:
@@ -255,9 +233,9 @@ def _delta(before: Tensor, after: Tensor, scheme: Scheme, mu: float) -> Tensor:
     return ndcg2 if scheme == "ndcg2" else mu * ndcg2 + lambdarank
 
 
-def _bits(places: Tensor, first: int = 0) -> Iterator[int]:
-    """The bits that places 0, 1, ... may have, from one on."""
-    number, bit = number_of_places(places), first
+def _bits(number: int, first: int) -> Iterator[int]:
+    """The bits that so many places 0, 1, ... may have, from one on."""
+    bit = first
     while 1 << bit < number:
         yield bit
         bit += 1

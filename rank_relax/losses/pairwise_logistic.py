@@ -13,6 +13,7 @@ from rank_relax.losses._module import RankingLoss
 from rank_relax.losses._ordered_pairs import OrderedPairs
 
 Normalize = Literal["list", "pairs", "sum"]
+Ties = Literal["ignore", "half"]
 
 
 @public
@@ -21,6 +22,7 @@ def pairwise_logistic_loss(
     labels: Tensor,
     *,
     normalize: Normalize = "list",
+    ties: Ties = "ignore",
     mask: Tensor | None = None,
     weights: Tensor | None = None,
     offsets: Tensor | None = None,
@@ -37,10 +39,13 @@ def pairwise_logistic_loss(
 
     Args:
         scores: ``[..., n]``, or ``[N]`` with ``offsets``: float64, float32, bfloat16 or float16.
-        labels: Of the shape of ``scores`` and any real dtype. Items with equal labels make no pair.
+        labels: Of the shape of ``scores`` and any real dtype.
         normalize: ``"list"``, the mean over the pairs of each list; ``"sum"``, their sum; or
             ``"pairs"``, their sum, but ``reduction="mean"`` is the mean over all pairs of the
             batch.
+        ties: ``"ignore"``, two items of equal labels make no pair; or ``"half"``, RankNet's own: one
+            whose target is ½, with the mean of the losses of both orders, which is least, log 2,
+            where their scores are equal.
         mask: Bool, of the shape of ``scores``, true where an item counts.
         weights: Of either item, from 0 up, of the shape of ``scores``: a pair has the product, and
             counts so often.
@@ -51,7 +56,7 @@ def pairwise_logistic_loss(
 
     Returns:
         A scalar, or ``[...]`` or ``[L]`` for ``reduction="none"``, of the dtype of ``scores``. A
-        list in which all labels are equal has loss 0, gradient 0 and no part in the mean.
+        list without a pair has loss 0, gradient 0 and no part in the mean.
 
     Raises:
         TypeError: for an argument of a type or dtype that is not listed here.
@@ -68,17 +73,21 @@ def pairwise_logistic_loss(
         tensor(0.4689)
     """
     strength = checked_temperature("pairwise_logistic_loss", temperature)
-    check_pairwise_options("pairwise_logistic_loss", normalize, reduction)
+    check_pairwise_options("pairwise_logistic_loss", normalize, ties, reduction)
     lists = Lists(
         "pairwise_logistic_loss", scores, labels, mask=mask, weights=weights, offsets=offsets
     )
     share, total = lists.shares(torch.ones_like(lists.scores))
     of_labels = OrderedPairs(lists)
     pairs = of_labels.weight(share, share)
+    if ties == "half":
+        pairs = pairs + of_labels.of_equal_labels(strength, share)[0]
     has_pairs = pairs > 0
     lists.leave_out_unless(has_pairs)
     lists.refuse_infinite()
     losses = of_labels.sum(strength, share, share, -1) * strength
+    if ties == "half":
+        losses = losses + of_labels.of_equal_labels(strength, share)[1]
     if normalize == "list":
         return lists.reduced(losses / torch.where(has_pairs, pairs, 1), reduction)
     if normalize == "pairs" and reduction == "mean":
@@ -92,9 +101,12 @@ def pairwise_logistic_loss(
     return lists.reduced(losses * total * total, reduction)
 
 
-def check_pairwise_options(function: str, normalize: object, reduction: object) -> None:
+def check_pairwise_options(
+    function: str, normalize: object, ties: object, reduction: object
+) -> None:
     """Raises for what the loss cannot do, whatever its tensors are."""
     check_choice(function, "normalize", normalize, ("list", "pairs", "sum"))
+    check_choice(function, "ties", ties, ("ignore", "half"))
     check_reduction(function, reduction)
 
 
@@ -103,6 +115,7 @@ class PairwiseLogisticLoss(RankingLoss):
 
     Args:
         normalize: ``"list"``, ``"pairs"`` or ``"sum"``, as in :func:`pairwise_logistic_loss`.
+        ties: ``"ignore"`` or ``"half"``.
         temperature: A ``nn.Parameter`` is learnt; another 0-dim tensor becomes a buffer.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
@@ -130,8 +143,9 @@ class PairwiseLogisticLoss(RankingLoss):
         self,
         *,
         normalize: Normalize = "list",
+        ties: Ties = "ignore",
         temperature: Strength = 1.0,
         reduction: Reduction = "mean",
     ) -> None:
-        check_pairwise_options("PairwiseLogisticLoss", normalize, reduction)
-        super().__init__(temperature, normalize=normalize, reduction=reduction)
+        check_pairwise_options("PairwiseLogisticLoss", normalize, ties, reduction)
+        super().__init__(temperature, normalize=normalize, ties=ties, reduction=reduction)

@@ -975,14 +975,15 @@ COUNT_ERROR = {torch.float64: 2e-13, torch.float32: 1e-6}
 def count_scale(tensors: Tensors, setting: Setting, order: int) -> Tensor:
     """``alpha^p sum_j |w_j| (|K_p| + F' + tiny)`` at the points.
 
-    Tiny for tails out of reach, and for those of the oracle, which are exact beside 1 alone.
+    Tiny for tails out of reach, and for those of the oracle, which are exact beside 1 alone: of
+    float64 two units in its last place.
     """
     weights, points, values = (tensor.detach() for tensor in tensors)
     sizes = weights.double().abs()
     alpha = setting.regularization_strength
     d = alpha * (points.double()[..., :, None] - values.double()[..., None, :])
     kernels = [oracle.summed_kernel(d, setting.method, k) for k in (order, 1)]
-    mass = kernels[0].abs() + kernels[1] + 1e-3
+    mass = kernels[0].abs() + kernels[1] + 2.5e-3
     if setting.mask is not None:
         sizes = torch.where(setting.mask[..., None, :], sizes, 0.0)
     return (sizes[..., :, None, :] * mass[..., None, :, :]).sum(-1) * alpha**order

@@ -1,5 +1,6 @@
 """Hard ranks and Spearman's correlation: of every dtype, against counts of pairs and SciPy."""
 
+import itertools
 import math
 from contextlib import suppress
 
@@ -163,6 +164,35 @@ def test_strides_do_not_change_a_rank_and_tensors_without_data_get_the_same_shap
         assert (fake.shape, fake.stride(), fake.dtype) == (
             (ranks.shape, ranks.stride(), ranks.dtype)
         )
+
+
+@DTYPES
+def test_lists_one_behind_the_other_have_the_ranks_of_each(dtype: torch.dtype) -> None:
+    lengths = [5, 0, 1, 40, 700]
+    items = torch.cat([items_of(dtype, n) for n in lengths])
+    mask = torch.rand(items.shape) > 0.2
+    offsets = rank_relax.offsets_from_lengths(torch.tensor(lengths))
+    for options in ({}, {"descending": True, "normalize": False}, {"dtype": torch.float64}):
+        for own in (None, mask):
+            ranks = rank_relax.hard_rank(items, mask=own, offsets=offsets, **options)
+            expected = torch.cat(
+                [
+                    rank_relax.hard_rank(
+                        items[i:j], mask=None if own is None else own[i:j], **options
+                    )
+                    for i, j in itertools.pairwise(offsets.tolist())
+                ]
+            )
+            torch.testing.assert_close(ranks, expected, equal_nan=True, rtol=0, atol=1e-7)
+    with pytest.raises(ValueError, match="hard_rank: offsets must rise from 0 to the number of it"):
+        rank_relax.hard_rank(items, offsets=torch.tensor([0, 5]))
+
+
+def test_a_nested_tensor_has_nested_ranks() -> None:
+    nested = torch.nested.nested_tensor([torch.randn(3), torch.randn(5)], layout=torch.jagged)
+    ranks = rank_relax.hard_rank(nested)
+    for own, list in zip(ranks.unbind(), nested.unbind(), strict=True):
+        torch.testing.assert_close(own, rank_relax.hard_rank(list))
 
 
 def test_the_result_requires_no_gradient() -> None:

@@ -193,8 +193,12 @@ def pairwise_logistic(
     weights: Tensor,
     temperature: float = 1.0,
     normalize: str = "list",
+    ties: str = "ignore",
 ) -> Tensor | None:
     pairs = ordered_pairs(labels, weights)
+    if ties == "half":
+        equal = (labels[:, None] == labels[None, :]) & ~torch.eye(len(labels), dtype=torch.bool)
+        pairs = pairs + equal * weights[:, None] * weights[None, :] / 2
     if pairs.sum() == 0:
         return None
     differences = (scores[:, None] - scores[None, :]) / temperature
@@ -375,6 +379,7 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
     (rank_relax.listnet_loss, listnet, {"shares": "proportional", "temperature": 0.2}),
     (rank_relax.cosent_loss, cosent, {}),
     (rank_relax.pairwise_logistic_loss, pairwise_logistic, {}),
+    (rank_relax.pairwise_logistic_loss, pairwise_logistic, {"ties": "half", "temperature": 0.5}),
     (
         rank_relax.pairwise_logistic_loss,
         pairwise_logistic,
@@ -1470,6 +1475,7 @@ def test_lists_without_items_have_no_loss(
     lambda loss, options: (
         (loss, options) != (rank_relax.listnet_loss, {})
         and loss not in (rank_relax.adr_mse_loss, rank_relax.listmle_loss)
+        and options.get("ties") is None
     )
 )
 def test_infinities_in_a_list_without_a_loss_have_no_gradient(
@@ -1666,13 +1672,23 @@ def test_an_infinite_or_unknown_score_leaves_the_temperature_its_gradient(loss: 
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-@pytest.mark.parametrize("loss", ["kendall_loss", "pairwise_logistic_loss", "cosent_loss"])
+@pytest.mark.parametrize("loss", ["lambda_loss", "cosent_loss"])
 def test_what_a_trace_cannot_hold_is_refused(loss: str) -> None:
     function = getattr(rank_relax, loss)
-    arguments = torch.randn(20), torch.randn(20)
+    arguments = torch.randn(20), torch.rand(20)
     with pytest.raises(NotImplementedError, match=f"{loss}: torch.jit.trace would fix the number"):
         torch.jit.trace(lambda s, y: function(s, y), arguments)  # type: ignore[no-untyped-call]
     graph = make_fx(lambda s, y: function(s, y))(*arguments)
     torch.testing.assert_close(graph(*arguments), function(*arguments))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_trace_of_ordered_pairs_takes_lists_of_any_length() -> None:
+    for function in (rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss):
+        trace = torch.jit.trace(  # type: ignore[no-untyped-call]
+            lambda s, y, function=function: function(s, y), (torch.randn(20), torch.randn(20))
+        )
+        other = torch.randn(700), torch.randn(700)
+        torch.testing.assert_close(trace(*other), function(*other))
     with FakeTensorMode():
         assert function(torch.randn(3, 20), torch.randn(3, 20), reduction="none").shape == (3,)

@@ -228,6 +228,157 @@ def test_lists_in_the_rows_of_a_batch_have_their_own_ends() -> None:
     torch.testing.assert_close(batched(values, offsets), counts)
 
 
+KEYS: dict[str, Callable[[int], Tensor]] = {
+    "real": normal,
+    "integers": lambda n: torch.randint(-(2**62), 2**62, (n,)),
+    "grades": lambda n: torch.randint(0, 5, (n,)),
+    "rare": lambda n: (torch.rand(n) > 0.97).long(),
+    "equal": lambda n: torch.zeros(n),
+    "with NaN and infinities": lambda n: torch.tensor([-inf, 0.0, 1.0, inf, nan])[
+        torch.randint(0, 5, (n,))
+    ],
+}
+
+
+def smaller(keys: Tensor, point_keys: Tensor) -> Tensor:
+    return point_keys.unsqueeze(-1) > keys.unsqueeze(-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", KEYS)
+def test_only_values_of_smaller_keys_are_counted(
+    name: str, method: str, dtype: torch.dtype
+) -> None:
+    """In every form: pair by pair, on one grid, in lists of their own."""
+    for of_values, m, n in (
+        ("normal", 1, 1),
+        ("far from 0", 40, 3),
+        ("ties", 3, 40),
+        ("normal", 180, 200),
+        ("clusters", 120, 400),
+        ("an outlier", 100, 300),
+        ("of every size", 200, 100),
+        ("constant", 20, 200),
+    ):
+        values, points = LISTS[of_values](n).to(dtype), LISTS[of_values](m).to(dtype)
+        points[: m // 2] = values[torch.randint(0, n, (m // 2,))]
+        weights = torch.stack([normal(n), torch.rand(n)]).to(dtype)
+        keys, point_keys = KEYS[name](n), KEYS[name](m)
+        counted = smaller(keys, point_keys)
+        for strength in (0.01, 1.0, 30.0, 1e4):
+            for order in ORDERS if strength == 1 else (-1, 0):
+                setting = Setting(strength, method)
+                actual = rank_relax.soft_count(
+                    points,
+                    values,
+                    weights,
+                    strength,
+                    method=method,
+                    order=order,
+                    keys=keys,
+                    point_keys=point_keys,
+                )
+                # Each point is a row of its own, with weights 0 for what it does not count.
+                own = torch.where(counted.unsqueeze(-2), weights.double(), 0)  # [m, 2, n]
+                rows = (own, points.unsqueeze(-1), values.expand(m, n))
+                exact = oracle.kernel_sum(*rows, order, *setting).squeeze(-1).T
+                bound = COUNT_ERROR[dtype] * count_scale(rows, setting, order).squeeze(-1).T
+                exact = torch.where(exact.to(dtype).isinf(), exact.to(dtype).double(), exact)
+                error = torch.where(actual == exact, 0.0, (actual.double() - exact).abs())
+                assert (error <= bound).all(), f"{float((error / bound).max())} of the bound"
+
+
+@pytest.mark.parametrize("n", [70_000, 100_000])
+@pytest.mark.parametrize("strength", [0.7, 200.0])
+def test_long_lists_are_counted_by_their_keys(strength: float, n: int) -> None:
+    values, weights = torch.randn(n), torch.rand(n)
+    for keys in (torch.randn(n), torch.randint(0, 4, (n,))):
+        for order in (-1, 0, 1):
+            sums = rank_relax.soft_count(values, values, weights, strength, order=order, keys=keys)
+            some = torch.randint(0, n, (20,))
+            own = torch.where(smaller(keys, keys[some]).unsqueeze(-2), weights.double(), 0)
+            rows = (own, values[some].unsqueeze(-1), values.expand(20, n))
+            exact = oracle.kernel_sum(*rows, order, strength, "sigmoid").flatten()
+            bound = COUNT_ERROR[torch.float32] * count_scale(
+                rows, Setting(strength, "sigmoid"), order
+            )
+            assert ((sums[some].double() - exact).abs() <= bound.flatten()).all()
+
+
+def test_threads_do_not_change_counts_by_keys() -> None:
+    values, keys = torch.randn(200_000), torch.randn(200_000)
+    threads = torch.get_num_threads()
+    results = []
+    for number in (1, 2):
+        torch.set_num_threads(number)
+        results.append(rank_relax.soft_count(values, values, keys=keys))
+        results.append(rank_relax.soft_count(values, values, None, 1e5, keys=keys))
+    torch.set_num_threads(threads)
+    assert torch.equal(results[0], results[2])
+    assert torch.equal(results[1], results[3])
+
+
+def test_infinite_values_count_for_points_of_larger_keys() -> None:
+    values = torch.tensor([-inf, 0.0, inf, -inf, nan])
+    points = torch.tensor([1.0, -inf, inf, nan])
+    keys, point_keys = torch.tensor([0, 1, 2, 3, 0]), torch.tensor([1, 4, 3, 4])
+    counts = rank_relax.soft_count(points, values, None, 50.0, keys=keys, point_keys=point_keys)
+    torch.testing.assert_close(counts, torch.tensor([1.0, 1.0, 2.5, nan]), equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["real", "grades"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_derivatives_of_counts_by_keys(order: int, kind: str) -> None:
+    points, values, weights = normal(7), normal(9), normal(9)
+    options = {"order": order, "keys": KEYS[kind](9), "point_keys": KEYS[kind](7)}
+
+    def of(points: Tensor, values: Tensor, weights: Tensor) -> Tensor:
+        return rank_relax.soft_count(points, values, weights, 2.0, **options)
+
+    tensors = tuple(x.requires_grad_() for x in (points, values, weights))
+    assert torch.autograd.gradcheck(of, tensors, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(of, tensors)
+    shared = {"order": order, "keys": KEYS[kind](9)}
+    assert torch.autograd.gradcheck(
+        lambda x, w: rank_relax.soft_count(x, x, w, 2.0, **shared), tensors[1:]
+    )
+
+
+def test_keys_of_lists_in_a_row_are_those_apart() -> None:
+    values, keys = torch.randn(2, 100), torch.randint(0, 9, (2, 100)).half()
+    offsets = torch.tensor([[0, 30, 30, 100], [0, 1, 99, 100]])
+    counts = rank_relax.soft_count(values, values, offsets=offsets, keys=keys)
+    expected = [
+        torch.cat(
+            [
+                rank_relax.soft_count(x, x, keys=k)
+                for x, k in zip(row.split(sizes), key.split(sizes), strict=True)
+            ]
+        )
+        for row, key, sizes in zip(values, keys, ([30, 0, 70], [1, 98, 1]), strict=True)
+    ]
+    torch.testing.assert_close(counts, torch.stack(expected))
+    batched = torch.vmap(lambda x, k, ends: rank_relax.soft_count(x, x, offsets=ends, keys=k))
+    torch.testing.assert_close(batched(values, keys, offsets), counts)
+    compiled = torch.compile(
+        lambda x, k: rank_relax.soft_count(x, x, keys=k), backend="aot_eager", fullgraph=True
+    )
+    torch.testing.assert_close(
+        compiled(values, keys), rank_relax.soft_count(values, values, keys=keys)
+    )
+
+
+def test_a_strength_to_learn_leaves_keys_as_they_are() -> None:
+    values, keys = normal(30), torch.randint(0, 5, (30,))
+    strength = torch.tensor(1.7, dtype=torch.float64, requires_grad=True)
+    plain = rank_relax.soft_count(values, values, None, 1.7, keys=keys)
+    learnt = rank_relax.soft_count(values, values, None, strength, keys=keys)
+    torch.testing.assert_close(learnt, plain)
+    with pytest.raises(TypeError, match=r"soft_count: point_keys must have the dtype of keys"):
+        rank_relax.soft_count(values, values, keys=keys, point_keys=keys.double())
+
+
 @pytest.mark.parametrize(
     ("ends", "message"),
     [
@@ -274,6 +425,15 @@ def test_ends_that_are_none_are_refused(ends: list[int], message: str) -> None:
             {"offsets": torch.tensor([0, 4]), "point_offsets": torch.tensor([0, 1, 2])},
             ValueError,
             r"point_offsets must have as many lists as offsets, 1, got 2",
+        ),
+        ({"keys": torch.zeros(3)}, ValueError, r"keys must have the shape of values, \[4\]"),
+        ({"keys": torch.zeros(4)}, ValueError, r"points have the keys of the values, so .* 4 poi"),
+        ({"keys": torch.zeros(4, dtype=torch.complex64)}, TypeError, r"keys must be int64, float64"),
+        ({"point_keys": torch.zeros(2)}, ValueError, r"point_keys are compared with those of val"),
+        (
+            {"keys": torch.zeros(4), "point_keys": torch.zeros(3)},
+            ValueError,
+            r"point_keys must have the shape of points, \[2\], got \[3\]",
         ),
         ({"regularization_strength": 0.0}, ValueError, r"must be positive and finite, got 0"),
         ({"mask": torch.ones(3, dtype=torch.bool)}, ValueError, r"mask must have the shape"),

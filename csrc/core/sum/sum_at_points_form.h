@@ -32,22 +32,23 @@ double reach_of_sum(Precision precision, Tails tails, int64_t count) {
 
 /// What a form takes, in ns, from which forms are chosen: roughly, as vectors of 512 bits do.
 struct SumAtPointsCost {
-  double pair;    // of a point and a value
-  double box;     // its translation
-  double item;    // a value's moments or a point's series
-  double sorted;  // a point or value in its place
+  double pair;         // of a point and a value
+  double box;          // beside its translations
+  double translation;  // of a box's moments to another within reach
+  double item;         // a value's moments or a point's series
+  double sorted;       // a point or value in its place
+
+  /// Of a grid without the items.
+  double of_boxes(double boxes, double within_reach) const {
+    return boxes * (box + std::min(boxes, within_reach) * translation);
+  }
 };
 
-/// In a list whose tails are summed so far.
 template <class Cdf>
-SumAtPointsCost cost_of_sum_at_points(Precision precision, int order, double reach) {
+SumAtPointsCost cost_of_sum_at_points(Precision precision, int order) {
   // The Gaussian's tail is a call of std::erfc, its density is not.
   const bool calls = kMostScannedOrder<Cdf> < 0 && order <= 0;
-  double box = 0;
-  if constexpr (kHasGrid<Cdf>) {
-    box = (precision == kSingle ? 5 : 20) * reach / Cdf::box_grid[precision].width;
-  }
-  return {calls ? 12.0 : 0.5, box, 4, 25};
+  return {calls ? 12.0 : 0.5, 15, precision == kSingle ? 5.0 : 20.0, 4, 25};
 }
 
 // Of a grid, beside the items: for the memory that they take.
@@ -60,7 +61,7 @@ SumAtPointsForm sum_at_points_form(Precision precision, Tails tails, int order, 
   if (order >= kSeriesOrders) return SumAtPointsForm::kPairwise;
   double reach = 0;
   if constexpr (kHasGrid<Cdf>) reach = reach_of_sum<Cdf>(precision, tails, values);
-  const SumAtPointsCost cost = cost_of_sum_at_points<Cdf>(precision, order, reach);
+  const SumAtPointsCost cost = cost_of_sum_at_points<Cdf>(precision, order);
   const double items = static_cast<double>(points) + static_cast<double>(values);
   const double pairs = static_cast<double>(points) * static_cast<double>(values);
   const double pairwise = pairs * cost.pair;
@@ -76,11 +77,11 @@ SumAtPointsForm sum_at_points_form(Precision precision, Tails tails, int order, 
     const double within = 2 * reach / spread;
     const double in_windows = scans ? 0 : pairwise * std::min(1.0, within);
     const double sorted = items * cost.sorted + in_windows;
-    const double boxes = spread / Cdf::box_grid[precision].width + 1;
+    const double width = Cdf::box_grid[precision].width, boxes = spread / width + 1;
     const bool fits = boxes < kMostBoxesOfNoItems + kMostBoxesAnItem * items &&
                       boxes * kGridTerms[precision] < kMostNumbersOfAGrid;
-    const double on_grid =
-        fits ? boxes * cost.box + items * cost.item : std::numeric_limits<double>::infinity();
+    const double on_grid = fits ? cost.of_boxes(boxes, reach / width) + items * cost.item
+                                : std::numeric_limits<double>::infinity();
     if (pairwise <= on_grid && pairwise <= sorted) return SumAtPointsForm::kPairwise;
     return on_grid <= sorted ? SumAtPointsForm::kBoxes : wide;
   }

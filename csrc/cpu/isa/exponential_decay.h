@@ -3,14 +3,16 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/precision.h"
 #include "cpu/isa/instruction_set.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// e^-t for t in [0, 700], within 1 ulp. Free of branches, so that loops over it fill vector
+/// e^-t for t in [0, 700], within 1 ulp, or of single precision within 3e-10. Free of branches, so that loops over it fill vector
 /// registers, which std::exp does not, nor a call.
 ///
 /// t = m ln 2 - r with |r| <= ln(2)/2: e^-t = 2^-m e^r, and e^r by its Taylor series.
+template <Precision kPrecision = kDouble>
 [[gnu::always_inline]] inline double exponential_decay(double t) {
   constexpr double kInverseLog2 = 1.44269504088896338700;
   constexpr double kLog2High = 6.93147180369123816490e-01;  // its last 20 bits are 0
@@ -19,12 +21,15 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
   const double shifted = t * -kInverseLog2 + kRound;
   const double exponent = shifted - kRound;
   const double r = (-t - exponent * kLog2High) - exponent * kLog2Low;
-  double power = 1.0 / 6227020800;
-  power = power * r + 1.0 / 479001600;
-  power = power * r + 1.0 / 39916800;
-  power = power * r + 1.0 / 3628800;
-  power = power * r + 1.0 / 362880;
-  power = power * r + 1.0 / 40320;
+  double power = 1.0 / 40320;
+  if constexpr (kPrecision == kDouble) {
+    power = 1.0 / 6227020800;
+    power = power * r + 1.0 / 479001600;
+    power = power * r + 1.0 / 39916800;
+    power = power * r + 1.0 / 3628800;
+    power = power * r + 1.0 / 362880;
+    power = power * r + 1.0 / 40320;
+  }
   power = power * r + 1.0 / 5040;
   power = power * r + 1.0 / 720;
   power = power * r + 1.0 / 120;
@@ -41,6 +46,7 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 }
 
 /// The same in float, for t in [0, 87].
+template <Precision = kSingle>
 [[gnu::always_inline]] inline float exponential_decay(float t) {
   constexpr float kInverseLog2 = 1.44269504f;
   constexpr float kLog2High = 0.693359375f;  // its last 15 bits are 0

@@ -12,24 +12,42 @@
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
+#include "cpu/sum/pairs_at_points.h"
 #include "cpu/sum/sum_at_points.h"
+#include "cpu/sum/weights_at_infinity.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
+
+/// Writes Σ_j w_j K(α (t_i - x_j)) of an order that is known when called, NaN if a weight is not
+/// finite: it would be in every box within reach, and in no other.
+template <class Cdf, class Sum>
+void sum_of_every_order(Sum& sum, int order, const std::vector<double>& weights,
+                        std::vector<double>& sums, const ParallelFor& parallel_for) {
+  double nothing = 0;
+  for (const double weight : weights) nothing += weight * 0;
+  if (std::isnan(nothing)) {
+    return std::fill(sums.begin(), sums.end(), std::numeric_limits<double>::quiet_NaN());
+  }
+  if (order == -1) {
+    if constexpr (kHasIntegral<Cdf>) {
+      sum.template sum<-1>(weights.data(), sums.data(), parallel_for);
+    }
+  } else if (order == 0) {
+    sum.template sum<0>(weights.data(), sums.data(), parallel_for);
+  } else if (order == 1) {
+    sum.template sum<1>(weights.data(), sums.data(), parallel_for);
+  } else if (order == 2) {
+    sum.template sum<2>(weights.data(), sums.data(), parallel_for);
+  } else {
+    sum.sum_of_order(order, weights.data(), sums.data(), parallel_for);
+  }
+}
 
 /// The sums at the points of one list after another, infinities and NaN among points and values:
 /// what is equal has d = 0 though it be infinite; NaN values count nowhere, and at NaN there is
 /// NaN.
 template <class Cdf, class Scalar>
 class ListAtPoints {
-  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-  /// Sums of tails are precise relative to themselves.
-  static constexpr Precision precision() {
-    if constexpr (kHasGrid<Cdf>) return Cdf::kTailsInSingle ? precision_of<Scalar> : kDouble;
-    return precision_of<Scalar>;
-  }
-  static constexpr Precision kPrecision = precision();
-
  public:
   /// Takes in what is between the ends of rows.
   template <class Range>
@@ -50,23 +68,20 @@ class ListAtPoints {
     };
     weights_.resize(values_.size());
     sums_.resize(points_.size());
-    double below = 0, above = 0;  // what -inf and inf weigh
-    double finite = 0;
+    WeightsAtInfinity<Cdf> ends{order};
     auto end = ends_of_values_.begin();
     double* weight = weights_.data();
     for (int64_t j = of_values.begin; j < of_values.end; ++j) {
       const double of_value = weights[j];
       if (end != ends_of_values_.end() && end->place == j - of_values.begin) {
-        if (end->value == -kInfinity) below += of_value;
-        if (end->value == kInfinity) above += of_value;
+        ends.add(end->value, of_value);
         ++end;
       } else {
-        finite += of_value;
+        ends.finite += of_value;
         *weight++ = of_value;
       }
     }
-    sum_of_finite(order, parallel_for);
-    const Ends ends = {order, below, finite, above};
+    sum_of_every_order<Cdf>(sum_, order, weights_, sums_, parallel_for);
     const double shift = ends.at(0);
     const double* sum = sums_.data();
     auto next = ends_of_points_.begin();
@@ -88,31 +103,6 @@ class ListAtPoints {
     double value;
   };
 
-  /// What lies at infinity adds, and what there is at infinity.
-  struct Ends {
-    int order;
-    double below, finite, above;  // weights
-
-    double at(double point) const {
-      if (std::isnan(point)) return point;
-      if (order > 0) return 0;
-      if (point == -kInfinity) return below * kernel_of_equals();
-      if (point == kInfinity) return of_far_below(below + finite) + above * kernel_of_equals();
-      return of_far_below(below);
-    }
-
-   private:
-    double kernel_of_equals() const {
-      if constexpr (kHasIntegral<Cdf>) {
-        if (order == -1) return Cdf::integral_of_tail(0.0);
-      }
-      return 0.5;
-    }
-    double of_far_below(double weight) const {
-      return order == 0 || weight == 0 ? weight : weight * kInfinity;
-    }
-  };
-
   template <class Range>
   void take(Row<Scalar> row, const Range& range, std::vector<double>& finite,
             std::vector<End>& ends) {
@@ -128,33 +118,10 @@ class ListAtPoints {
     }
   }
 
-  void sum_of_finite(int order, const ParallelFor& parallel_for) {
-    // A weight that is not finite would be in every box within reach, and in no other.
-    double nothing = 0;
-    for (const double weight : weights_) nothing += weight * 0;
-    if (std::isnan(nothing)) {
-      std::fill(sums_.begin(), sums_.end(), std::numeric_limits<double>::quiet_NaN());
-      return;
-    }
-    if (order == -1) {
-      if constexpr (kHasIntegral<Cdf>) {
-        sum_.template sum<-1>(weights_.data(), sums_.data(), parallel_for);
-      }
-    } else if (order == 0) {
-      sum_.template sum<0>(weights_.data(), sums_.data(), parallel_for);
-    } else if (order == 1) {
-      sum_.template sum<1>(weights_.data(), sums_.data(), parallel_for);
-    } else if (order == 2) {
-      sum_.template sum<2>(weights_.data(), sums_.data(), parallel_for);
-    } else {
-      sum_.sum_of_order(order, weights_.data(), sums_.data(), parallel_for);
-    }
-  }
-
   std::vector<double> points_, values_;  // finite
   std::vector<End> ends_of_points_, ends_of_values_;
   std::vector<double> weights_, sums_;
-  SumAtPoints<Cdf, kPrecision> sum_;
+  SumAtPoints<Cdf, precision_of_tails<Cdf, precision_of<Scalar>>()> sum_;
 };
 
 }  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -8,31 +8,19 @@
 
 #include "core/cdf/capabilities.h"
 #include "core/row/scaled_difference.h"
-#include "core/series/box_series.h"
 #include "core/sum/compensated_sum.h"
 #include "core/sum/sum_at_points_form.h"
 #include "cpu/aligned_array.h"
-#include "cpu/grid/box_translation.h"
-#include "cpu/grid/cell_grid.h"
-#include "cpu/isa/flush_to_zero.h"
-#include "cpu/isa/unroll.h"
+#include "cpu/grid/weighted_grid.h"
 #include "cpu/isa/vector.h"
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/sort/radix_sort.h"
 #include "cpu/sum/kernel_sum.h"
+#include "cpu/sum/pairs_at_points.h"
 #include "cpu/sum/scan_at_points.h"
-#include "cpu/sum/tails.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
-
-/// As many numbers as `count`.
-struct Numbers {
-  const double* values;
-  int64_t count;
-
-  Numbers part(int64_t begin, int64_t end) const { return {values + begin, end - begin}; }
-};
 
 /// Σ_j w_j K(α (t_i - x_j)) at points t of values x with weights w of either sign, where K is F,
 /// its integral or a derivative (core/sum/kernel_at.h): in double, to the precision that results of
@@ -51,11 +39,6 @@ struct Numbers {
 template <class Cdf, Precision kPrecision, Tails kTails = Tails::kOfAll>
 class SumAtPoints {
   using W = Vector<double>;
-  using Grid = DoubleCellGrid<double>;
-  static constexpr int kTerms = kGridTerms[kPrecision];
-  static constexpr int kVectors = kTerms / W::kLanes;
-  static constexpr int kBlock = 64;
-  static constexpr int64_t kPart = 1 << 15;
 
  public:
   /// Borrows both lists until the next call. All sums are NaN where one holds what is not finite.
@@ -111,17 +94,9 @@ class SumAtPoints {
   void sum_of_order(int order, const double* weights, double* sums,
                     const ParallelFor& parallel_for) {
     if (values_.count == 0) return std::fill_n(sums, points_.count, 0.0), void();
-    const typename Cdf::Ratio ratio(order);
+    const SumOfPairsOfOrder<Cdf> pairs(order, strength_);
     for_parts_of_pairs(parallel_for, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        double sum = 0;
-        for (int64_t j = 0; j < values_.count; ++j) {
-          const double q = Cdf::coordinate(scaled(values_.values[j], points_.values[i]));
-          const double density = Cdf::first_derivative(q);
-          if (density != 0) sum += weights[j] * (ratio(q) * density);
-        }
-        sums[i] = sum;
-      }
+      for (int64_t i = begin; i < end; ++i) sums[i] = pairs.at(points_.values[i], values_, weights);
     });
   }
 
@@ -132,13 +107,6 @@ class SumAtPoints {
     const double* weights;
     double lowest, highest;
   };
-
-  template <int kOrder>
-  GridKernel kernel_on_grid() const {
-    const double reach = reach_of_sum<Cdf>(kPrecision, kTails, values_.count);
-    return {&grid_series<Cdf>(kPrecision, kOrder),
-            boxes_of_reach(reach, Cdf::box_grid[kPrecision].width)};
-  }
 
   /// α (to - from)
   double scaled(double from, double to) const { return scaled_difference(strength_, to, from); }
@@ -152,29 +120,10 @@ class SumAtPoints {
   template <int kOrder>
   void pairwise(const double* weights, double* sums, const ParallelFor& parallel_for) const {
     for_parts_of_pairs(parallel_for, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        sums[i] = sum_of_pairs<kOrder>(points_.values[i], values_, weights);
-      }
+      std::fill(sums + begin, sums + end, 0.0);
+      add_sums_of_pairs<Cdf, kPrecision, kOrder, false>(strength_, points_.part(begin, end), nullptr,
+                                                        values_, weights, sums + begin);
     });
-  }
-
-  /// Σ_j w_j K(α (t - x_j))
-  template <int kOrder>
-  double sum_of_pairs(double point, const Numbers& values, const double* weights) const {
-    const double half_point = point / 2, strength = 2 * strength_;
-    double total = 0;
-    for (int64_t begin = 0; begin < values.count; begin += kBlock) {
-      const int64_t count = std::min<int64_t>(values.count - begin, kBlock);
-      double d[kBlock], terms[kBlock];
-      for (int64_t j = 0; j < count; ++j) {
-        d[j] = strength * (half_point - values.values[begin + j] / 2);
-      }
-      const FlushToZero flush;
-      kernels_at<Cdf, kOrder>(d, count, terms);
-      for (int64_t j = 0; j < count; ++j) terms[j] *= weights[begin + j];
-      total += sum_of(terms, count);
-    }
-    return total;
   }
 
   // One row
@@ -203,66 +152,15 @@ class SumAtPoints {
 
   template <int kOrder>
   void on_grid(const Boxes& boxes, Below below, double* sums, const ParallelFor& parallel_for) {
-    const FiniteRow<double> extent = {nullptr, 0, boxes.lowest, boxes.highest};
-    const Grid grid(extent, Cdf::box_grid[kPrecision].width, strength_);
-    const int64_t cells = grid.cells();
-    moments_.make_room(cells * kTerms);
-    local_.make_room(cells * kTerms);
-    std::fill_n(moments_.data(), cells * kTerms, 0.0);
-    for (int64_t j = 0; j < boxes.values.count; j += kBlock) add_block(grid, boxes, j);
-    BoxTranslation<kTerms, kOrder, true> translation;
-    translation.set_moments(kernel_on_grid<kOrder>(), moments_.data(), cells, below);
-    constexpr int64_t kBoxesWorthAThread = 256;
-    parallel_for(cells, kBoxesWorthAThread, [&](int64_t begin, int64_t end) {
-      for (int64_t box = begin; box < end; ++box) {
-        translation.local_series(box, local_.data() + box * kTerms);
-      }
-    });
-    const int64_t count = boxes.points.count;
-    parallel_for((count + kPart - 1) / kPart, 1, [&](int64_t begin, int64_t end) {
-      const int64_t last = std::min(end * kPart, count);
-      for (int64_t i = begin * kPart; i < last; i += W::kLanes) {
-        evaluate(grid, boxes.points.part(i, std::min<int64_t>(i + W::kLanes, last)), sums + i);
-      }
-    });
-  }
-
-  /// The moments of values, one after the other, their powers across lanes.
-  void add_block(const Grid& grid, const Boxes& boxes, int64_t first) {
-    const int count = static_cast<int>(std::min<int64_t>(boxes.values.count - first, kBlock));
-    double values[kBlock], t[kBlock];
-    int32_t offsets[kBlock];
-    std::fill_n(values, kBlock, boxes.values.values[first]);
-    std::copy_n(boxes.values.values + first, count, values);
-    for (int i = 0; i < kBlock; i += W::kLanes) {
-      grid.template place<kTerms>(values + i, offsets + i).store(t + i);
-    }
-    for (int i = 0; i < count; ++i) {
-      const double t2 = t[i] * t[i], t4 = t2 * t2;
-      const W step = W::broadcast(W::kLanes == 8 ? t4 * t4 : (W::kLanes == 4 ? t4 : t2));
-      const W weight = W::broadcast(boxes.weights[first + i]);
-      W powers = W::first_powers(t[i], t2, t4);
-      double* moments = moments_.data() + offsets[i];
-      unroll<kVectors>([&](auto v) {
-        double* at = moments + v * W::kLanes;
-        multiply_add(powers, weight, W::load(at)).store(at);
-        if (v + 1 < kVectors) powers = powers * step;
-      });
-    }
-  }
-
-  void evaluate(const Grid& grid, const Numbers& points, double* sums) const {
-    const int count = static_cast<int>(points.count);
-    double values[W::kLanes];
-    int32_t offsets[W::kLanes];
-    std::fill_n(values, W::kLanes, points.values[0]);
-    std::copy_n(points.values, count, values);
-    const W t = grid.template place<kTerms>(values, offsets);
-    W powers[kTerms];
-    W::template load_columns<kTerms>(local_.data(), 1, offsets, powers);
-    W sum = powers[kTerms - 1];
-    unroll<kTerms - 1>([&](auto k) { sum = multiply_add(sum, t, powers[kTerms - 2 - k]); });
-    sum.store_first(sums, count);
+    grid_.set_extent(boxes.lowest, boxes.highest, strength_);
+    moments_.make_room(grid_.numbers());
+    local_.make_room(grid_.numbers());
+    std::fill_n(moments_.data(), grid_.numbers(), 0.0);
+    grid_.add_moments(boxes.values, boxes.weights, moments_.data());
+    const double reach = reach_of_sum<Cdf>(kPrecision, kTails, values_.count);
+    grid_.template set_moments<kOrder>(moments_.data(), reach, below);
+    grid_.template local_series<kOrder>(local_.data(), parallel_for);
+    grid_.evaluate(boxes.points, local_.data(), sums, parallel_for);
   }
 
   // Sorted
@@ -348,7 +246,7 @@ class SumAtPoints {
     constexpr double kMostBoxes = 128;
     const double width = Cdf::box_grid[kPrecision].width;
     const double reach = reach_of_sum<Cdf>(kPrecision, kTails, values_.count);
-    const SumAtPointsCost cost = cost_of_sum_at_points<Cdf>(kPrecision, kOrder, reach);
+    const SumAtPointsCost cost = cost_of_sum_at_points<Cdf>(kPrecision, kOrder);
     const double *t = sorted_points_.data(), *x = sorted_values_.data();
     const double* w = sorted_weights_.data();
     FarBelow below(x[0]);
@@ -362,7 +260,8 @@ class SumAtPoints {
           window.begin < window.end ? std::max(t[end - 1], x[window.end - 1]) : t[end - 1];
       const int64_t items = end - begin + window.end - window.begin;
       const double on_a_grid =
-          static_cast<double>(items) * cost.item + (scaled(lowest, highest) / width + 1) * cost.box;
+          static_cast<double>(items) * cost.item +
+          cost.of_boxes(scaled(lowest, highest) / width + 1, reach / width);
       if (static_cast<double>(pairs_within_reach(begin, end, window, reach)) * cost.pair <=
           on_a_grid) {
         in_windows<kOrder>(begin, end, window, below, reach);
@@ -373,10 +272,10 @@ class SumAtPoints {
                            w + window.begin,
                            lowest,
                            highest};
-      const Grid grid({nullptr, 0, lowest, highest}, width, strength_);
-      const double middle =
-          grid.origin() + grid.first_position() * (grid.width() + grid.width_rest());
-      on_grid<kOrder>(boxes, {below.weight(), strength_ * below.distance(middle)},
+      grid_.set_extent(lowest, highest, strength_);
+      const double to_middle = strength_ * below.distance(lowest) -
+                               below.weight() * grid_.above_middle_of_the_first(lowest);
+      on_grid<kOrder>(boxes, {below.weight(), to_middle},
                       sorted_sums_.data() + begin, in_this_thread);
     }
   }
@@ -399,8 +298,8 @@ class SumAtPoints {
       const double point = sorted_points_[i];
       move(window, point, point, reach,
            [&](int64_t j) { below.add(sorted_weights_[j], sorted_values_[j]); });
-      double sum = sum_of_pairs<kOrder>(
-          point, {sorted_values_.data() + window.begin, window.end - window.begin},
+      double sum = sum_of_pairs<Cdf, kOrder>(
+          strength_, point, {sorted_values_.data() + window.begin, window.end - window.begin},
           sorted_weights_.data() + window.begin);
       if constexpr (kOrder == 0) sum += below.weight();
       if constexpr (kOrder == -1) sum += strength_ * below.distance(point);
@@ -411,6 +310,7 @@ class SumAtPoints {
   Numbers points_, values_;
   double strength_, lowest_, highest_;
   bool are_finite_;
+  WeightedGrid<Cdf, kPrecision> grid_;
   AlignedArray<double> moments_, local_;  // [box][term]
   bool is_sorted_ = false;
   std::vector<double> row_, direction_, results_;

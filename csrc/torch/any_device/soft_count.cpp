@@ -29,6 +29,7 @@ namespace {
 
 using at::Tensor;
 using operators::Kernel;
+using operators::Keys;
 using operators::Offsets;
 
 constexpr int64_t kPairsAtOnce = 1 << 22;
@@ -70,43 +71,59 @@ Tensor nan_where_wrong(const Tensor& offsets, const c10::SymInt& size) {
   return at::where(right.logical_and(falls.logical_not()), 0.0, kNan);
 }
 
+/// Points or values, and what says which of the others belong to each.
+struct Items {
+  Tensor numbers;
+  std::optional<Tensor> lists, keys;
+
+  Items part(const c10::SymInt& begin, const c10::SymInt& length) const {
+    const auto of = [&](const Tensor& items) {
+      return at::narrow_copy_symint(items, -1, begin, length);
+    };
+    const auto of_some = [&](const std::optional<Tensor>& items) {
+      return items.has_value() ? std::make_optional(of(*items)) : std::nullopt;
+    };
+    return {of(numbers), of_some(lists), of_some(keys)};
+  }
+};
+
 /// Of a part of the points: [*, K, points], without α^p.
-Tensor sums_at(const Tensor& points, const std::optional<Tensor>& lists_of_points,
-               const Tensor& values, const std::optional<Tensor>& lists_of_values,
-               const Tensor& weights, const Kernel& kernel) {
-  const Tensor difference = at::unsqueeze_copy(points, -1) / 2 - at::unsqueeze_copy(values, -2) / 2;
+Tensor sums_at(const Items& points, const Items& values, const Tensor& weights,
+               const Kernel& kernel) {
+  const Tensor difference =
+      at::unsqueeze_copy(points.numbers, -1) / 2 - at::unsqueeze_copy(values.numbers, -2) / 2;
   const Tensor d = 2 * (difference * kernel.regularization_strength);
   const Tensor terms = kernel_of(at::where(at::isnan(d), 0, d), kernel);  // of equal infinities
   Tensor own = at::unsqueeze_copy(weights, -2);                           // [*, K, 1, n]
-  if (lists_of_points.has_value()) {
-    const Tensor together =
-        at::unsqueeze_copy(*lists_of_points, -1) == at::unsqueeze_copy(*lists_of_values, -2);
-    own = at::where(at::unsqueeze_copy(together, -3), own, 0);
+  const auto leave = [&](const Tensor& those) {
+    own = at::where(at::unsqueeze_copy(those, -3), own, 0);
+  };
+  if (points.lists.has_value()) {
+    leave(at::unsqueeze_copy(*points.lists, -1) == at::unsqueeze_copy(*values.lists, -2));
+  }
+  if (points.keys.has_value()) {
+    leave(at::unsqueeze_copy(*points.keys, -1) > at::unsqueeze_copy(*values.keys, -2));
   }
   return at::where(own == 0, 0, own * at::unsqueeze_copy(terms, -3)).sum(-1);
 }
 
 Tensor kernel_sum(const Tensor& points, const Tensor& values, const Tensor& weights,
-                  const Kernel& kernel, const Offsets& offsets) {
+                  const Kernel& kernel, const Offsets& offsets, const Keys& keys) {
   const Tensor t = points.to(at::kDouble), given = values.to(at::kDouble);
   const Tensor counted = at::isnan(given).logical_not();
   const Tensor x = at::where(counted, given, 0);
   const Tensor w = at::where(at::unsqueeze_copy(counted, -2), weights.to(at::kDouble), 0);
-  std::optional<Tensor> of_points, of_values;
+  Items at_points = {t, std::nullopt, keys.of_points};
+  Items of_values = {x, std::nullopt, keys.of_values};
   Tensor wrong;
   if (offsets.of_values.has_value()) {
-    of_values = lists_of_items(*offsets.of_values, values.sym_size(-1));
-    of_points = lists_of_items(*offsets.of_points, points.sym_size(-1));
+    of_values.lists = lists_of_items(*offsets.of_values, values.sym_size(-1));
+    at_points.lists = lists_of_items(*offsets.of_points, points.sym_size(-1));
     wrong = nan_where_wrong(*offsets.of_values, values.sym_size(-1)) +
             nan_where_wrong(*offsets.of_points, points.sym_size(-1));
   }
   const auto sums_of = [&](const c10::SymInt& begin, const c10::SymInt& length) {
-    const auto part = [&](const Tensor& items) {
-      return at::narrow_copy_symint(items, -1, begin, length);
-    };
-    return sums_at(part(t),
-                   of_points.has_value() ? std::make_optional(part(*of_points)) : of_points, x,
-                   of_values, w, kernel);
+    return sums_at(at_points.part(begin, length), of_values, w, kernel);
   };
   const std::optional<int64_t> count = points.sym_size(-1).maybe_as_int();
   const std::optional<int64_t> pairs_of_one = w.sym_numel().maybe_as_int();

@@ -15,7 +15,8 @@ using at::Tensor;
 
 /// In the dtype that points, values and weights are promoted to.
 Tensor soft_count(const Tensor& points, const Tensor& values, const std::optional<Tensor>& weights,
-                  const Options& options, int64_t order, const operators::Offsets& offsets) {
+                  const Options& options, int64_t order, const operators::Offsets& offsets,
+                  const operators::Keys& keys) {
   at::ScalarType dtype = c10::promoteTypes(points.scalar_type(), values.scalar_type());
   if (weights.has_value()) dtype = c10::promoteTypes(dtype, weights->scalar_type());
   const Tensor given = values.to(dtype);
@@ -29,9 +30,11 @@ Tensor soft_count(const Tensor& points, const Tensor& values, const std::optiona
   }
   const std::optional<Tensor>& of_points =
       offsets.of_points.has_value() ? offsets.of_points : offsets.of_values;
+  const std::optional<Tensor>& point_keys =
+      keys.of_points.has_value() ? keys.of_points : keys.of_values;
   const Tensor sums = operators::kernel_sum(
       points.to(dtype), counted, sets, {options.regularization_strength, options.method, order},
-      {offsets.of_values, of_points});
+      {offsets.of_values, of_points}, {keys.of_values, point_keys});
   return in_sets ? sums : sums.squeeze(-2);
 }
 

@@ -4,9 +4,11 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <limits>
 #include <vector>
 
 #include "torch/cpu/adapter.h"
+#include "torch/cpu/ordered_items.h"
 #include "torch/declaration/kernel.h"
 #include "torch/operators/soft_count.h"
 
@@ -42,9 +44,35 @@ cpu::ListsInRows<Scalar> lists_of(const at::Tensor& tensor,
   return lists;
 }
 
+/// Keys as numbers that order as they do, NaN as `of_nan`. Whether there is any.
+bool put_in_order(const at::Tensor& keys, uint64_t of_nan, at::Tensor& numbers) {
+  numbers = at::empty(keys.sizes(), keys.options().dtype(at::kLong));
+  auto* const to = static_cast<uint64_t*>(numbers.mutable_data_ptr());
+  const at::Tensor given = keys.contiguous();
+  const int64_t count = keys.numel();
+  bool has_nan = false;
+  visit_order(keys.scalar_type(), [&](auto order) {
+    using Order = decltype(order);
+    const auto* const from = static_cast<const typename Order::Bits*>(given.const_data_ptr());
+    for (int64_t i = 0; i < count; ++i) {
+      const bool is_nan = Order::is_nan(from[i]);
+      to[i] = is_nan ? of_nan : uint64_t{Order::key(from[i])};
+      has_nan |= is_nan;
+    }
+  });
+  return has_nan;
+}
+
+/// Which are borrowed.
+cpu::Rows<uint64_t> keys_in_rows(const at::Tensor& ordered) {
+  if (!ordered.defined()) return {};
+  return {static_cast<const uint64_t*>(ordered.const_data_ptr()), ordered.sizes().data(),
+          ordered.strides().data(), ordered.dim()};
+}
+
 at::Tensor kernel_sum_cpu(const at::Tensor& points, const at::Tensor& values,
                           const at::Tensor& weights, const operators::Kernel& kernel,
-                          const operators::Offsets& offsets) {
+                          const operators::Offsets& offsets, const operators::Keys& keys) {
   std::vector<int64_t> shape = weights.sizes().vec();
   shape.back() = points.size(-1);
   const at::Tensor t = at_least_float32(points), x = at_least_float32(values);
@@ -57,13 +85,23 @@ at::Tensor kernel_sum_cpu(const at::Tensor& points, const at::Tensor& values,
     check_ends_of_rows("point_offsets", *offsets.of_points, rows, points.size(-1));
   }
   if (output.numel() == 0) return output.to(points.scalar_type());
+  at::Tensor point_keys, value_keys;
+  if (keys.of_values.has_value()) {
+    // NaN is the last of values and the first of points: none is smaller than another.
+    constexpr uint64_t kLast = std::numeric_limits<uint64_t>::max();
+    const bool has_nan = put_in_order(*keys.of_values, kLast, value_keys);
+    point_keys = value_keys;
+    const bool shared = keys.of_points->is_same(*keys.of_values) && !has_nan;
+    if (!shared) put_in_order(*keys.of_points, 0, point_keys);
+  }
   const int64_t lists = offsets.of_values.has_value() ? offsets.of_values->size(-1) - 1 : 1;
   AT_DISPATCH_FLOATING_TYPES(t.scalar_type(), "kernel_sum", [&] {
     batch_of<scalar_t>(x, std::nullopt);  // the checks
     batch_of<scalar_t>(t, std::nullopt);
     cpu::soft_count<scalar_t>(
         {rows, lists, lists_of<scalar_t>(t, offsets.of_points),
-         lists_of<scalar_t>(x, offsets.of_values), rows_of<scalar_t>(w), w.size(-2),
+         lists_of<scalar_t>(x, offsets.of_values), keys_in_rows(point_keys),
+         keys_in_rows(value_keys), rows_of<scalar_t>(w), w.size(-2),
          static_cast<int>(kernel.order), kernel.regularization_strength, kernel.method},
         output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });

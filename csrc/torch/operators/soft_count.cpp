@@ -47,6 +47,25 @@ void check_offsets(const char* op, const Tensor& points, const Tensor& values,
                     offsets.of_points->sym_size(-1) - 1);
 }
 
+void check_keys_of(const char* op, const char* name, const Tensor& keys, const char* items_name,
+                   const Tensor& items) {
+  const at::ScalarType dtype = keys.scalar_type();
+  TORCH_CHECK_TYPE(dtype == at::kLong || dtype == at::kDouble || dtype == at::kFloat, op, ": ",
+                   name, " must be int64, float64 or float32, got ", name_of(dtype),
+                   "; convert them, with ", name, ".long() or ", name, ".double()");
+  check_device(op, name, keys, items_name, items);
+  check_shape(op, name, keys, items_name, items);
+}
+
+void check_keys(const char* op, const Tensor& points, const Tensor& values, const Keys& keys) {
+  if (keys.of_values.has_value()) check_keys_of(op, "keys", *keys.of_values, "values", values);
+  if (!keys.of_points.has_value()) return;
+  TORCH_CHECK_VALUE(keys.of_values.has_value(), op,
+                    ": point_keys are compared with those of values, which need keys too");
+  check_keys_of(op, "point_keys", *keys.of_points, "points", points);
+  check_dtype(op, "point_keys", *keys.of_points, keys.of_values->scalar_type());
+}
+
 /// For each value a weight, or in one more dimension before the last several.
 void check_weights(const char* op, const Tensor& weights, const Tensor& values) {
   check_device(op, "weights", weights, "values", values);
@@ -62,7 +81,7 @@ void check_weights(const char* op, const Tensor& weights, const Tensor& values) 
 
 void SoftCount::check(const Tensor& points, const Tensor& values,
                       const std::optional<Tensor>& weights, const Options& options, int64_t order,
-                      const Offsets& offsets) {
+                      const Offsets& offsets, const Keys& keys) {
   check_values(name, "points", points);
   check_values(name, "values", values);
   check_smooth_cdf(name, options.method);
@@ -85,10 +104,16 @@ void SoftCount::check(const Tensor& points, const Tensor& values,
         "there must be ",
         values.sym_size(-1), " points, got ", points.sym_size(-1));
   }
+  check_keys(name, points, values, keys);
+  if (keys.of_values.has_value() && !keys.of_points.has_value()) {
+    TORCH_CHECK_VALUE(points.sym_size(-1) == values.sym_size(-1), name,
+                      ": without point_keys points have the keys of the values, so there must be ",
+                      values.sym_size(-1), " points, got ", points.sym_size(-1));
+  }
 }
 
 void KernelSum::check(const Tensor& points, const Tensor& values, const Tensor& weights,
-                      const Kernel& kernel, const Offsets& offsets) {
+                      const Kernel& kernel, const Offsets& offsets, const Keys& keys) {
   check_values(name, "points", points);
   check_values(name, "values", values);
   check_smooth_cdf(name, kernel.method);
@@ -104,10 +129,13 @@ void KernelSum::check(const Tensor& points, const Tensor& values, const Tensor& 
   check_offsets(name, points, values, offsets);
   TORCH_CHECK_VALUE(offsets.of_values.has_value() == offsets.of_points.has_value(), name,
                     ": offsets and point_offsets must be given both or neither");
+  check_keys(name, points, values, keys);
+  TORCH_CHECK_VALUE(keys.of_values.has_value() == keys.of_points.has_value(), name,
+                    ": keys and point_keys must be given both or neither");
 }
 
 Tensor KernelSum::outputs(const Tensor& points, const Tensor&, const Tensor& weights, const Kernel&,
-                          const Offsets&) {
+                          const Offsets&, const Keys&) {
   std::vector<c10::SymInt> shape = weights.sym_sizes().vec();
   shape.back() = points.sym_size(-1);
   return at::empty_symint(shape, points.options());

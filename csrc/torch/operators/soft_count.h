@@ -23,6 +23,16 @@ struct Offsets {
   auto parts() const { return std::tie(of_values, of_points); }
 };
 
+/// The order of values, [*, n], and of points, [*, m], by which each point counts the values of
+/// smaller keys alone: int64, float64 or float32, absent both where it counts all.
+struct Keys {
+  const std::optional<Tensor>& of_values;
+  const std::optional<Tensor>& of_points;
+
+  using InSchema = SchemaTypes<const std::optional<Tensor>&, const std::optional<Tensor>&>;
+  auto parts() const { return std::tie(of_values, of_points); }
+};
+
 /// points [*, m], values [*, n] and weights [*, n] give [*, m]; weights [*, K, n] give [*, K, m].
 /// By a smooth CDF.
 struct SoftCount : Declaration {
@@ -30,13 +40,13 @@ struct SoftCount : Declaration {
   static constexpr auto schema =
       "(Tensor points, Tensor values, Tensor? weights=None, float regularization_strength=1.0, "
       "str method=\"sigmoid\", Tensor? mask=None, int order=0, Tensor? offsets=None, "
-      "Tensor? point_offsets=None) -> Tensor";
+      "Tensor? point_offsets=None, Tensor? keys=None, Tensor? point_keys=None) -> Tensor";
   static constexpr auto elsewhere = Elsewhere::kDecomposed;
   static constexpr auto lists = "values";
   static constexpr int autocast = 2;
   using Function = Tensor(const Tensor& points, const Tensor& values,
                           const std::optional<Tensor>& weights, const Options& options,
-                          int64_t order, const Offsets& offsets);
+                          int64_t order, const Offsets& offsets, const Keys& keys);
   static Check<Function> check;
 };
 inline constexpr Operator<SoftCount> soft_count{};
@@ -57,11 +67,12 @@ struct KernelSum : Declaration {
   static constexpr auto name = "_kernel_sum";
   static constexpr auto schema =
       "(Tensor points, Tensor values, Tensor weights, float regularization_strength, str method, "
-      "int order, Tensor? offsets, Tensor? point_offsets) -> Tensor";
+      "int order, Tensor? offsets, Tensor? point_offsets, Tensor? keys=None, "
+      "Tensor? point_keys=None) -> Tensor";
   static constexpr auto elsewhere = Elsewhere::kTensorOperators;
   static constexpr auto lists = "values";
   using Function = Tensor(const Tensor& points, const Tensor& values, const Tensor& weights,
-                          const Kernel& kernel, const Offsets& offsets);
+                          const Kernel& kernel, const Offsets& offsets, const Keys& keys);
   static Check<Function> check;
   static Function outputs;
 };

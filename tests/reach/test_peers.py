@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import rank_relax
 
@@ -400,3 +400,95 @@ def test_lambda_loss_has_the_derivatives_of_lightgbm(k: int) -> None:
                 assert abs(error) < 1e-4 * expected.abs().max()
                 found += 1
         assert found > 10  # it makes no leaf for an item of little curvature
+
+
+# sentence-transformers: losses of a model's scores.
+
+
+class Scores(nn.Module):
+    """Of a CrossEncoder what a loss asks of it, with scores that are given."""
+
+    num_labels = 1
+    device = torch.device("cpu")
+
+    def __init__(self, scores: Tensor) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def preprocess(self, pairs: Any, prompt: Any, task: Any) -> dict[str, Any]:
+        return {}
+
+    def forward(self, tokens: Any) -> dict[str, Tensor]:
+        return {"scores": self.scores}
+
+
+def of_cross_encoder(kind: Any, s: Tensor, y: Tensor, **options: Any) -> Tensor:
+    loss = kind(Scores(s), mini_batch_size=-1, **options)
+    documents = [["a document"] * size for size in SIZES]
+    actual: Tensor = loss([["a query"] * len(SIZES), documents], list(y.split(SIZES)))
+    return actual
+
+
+@pytest.mark.usefixtures("in_float64")
+@pytest.mark.parametrize("scheme", ["lambdarank", "ndcg2", "ndcg2++"])
+@pytest.mark.parametrize("k", [None, 1, 3])
+def test_lambda_losses_are_those_of_sentence_transformers(scheme: Any, k: int | None) -> None:
+    from sentence_transformers.cross_encoder import losses as cross_encoder
+
+    weighting = {
+        "lambdarank": cross_encoder.LambdaRankScheme(),
+        "ndcg2": cross_encoder.NDCGLoss2Scheme(),
+        "ndcg2++": cross_encoder.NDCGLoss2PPScheme(mu=5.0),
+    }[scheme]
+    s, y = scores(20), tied(4, 20)
+    options = {"k": k, "sigma": 2.0, "reduction_log": "natural"}
+    theirs = of_cross_encoder(cross_encoder.LambdaLoss, s, y, weighting_scheme=weighting, **options)
+    pairs = 0  # of which it is the mean
+    for s_list, y_list in zip(s.split(SIZES), y.split(SIZES), strict=True):
+        ranked = y_list[s_list.argsort(descending=True)]
+        ordered = ranked[:, None] != ranked
+        ordered[k or len(ranked) :, k or len(ranked) :] = False
+        pairs += int(ordered.sum()) // 2
+    if k is None and scheme != "lambdarank":
+        k = max(SIZES)
+    ours = rank_relax.lambda_loss(
+        s, y, scheme=scheme, k=k, mu=5.0, offsets=OFFSETS, temperature=0.5, reduction="sum"
+    )
+    assert_equal(ours, theirs * pairs)
+    assert_equal(gradient(ours, s), gradient(theirs * pairs, s))
+
+
+@pytest.mark.usefixtures("in_float64")
+@pytest.mark.parametrize("name", ["RankNet", "ListNet", "ListMLE", "PListMLE", "ADRMSE", "CoSENT"])
+def test_losses_are_those_of_sentence_transformers(name: str) -> None:
+    from sentence_transformers.cross_encoder import losses as cross_encoder
+    from sentence_transformers.sentence_transformer.losses import CoSENTLoss
+
+    s, y = scores(20), tied(4, 20)
+    if name == "RankNet":
+        loss = cross_encoder.RankNetLoss
+        theirs = of_cross_encoder(loss, s, y, sigma=2.0, reduction_log="natural")
+        ours = rank_relax.pairwise_logistic_loss(
+            s, y, normalize="pairs", offsets=OFFSETS, temperature=0.5
+        )
+    elif name == "ListNet":
+        theirs = of_cross_encoder(cross_encoder.ListNetLoss, s, y)
+        ours = rank_relax.listnet_loss(s, y, offsets=OFFSETS)
+    elif name in ("ListMLE", "PListMLE"):
+        # Where labels are equal it takes the order in which they happen to be sorted.
+        y = torch.cat([distinct(size) for size in SIZES])
+        loss = getattr(cross_encoder, f"{name}Loss")
+        theirs = of_cross_encoder(loss, s, y, respect_input_order=False)
+        position_weights: Any = "exp2" if name == "PListMLE" else "uniform"
+        ours = rank_relax.listmle_loss(s, y, position_weights=position_weights, offsets=OFFSETS)
+    elif name == "ADRMSE":
+        theirs = of_cross_encoder(cross_encoder.ADRMSELoss, s, y, alpha=2.0)
+        of_list = rank_relax.adr_mse_loss(s, y, offsets=OFFSETS, temperature=0.5, reduction="none")
+        ours = (of_list * torch.tensor(SIZES)).sum() / 20  # its mean over items
+    else:
+        cosent = CoSENTLoss(nn.Identity(), scale=20.0, similarity_fct=lambda a, b: a)
+        theirs = cosent.compute_loss_from_embeddings([s, s], y)
+        ours = rank_relax.cosent_loss(s, y)
+    # A sum of p-ListMLE's weights has 1e-10 added.
+    assert_equal(ours, theirs, rtol=1e-8)
+    assert_equal(gradient(ours, s), gradient(theirs, s), rtol=1e-8)

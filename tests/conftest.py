@@ -27,6 +27,7 @@ TOGETHER = {
     "test_export.py": "C++ programs",
     "test_install.py": "wheels",
     "test_onnx.py": "exported models",
+    "test_peers.py": "other libraries",
 }
 
 

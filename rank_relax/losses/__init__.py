@@ -14,6 +14,8 @@ from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
 from rank_relax.losses.normal_scores import NormalScoresLoss, normal_scores_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
 from rank_relax.losses.partial_auc import PartialAUCLoss, partial_auc_loss
+from rank_relax.losses.precision_at_k import PrecisionAtKLoss, precision_at_k_loss
+from rank_relax.losses.recall_at_k import RecallAtKLoss, recall_at_k_loss
 from rank_relax.losses.smooth_ap import SmoothAPLoss, smooth_ap_loss
 from rank_relax.losses.topk_cross_entropy import TopKCrossEntropyLoss, topk_cross_entropy_loss
 
@@ -32,6 +34,8 @@ __all__ = [
     "NormalScoresLoss",
     "PairwiseLogisticLoss",
     "PartialAUCLoss",
+    "PrecisionAtKLoss",
+    "RecallAtKLoss",
     "SmoothAPLoss",
     "TopKCrossEntropyLoss",
     "adr_mse_loss",
@@ -49,6 +53,8 @@ __all__ = [
     "normal_scores_loss",
     "pairwise_logistic_loss",
     "partial_auc_loss",
+    "precision_at_k_loss",
+    "recall_at_k_loss",
     "smooth_ap_loss",
     "topk_cross_entropy_loss",
 ]

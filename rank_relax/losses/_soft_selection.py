@@ -5,12 +5,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rank_relax._strength import widest_dtype
+from rank_relax._strength import Strength, widest_dtype
 from rank_relax.counts import soft_count
 from rank_relax.losses._lists import Lists
+from rank_relax.topk import soft_topk
 
 # An interval is cut into 32 and the part kept that holds the threshold: 55 binary digits of it.
 _PARTS, _CUTS = 32, 11
+
+
+def among_first(lists: Lists, strength: Strength, k: int) -> Tensor:
+    """How far each item is among the first k of its list, or among all if there are fewer."""
+    number = torch.full((), k, device=lists.scores.device)
+    return soft_topk(lists.scores, number, strength, mask=lists.mask, offsets=lists.offsets)
 
 
 def soft_selections(

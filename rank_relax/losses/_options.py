@@ -1,6 +1,7 @@
 """The options that all ranking losses take."""
 
 import numbers
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ def check_k(function: str, k: object) -> None:
 def check_places(function: str, k: object, kinds: str = "an int") -> None:
     """Raises for what is no positive int, nor a tuple of some where that is one of the kinds."""
     several = isinstance(k, (tuple, list)) and "tuple" in kinds
-    places = list(k) if several else [k]  # type: ignore[call-overload]
+    places: list[Any] = list(k) if several else [k]  # type: ignore[call-overload]
     if not places or any(
         isinstance(place, bool) or not isinstance(place, (numbers.Integral, torch.SymInt))
         for place in places

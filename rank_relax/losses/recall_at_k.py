@@ -86,11 +86,11 @@ def recall_at_k_loss(
         >>> rank_relax.recall_at_k_loss(scores, labels, k=2, temperature=0.1, reduction="none")
         tensor([0.3557, 0.1655])
         >>> rank_relax.recall_at_k_loss(scores, labels, k=(1, 2), variant="ranks")
-        tensor(0.5397)
+        tensor(0.6087)
     """
     strength = checked_temperature("recall_at_k_loss", temperature)
     check_recall_at_k_options("recall_at_k_loss", k, variant, capped, rank_temperature, reduction)
-    places = list(k) if isinstance(k, (tuple, list)) else [k]
+    places = [k] if not isinstance(k, Sequence) else list(k)
     lists = Lists("recall_at_k_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
     relevant, total = lists.shares((lists.amounts > 0).to(lists.scores.dtype))
     lists.leave_out_unless(total > 0)
@@ -111,7 +111,7 @@ def recall_at_k_loss(
         ]
         if variant == "ranks":  # which, unlike a mask, may add up to more than k
             recalls = [recall.clamp(max=1) for recall in recalls]
-    return lists.reduced(1 - sum(recalls) / len(recalls), reduction)
+    return lists.reduced(1 - torch.stack(recalls).mean(0), reduction)
 
 
 def check_recall_at_k_options(

@@ -16,6 +16,7 @@ from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_l
 from rank_relax.losses.partial_auc import PartialAUCLoss, partial_auc_loss
 from rank_relax.losses.precision_at_k import PrecisionAtKLoss, precision_at_k_loss
 from rank_relax.losses.recall_at_k import RecallAtKLoss, recall_at_k_loss
+from rank_relax.losses.robust_means import CVaR, TrimmedMean, cvar, trimmed_mean
 from rank_relax.losses.smooth_ap import SmoothAPLoss, smooth_ap_loss
 from rank_relax.losses.topk_cross_entropy import TopKCrossEntropyLoss, topk_cross_entropy_loss
 
@@ -23,6 +24,7 @@ __all__ = [
     "ADRMSELoss",
     "AUCLoss",
     "AveragePrecisionLoss",
+    "CVaR",
     "CoSENTLoss",
     "ConcordanceLoss",
     "KendallLoss",
@@ -38,11 +40,13 @@ __all__ = [
     "RecallAtKLoss",
     "SmoothAPLoss",
     "TopKCrossEntropyLoss",
+    "TrimmedMean",
     "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
     "concordance_loss",
     "cosent_loss",
+    "cvar",
     "ipcw_weights",
     "kendall_loss",
     "lambda_loss",
@@ -57,4 +61,5 @@ __all__ = [
     "recall_at_k_loss",
     "smooth_ap_loss",
     "topk_cross_entropy_loss",
+    "trimmed_mean",
 ]

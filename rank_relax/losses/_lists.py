@@ -33,6 +33,8 @@ LOG_OF_NOTHING = -1e37
 class Lists:
     """Scores ``[..., n]``, or ``[N]`` with ``offsets``, their labels, and what each item weighs.
 
+    Without labels the scores are their own.
+
     Labels are `amounts`, floating numbers, and `keys`, which have their order, exactly. What
     doesn't count has 0 for each, whatever it was given. A list with an item of which anything is
     NaN has the loss NaN.
@@ -42,7 +44,7 @@ class Lists:
         self,
         function: str,
         scores: Tensor,
-        labels: Tensor,
+        labels: Tensor | None,
         *,
         mask: Tensor | None,
         weights: Tensor | None,
@@ -51,12 +53,14 @@ class Lists:
         labels_name: str = "labels",
     ) -> None:
         check_tensor(function, scores_name, scores)
-        check_tensor(function, labels_name, labels)
+        if labels is not None:
+            check_tensor(function, labels_name, labels)
         scores, labels, mask, weights, offsets = in_one_row(
             function,
             offsets,
             **{scores_name: scores, labels_name: labels, "mask": mask, "weights": weights},
         )
+        labels = scores if labels is None else labels
         _check(function, scores_name, scores, labels_name, labels, mask, weights, offsets)
         self.function = function
         self.dtype = result_dtype(scores.dtype, scores.device)

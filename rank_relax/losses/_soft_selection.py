@@ -97,9 +97,10 @@ def _newton_step(
 ) -> Tensor:
     excess = _weight_above(lists, scaled, share, thresholds) - level
     density = _weight_above(lists, scaled, share, thresholds, order=1)
-    step = excess / torch.where(density > 0, density, 1)
+    changes = density > 1e-30
+    step = excess / torch.where(changes, density, 1)
     # In a gap so wide that nothing changes with the threshold, rounding would carry it away.
-    return thresholds + torch.where((density > 0) & (step.abs() < 1e-3), step, 0)
+    return thresholds + torch.where(changes & (step.abs() < 1e-3), step, 0)
 
 
 def _weight_above(

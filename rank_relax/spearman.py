@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from rank_relax._calls import public
 from rank_relax._checks import (
     REAL_DTYPES,
+    SMOOTH_CDFS,
     Method,
     Reduction,
     check_choice,
@@ -27,6 +28,7 @@ from rank_relax._ragged import check_offsets, in_one_row, ragged
 from rank_relax._scores import Scale, in_float64, is_scaled, plain, result_dtype
 from rank_relax._sharding import whole_lists
 from rank_relax._strength import (
+    DTYPES,
     Strength,
     checked_strength,
     describe_strength,
@@ -34,6 +36,7 @@ from rank_relax._strength import (
     set_strength,
     strength_given,
 )
+from rank_relax.losses._weighted_spearman import weighted_spearman_loss
 
 TargetRanks = Literal["hard", "soft"]
 
@@ -53,6 +56,7 @@ def spearman_loss(
     reduction: Reduction = "mean",
     scale: Scale = None,
     target_ranks: TargetRanks = TARGET_RANKS,
+    weights: Tensor | None = None,
     offsets: Tensor | None = None,
     temperature: Strength | None = None,
 ) -> Tensor:
@@ -82,6 +86,9 @@ def spearman_loss(
         target_ranks: ``"hard"`` takes the hard ranks of the targets, ties averaged: only their
             order counts, in whatever unit they are. ``"soft"`` ranks both sides softly, with one
             strength: the loss has a gradient in the targets too, and depends on their distances.
+        weights: How often each pair is there, from 0 up, of the shape of ``predictions``, in the
+            ranks and in the correlation: a whole number is a repetition. With the smooth methods
+            alone, and with ``"soft"`` for floating targets alone. They have a gradient.
         offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, where
             ``predictions`` is ``[N]`` and holds lists of any lengths, one behind the other.
         temperature: 1/α, to be given in place of the strength.
@@ -90,7 +97,7 @@ def spearman_loss(
         A scalar, or for ``reduction="none"`` a tensor of the shape without ``dim``, of the dtype of
         the predictions, or what they and softly ranked floating targets are promoted to. A list in
         which either side is constant has loss 1 and gradient 0, a list of one item or none has 0
-        and 0, and one that holds NaN has NaN.
+        and 0, and one that holds NaN has NaN. Items of weight 0 are as good as masked, but for NaN.
 
     Raises:
         TypeError: for an argument of a type or dtype that is not listed here.
@@ -100,6 +107,8 @@ def spearman_loss(
 
     References:
         The correlation is Spearman's (1904) with the soft ranks of :func:`rank_relax.soft_rank`.
+        Of repeated pairs the rank is :math:`\sum_{j \neq i} w_j F(\alpha (x_i - x_j)) + w_i / 2`,
+        less a constant.
 
     Example:
         >>> import torch, rank_relax
@@ -114,8 +123,15 @@ def spearman_loss(
     check_tensor("spearman_loss", "predictions", predictions)
     check_tensor("spearman_loss", "targets", targets)
     check_mask("spearman_loss", mask)
-    predictions, targets, mask, offsets = in_one_row(
-        "spearman_loss", offsets, predictions=predictions, targets=targets, mask=mask
+    if weights is not None:
+        check_tensor("spearman_loss", "weights", weights)
+    predictions, targets, mask, weights, offsets = in_one_row(
+        "spearman_loss",
+        offsets,
+        predictions=predictions,
+        targets=targets,
+        mask=mask,
+        weights=weights,
     )
     strength = strength_given("spearman_loss", regularization_strength, temperature)
     strength = checked_strength("spearman_loss", strength)
@@ -127,13 +143,20 @@ def spearman_loss(
         if mask is not None:
             check_same_shape("spearman_loss", "mask", mask, "predictions", predictions)
             mask = mask.movedim(dim, -1)
+        if weights is not None:
+            check_same_shape("spearman_loss", "weights", weights, "predictions", predictions)
+            weights = weights.movedim(dim, -1)
         predictions, targets = predictions.movedim(dim, -1), targets.movedim(dim, -1)
     # Of unequal shapes the operator has more to say; a trace would warn of the comparison.
     if not is_tracing() and targets.shape == predictions.shape:
         warn_of_single_items("spearman_loss", "predictions", given, dim)
     predictions, targets = whole_lists(predictions), whole_lists(targets)
     mask = whole_lists(mask)
-    if offsets is not None:
+    if weights is not None:
+        losses = _weighted_loss(
+            predictions, targets, weights, strength, method, mask, scale, target_ranks, offsets
+        )
+    elif offsets is not None:
         losses = _ragged_loss(
             predictions, targets, offsets, strength, method, mask, scale, target_ranks
         )
@@ -226,6 +249,47 @@ def _scaled_loss(
     return losses.to(dtype)
 
 
+def _weighted_loss(
+    predictions: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    strength: Strength,
+    method: Method,
+    mask: Tensor | None,
+    scale: Scale,
+    target_ranks: TargetRanks,
+    offsets: Tensor | None,
+) -> Tensor:
+    """One loss a list, of items that weigh different amounts."""
+    if method == "l2" or method == "kl":
+        raise ValueError(
+            "spearman_loss: with weights, method must be one of "
+            f"{', '.join(map(repr, SMOOTH_CDFS))}, got {method!r}, whose ranks have no weights"
+        )
+    if target_ranks == "hard":
+        check_items("spearman_loss", "targets", targets)
+        check_constant(targets)
+    elif is_integer(targets.dtype):
+        raise ValueError(
+            "spearman_loss: with weights, targets of an integer dtype are ranked hard, got "
+            f"{name_of(targets.dtype)}; convert them with targets.double(), or rank them hard"
+        )
+    elif targets.dtype in DTYPES and predictions.dtype in DTYPES:
+        common = torch.promote_types(predictions.dtype, targets.dtype)
+        predictions, targets = predictions.to(common), targets.to(common)
+    return weighted_spearman_loss(
+        predictions,
+        targets,
+        whole_lists(weights),
+        strength,
+        method,
+        mask,
+        scale,
+        target_ranks,
+        offsets,
+    )
+
+
 def _ragged_loss(
     predictions: Tensor,
     targets: Tensor,
@@ -272,8 +336,8 @@ class SpearmanLoss(nn.Module):
         temperature: To be given in place of the strength, and kept in the same way.
 
     Shapes:
-        ``predictions``, ``targets`` and ``mask`` of one shape; returns a scalar, or that shape
-        without ``dim`` for ``reduction="none"``.
+        ``predictions``, ``targets``, ``mask`` and ``weights`` of one shape; returns a scalar, or
+        that shape without ``dim`` for ``reduction="none"``.
 
     Raises:
         TypeError, ValueError: for an option that :func:`spearman_loss` would refuse; when called,
@@ -319,6 +383,7 @@ class SpearmanLoss(nn.Module):
         targets: Tensor,
         mask: Tensor | None = None,
         offsets: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """Returns ``spearman_loss(predictions, targets, mask=mask)`` with the module's options."""
         return spearman_loss(
@@ -331,6 +396,7 @@ class SpearmanLoss(nn.Module):
             reduction=self.reduction,
             scale=self.scale,
             target_ranks=self.target_ranks,
+            weights=weights,
             offsets=offsets,
             temperature=self.temperature,
         )

@@ -14,6 +14,9 @@ from rank_relax.losses.ndcg import NDCGLoss, ndcg_loss
 from rank_relax.losses.normal_scores import NormalScoresLoss, normal_scores_loss
 from rank_relax.losses.pairwise_logistic import PairwiseLogisticLoss, pairwise_logistic_loss
 from rank_relax.losses.partial_auc import PartialAUCLoss, partial_auc_loss
+from rank_relax.losses.precision_at_k import PrecisionAtKLoss, precision_at_k_loss
+from rank_relax.losses.recall_at_k import RecallAtKLoss, recall_at_k_loss
+from rank_relax.losses.robust_means import CVaR, TrimmedMean, cvar, trimmed_mean
 from rank_relax.losses.smooth_ap import SmoothAPLoss, smooth_ap_loss
 from rank_relax.losses.topk_cross_entropy import TopKCrossEntropyLoss, topk_cross_entropy_loss
 
@@ -21,6 +24,7 @@ __all__ = [
     "ADRMSELoss",
     "AUCLoss",
     "AveragePrecisionLoss",
+    "CVaR",
     "CoSENTLoss",
     "ConcordanceLoss",
     "KendallLoss",
@@ -32,13 +36,17 @@ __all__ = [
     "NormalScoresLoss",
     "PairwiseLogisticLoss",
     "PartialAUCLoss",
+    "PrecisionAtKLoss",
+    "RecallAtKLoss",
     "SmoothAPLoss",
     "TopKCrossEntropyLoss",
+    "TrimmedMean",
     "adr_mse_loss",
     "auc_loss",
     "average_precision_loss",
     "concordance_loss",
     "cosent_loss",
+    "cvar",
     "ipcw_weights",
     "kendall_loss",
     "lambda_loss",
@@ -49,6 +57,9 @@ __all__ = [
     "normal_scores_loss",
     "pairwise_logistic_loss",
     "partial_auc_loss",
+    "precision_at_k_loss",
+    "recall_at_k_loss",
     "smooth_ap_loss",
     "topk_cross_entropy_loss",
+    "trimmed_mean",
 ]

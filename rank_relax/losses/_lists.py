@@ -33,6 +33,8 @@ LOG_OF_NOTHING = -1e37
 class Lists:
     """Scores ``[..., n]``, or ``[N]`` with ``offsets``, their labels, and what each item weighs.
 
+    Without labels the scores are their own.
+
     Labels are `amounts`, floating numbers, and `keys`, which have their order, exactly. What
     doesn't count has 0 for each, whatever it was given. A list with an item of which anything is
     NaN has the loss NaN.
@@ -42,21 +44,24 @@ class Lists:
         self,
         function: str,
         scores: Tensor,
-        labels: Tensor,
+        labels: Tensor | None,
         *,
         mask: Tensor | None,
         weights: Tensor | None,
         offsets: Tensor | None,
+        scores_name: str = "scores",
         labels_name: str = "labels",
     ) -> None:
-        check_tensor(function, "scores", scores)
-        check_tensor(function, labels_name, labels)
+        check_tensor(function, scores_name, scores)
+        if labels is not None:
+            check_tensor(function, labels_name, labels)
         scores, labels, mask, weights, offsets = in_one_row(
             function,
             offsets,
-            **{"scores": scores, labels_name: labels, "mask": mask, "weights": weights},
+            **{scores_name: scores, labels_name: labels, "mask": mask, "weights": weights},
         )
-        _check(function, scores, labels, labels_name, mask, weights, offsets)
+        labels = scores if labels is None else labels
+        _check(function, scores_name, scores, labels_name, labels, mask, weights, offsets)
         self.function = function
         self.dtype = result_dtype(scores.dtype, scores.device)
         self.mask = mask
@@ -102,11 +107,15 @@ class Lists:
 
     def _middle(self, scores: Tensor) -> Tensor:
         """Half way between the largest and the smallest that count, 0 where nothing does."""
-        nothing = torch.finfo(scores.dtype).min
         counts = torch.ones_like(scores, dtype=torch.bool) if self.mask is None else self.mask
-        high = self._largest(torch.where(counts, scores, nothing), nothing)
-        low = -self._largest(torch.where(counts, -scores, nothing), nothing)
+        high, low = self.ends(scores, counts)
         return torch.where(high >= low, high / 2 + low / 2, 0)
+
+    def ends(self, items: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest and the smallest that count, -∞ and ∞ where nothing does."""
+        high = self._largest(torch.where(counts, items, -torch.inf), -torch.inf)
+        low = -self._largest(torch.where(counts, -items, -torch.inf), -torch.inf)
+        return high, low
 
     def leave_out_unless(self, has_loss: Tensor) -> None:
         """Gives lists without a loss scores whose loss is finite, so that their gradient is 0."""
@@ -341,26 +350,29 @@ def log_of_sum(a: Tensor, b: Tensor) -> Tensor:
 
 def _check(
     function: str,
+    name: str,
     scores: Any,
-    labels: Any,
     labels_name: str,
+    labels: Any,
     mask: Any,
     weights: Any,
     offsets: Any,
 ) -> None:
-    check_scores(function, "scores", scores)
-    check_labels(function, labels_name, labels, scores)
-    check_mask_of(function, mask, "scores", scores)
+    check_scores(function, name, scores)
+    check_labels(function, labels_name, labels, scores, name)
+    check_mask_of(function, mask, name, scores)
     if weights is not None:
         check_scores(function, "weights", weights)
-        check_same_device(function, "weights", weights, "scores", scores)
-        check_same_shape(function, "weights", weights, "scores", scores)
+        check_same_device(function, "weights", weights, name, scores)
+        check_same_shape(function, "weights", weights, name, scores)
     if offsets is not None:
-        check_offsets(function, offsets, "scores", scores)
+        check_offsets(function, offsets, name, scores)
 
 
-def check_labels(function: str, name: str, labels: Any, scores: Tensor) -> None:
+def check_labels(
+    function: str, name: str, labels: Any, scores: Tensor, scores_name: str = "scores"
+) -> None:
     """Raises for what is not one number for each score."""
     check_items(function, name, labels)
-    check_same_device(function, name, labels, "scores", scores)
-    check_same_shape(function, name, labels, "scores", scores)
+    check_same_device(function, name, labels, scores_name, scores)
+    check_same_shape(function, name, labels, scores_name, scores)

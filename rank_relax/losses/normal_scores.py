@@ -8,6 +8,7 @@ from torch import Tensor
 from rank_relax._calls import public
 from rank_relax._checks import Reduction, check_choice, check_reduction
 from rank_relax._strength import Strength, checked_temperature, widest_dtype
+from rank_relax.losses._correlation import differ, one_minus_correlation
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
 
@@ -84,7 +85,7 @@ def normal_scores_loss(
     lists = Lists("normal_scores_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
     share, _ = lists.shares(torch.ones_like(lists.scores, dtype=widest_dtype(scores.device)))
     label_rank = lists.hard_rank(lists.keys)
-    lists.leave_out_unless(_differ(lists, share, label_rank))
+    lists.leave_out_unless(differ(lists, share, label_rank))
     # Narrow lists have ranks that differ little, and long ones quantiles near 1.
     lists.scores = lists.scores.to(share.dtype)
     rank = 1 + lists.above(strength)
@@ -97,23 +98,14 @@ def normal_scores_loss(
         wanted = _power(
             lists.to_items(lists.sum(share * labels)) - labels
         )  # ranks from the top too
-    between = _standardized(lists, share, ranked) - _standardized(lists, share, wanted)
-    # 1 - ρ, of which no digit cancels.
-    losses = lists.sum(share * between**2) / 2
-    return lists.reduced(torch.where(_differ(lists, share, rank), losses, 1), reduction)
+    losses = one_minus_correlation(lists, share, ranked, wanted)
+    return lists.reduced(torch.where(differ(lists, share, rank), losses, 1), reduction)
 
 
 def check_normal_scores_options(function: str, variant: object, reduction: object) -> None:
     """Raises for what the loss cannot do, whatever its tensors are."""
     check_choice(function, "variant", variant, ("blom", "numerai"))
     check_reduction(function, reduction)
-
-
-def _differ(lists: Lists, share: Tensor, ranks: Tensor) -> Tensor:
-    """In which lists the ranks of what weighs anything are not all one."""
-    highest = lists.largest(torch.where(share > 0, ranks, 0).detach())
-    lower = torch.where(share > 0, lists.to_items(highest) - ranks, 0).detach()
-    return ~(lists.largest(lower) <= 0)  # NaN differs
 
 
 def _quantile(lists: Lists, rank: Tensor, offset: float) -> Tensor:
@@ -128,13 +120,6 @@ def _power(items: Tensor) -> Tensor:
     """sign(x) |x|^1.5, with derivative 0 at 0, and a second one of 0 in place of infinity."""
     size = torch.where(items == 0, 1, items).abs()
     return torch.where(items == 0, 0, items * size.sqrt())
-
-
-def _standardized(lists: Lists, share: Tensor, items: Tensor) -> Tensor:
-    """In units of the standard deviation, around the mean; 0 in lists without one."""
-    centred = items - lists.to_items(lists.sum(share * items))
-    variance = lists.sum(share * centred**2)
-    return centred / lists.to_items(torch.where(variance > 0, variance, 1).sqrt())
 
 
 class NormalScoresLoss(RankingLoss):

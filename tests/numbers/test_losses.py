@@ -357,6 +357,59 @@ def lambda_rank(
     return (pairs * (gains[:, None] - gains[None, :]) / most * delta * losses).sum()
 
 
+def among_first(scores: Tensor, k: int) -> Tensor:
+    n = len(scores)
+    return selected_softly(scores, torch.ones(n).double() / n, min(k / n, 1))
+
+
+def precision_at_k(
+    scores: Tensor, labels: Tensor, weights: Tensor, temperature: float = 0.01, k: int = 3
+) -> Tensor | None:
+    if (weights * (labels > 0)).sum() == 0:
+        return None
+    masses = weights * among_first(scores / temperature, k)
+    return 1 - (masses * (labels > 0)).sum() / masses.sum() * min(len(scores), k) / k
+
+
+def recall_at_k(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    temperature: float = 0.01,
+    k: int | tuple[int, ...] = 3,
+    variant: str = "topk",
+    capped: bool = False,
+    rank_temperature: float | tuple[float, ...] = 1.0,
+) -> Tensor | None:
+    relevant = weights * (labels > 0)
+    if relevant.sum() == 0:
+        return None
+    places = k if isinstance(k, tuple) else (k,)
+    each = rank_temperature if isinstance(rank_temperature, tuple) else (1.0,) * len(places)
+    total = scores.new_zeros(())
+    for place, of_ranks in zip(places, each, strict=True):
+        chosen = among_first(scores / temperature, place)
+        if variant == "ranks":
+            chosen = torch.sigmoid((place - positions(scores, temperature)) / of_ranks)
+        most = relevant.sum()
+        if capped:
+            most = relevant.sort(descending=True).values[:place].sum()
+        total = total + ((relevant * chosen).sum() / most).clamp(max=1)
+    return 1 - total / len(places)
+
+
+def precision_at_k_loss(scores: Tensor, labels: Tensor, **arguments: Any) -> Tensor:
+    """The loss at a k that is not asked for."""
+    result: Tensor = rank_relax.precision_at_k_loss(scores, labels, **{"k": 3, **arguments})
+    return result
+
+
+def recall_at_k_loss(scores: Tensor, labels: Tensor, **arguments: Any) -> Tensor:
+    """The loss at a k that is not asked for."""
+    result: Tensor = rank_relax.recall_at_k_loss(scores, labels, **{"k": 3, **arguments})
+    return result
+
+
 def sqrt_gain(labels: Tensor) -> Tensor:
     return labels.sqrt()
 
@@ -417,6 +470,22 @@ CASES: list[tuple[Any, Any, dict[str, Any]]] = [
         rank_relax.listmle_loss,
         listmle,
         {"ties": "breslow", "position_weights": "exp2", "temperature": 0.5},
+    ),
+    (precision_at_k_loss, precision_at_k, {"temperature": 0.1}),
+    (precision_at_k_loss, precision_at_k, {"k": 10, "temperature": 0.3}),
+    (recall_at_k_loss, recall_at_k, {"temperature": 0.1}),
+    (recall_at_k_loss, recall_at_k, {"k": (1, 5, 20), "capped": True, "temperature": 0.3}),
+    (recall_at_k_loss, recall_at_k, {"k": (1, 2, 4), "variant": "ranks"}),
+    (
+        recall_at_k_loss,
+        recall_at_k,
+        {
+            "k": (1, 2, 5),
+            "variant": "ranks",
+            "capped": True,
+            "rank_temperature": (1, 2, 0.3),
+            "temperature": 0.3,
+        },
     ),
 ]
 
@@ -1197,6 +1266,126 @@ class TestListMLE:
                 rank_relax.listmle_loss(x, y, **options)
 
 
+class TestTheFirstK:
+    """Precision and recall."""
+
+    scores = torch.tensor([[0.9, 0.2, 0.7, 0.4, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5]])
+    labels = torch.tensor([[0, 3, 1, 0, 2], [1, 0, 0, 2, 0]])
+
+    def test_as_the_temperature_falls_they_are_one_minus_the_metrics(self) -> None:
+        given = {"temperature": 1e-4, "reduction": "none"}
+        for k, found in ((1, [0, 0]), (2, [1, 1]), (4, [2, 1]), (5, [3, 2]), (7, [3, 2])):
+            hits = torch.tensor(found)
+            precision = rank_relax.precision_at_k_loss(self.scores, self.labels, k=k, **given)
+            torch.testing.assert_close(precision, 1 - hits / k)
+            recall = rank_relax.recall_at_k_loss(self.scores, self.labels, k=k, **given)
+            torch.testing.assert_close(recall, 1 - hits / torch.tensor([3, 2]))
+            capped = rank_relax.recall_at_k_loss(
+                self.scores, self.labels, k=k, capped=True, **given
+            )
+            torch.testing.assert_close(capped, 1 - hits / torch.tensor([min(k, 3), min(k, 2)]))
+        weights = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]).expand(2, 5)
+        given["weights"] = weights
+        precision = rank_relax.precision_at_k_loss(self.scores, self.labels, k=4, **given)
+        torch.testing.assert_close(precision, torch.tensor([5 / 10, 10 / 14]))
+        recall = rank_relax.recall_at_k_loss(self.scores, self.labels, k=4, **given)
+        torch.testing.assert_close(recall, torch.tensor([5 / 10, 1 / 5]))
+        capped = rank_relax.recall_at_k_loss(self.scores, self.labels, k=2, capped=True, **given)
+        torch.testing.assert_close(capped, 1 - torch.tensor([3 / 8, 4 / 5]))
+
+    def test_by_ranks_an_item_at_place_k_counts_half(self) -> None:
+        options = {"variant": "ranks", "rank_temperature": 1e-3, "reduction": "none"}
+        loss = rank_relax.recall_at_k_loss(
+            self.scores, self.labels, k=2, temperature=1e-4, **options
+        )
+        torch.testing.assert_close(loss, 1 - torch.tensor([0.5 / 3, 0.5 / 2]))
+
+    def test_recall_by_ranks_is_the_published_code(self) -> None:
+        """Its sums, for the query 0 of a batch in order of class, which it leaves out."""
+        size, k_values, temperatures = 4, (1, 2, 4, 8, 16), (1.0, 2.0, 4.0, 8.0, 16.0)
+        embeddings = torch.nn.functional.normalize(torch.randn(40, 5, dtype=torch.float64), dim=-1)
+        similarities = embeddings @ embeddings[0]
+        compared = torch.sigmoid((similarities[:, None] - similarities[None, :size]) / 0.01)
+        compared[torch.arange(size), torch.arange(size)] = 0
+        # It counts the query, which is above all others, and not itself.
+        place = (1 + compared.sum(0))[1:]
+        recalls = []
+        for k, temperature in zip(k_values, temperatures, strict=True):
+            found = torch.sigmoid((k - place) / temperature).sum().clamp(max=k)
+            recalls.append(found / min(k, size - 1))
+        loss = rank_relax.recall_at_k_loss(
+            similarities,
+            torch.arange(40) < size,
+            # What a weight of 0 has is a place and no relevance.
+            weights=(torch.arange(40) > 0).double(),
+            k=k_values,
+            variant="ranks",
+            capped=True,
+            rank_temperature=temperatures,
+        )
+        torch.testing.assert_close(loss, 1 - torch.stack(recalls).mean())
+
+    def test_the_mean_of_several_k_is_that_of_their_losses(self) -> None:
+        scores, labels = torch.randn(3, 30), torch.randint(0, 2, (3, 30))
+        for options in ({"temperature": 0.1}, {"variant": "ranks", "capped": True}):
+            losses = [
+                rank_relax.recall_at_k_loss(scores, labels, k=k, **options) for k in (1, 4, 50)
+            ]
+            mean = rank_relax.recall_at_k_loss(scores, labels, k=[1, 4, 50], **options)
+            torch.testing.assert_close(mean, torch.stack(losses).mean())
+
+    def test_precision_has_no_gradient_where_all_are_among_the_first(self) -> None:
+        scores = torch.randn(5, requires_grad=True)
+        loss = rank_relax.precision_at_k_loss(scores, torch.arange(5) < 2, k=8, temperature=1.0)
+        loss.backward()
+        assert loss.item() == pytest.approx(1 - 2 / 8)
+        assert scores.grad is not None
+        assert (scores.grad == 0).all()
+
+    def test_a_share_of_what_weighs_nothing_is_0_or_that_of_the_next(self) -> None:
+        scores, labels = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([1, 1, 0])
+        weights = torch.tensor([0.0, 1.0, 1.0])
+        for temperature, expected in ((1e-5, 1.0), (0.01, 0.0)):
+            loss = rank_relax.precision_at_k_loss(
+                scores, labels, k=1, weights=weights, temperature=temperature
+            )
+            assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+    def test_errors(self) -> None:
+        x, y = torch.randn(3), torch.tensor([0, 1, 1])
+        for name in ("precision_at_k", "recall_at_k"):
+            function = getattr(rank_relax, f"{name}_loss")
+            module = {"precision_at_k": "PrecisionAtKLoss", "recall_at_k": "RecallAtKLoss"}[name]
+            kinds = "an int" if name == "precision_at_k" else "an int or a tuple of ints"
+            wrong = [(0, ValueError, "k must be at least 1, got 0")]
+            wrong += [(k, TypeError, f"k must be {kinds}, got") for k in (2.5, True, None, "3", ())]
+            if name == "recall_at_k":
+                wrong.append(((1, 2.0), TypeError, f"k must be {kinds}, got"))
+                wrong.append(((1, 0), ValueError, r"k must be at least 1, got \(1, 0\)"))
+            else:
+                wrong.append(((1, 2), TypeError, r"k must be an int, got \(1, 2\)"))
+            for k, kind, message in wrong:
+                with pytest.raises(kind, match=f"^{function.__name__}: {message}"):
+                    function(x, y, k=k)
+                with pytest.raises(kind, match=f"^{module}: {message}"):
+                    getattr(rank_relax, module)(k=k)
+        for options, kind, message in (
+            ({"variant": "rank"}, ValueError, "variant must be one of 'topk', 'ranks', got 'rank'"),
+            ({"capped": 1}, TypeError, "capped must be a bool, got 1"),
+            ({"rank_temperature": "1"}, TypeError, "rank_temperature must be a number or a tuple"),
+            ({"rank_temperature": 0}, ValueError, "rank_temperature must be positive and finite"),
+            (
+                {"rank_temperature": (1, 2, 3)},
+                ValueError,
+                r"rank_temperature must have one number for each k, 2, got \(1, 2, 3\)",
+            ),
+        ):
+            with pytest.raises(kind, match=f"^recall_at_k_loss: {message}"):
+                rank_relax.recall_at_k_loss(x, y, k=(1, 2), **options)
+            with pytest.raises(kind, match=f"^RecallAtKLoss: {message}"):
+                rank_relax.RecallAtKLoss(k=(1, 2), **options)
+
+
 class TestSmoothAP:
     """Lists that the loss makes itself: the similarities of each query to all others."""
 
@@ -1394,6 +1583,8 @@ MODULES: list[Any] = [
     rank_relax.PartialAUCLoss(fpr=(0.1, 0.5), selection="soft", surrogate="logistic"),
     rank_relax.LambdaLoss(scheme="ndcg2", k=3, gain="linear"),
     rank_relax.ListMLELoss(ties="breslow", position_weights="exp2"),
+    rank_relax.PrecisionAtKLoss(k=4),
+    rank_relax.RecallAtKLoss(k=(1, 5), variant="ranks", rank_temperature=(1, 2.5)),
 ]
 
 
@@ -1439,6 +1630,7 @@ LOSSES += [rank_relax.pairwise_logistic_loss, rank_relax.kendall_loss]
 LOSSES += [rank_relax.adr_mse_loss, rank_relax.partial_auc_loss]
 LOSSES += [rank_relax.normal_scores_loss, rank_relax.topk_cross_entropy_loss]
 LOSSES += [concordance_loss, rank_relax.listmle_loss, rank_relax.lambda_loss]
+LOSSES += [precision_at_k_loss, recall_at_k_loss]
 every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 
 

@@ -51,8 +51,8 @@ def hard_rank(
         dtype: Of the ranks: float64, float32, bfloat16 or float16. By default that of ``input`` if
             it is a floating one (float32 under autocast for the half precisions), and for integers
             and bools torch's default dtype.
-        offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, for lists
-            that lie one behind the other in an ``input`` ``[N]``; or make ``input`` a nested tensor.
+        offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N, for
+            lists one behind the other in an ``input`` ``[N]``; a nested tensor has its own.
 
     Returns:
         Ranks of the shape of ``input``. Counted exactly and rounded once, to ``dtype``: with

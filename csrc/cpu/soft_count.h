@@ -28,8 +28,8 @@ struct ListsInRows {
 };
 
 /// What sums at points are asked about: for every list of points the list of values with its place,
-/// and so many sets of weights for these, [count, sets, values.size]. With keys (cpu/sort/sort_key.h)
-/// each point is asked about the values of smaller keys alone.
+/// and so many sets of weights for these, [count, sets, values.size]. With keys
+/// (cpu/sort/sort_key.h) each point is asked about the values of smaller keys alone.
 template <class Scalar>
 struct PointBatch {
   int64_t count;  // of rows

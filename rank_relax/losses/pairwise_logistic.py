@@ -43,9 +43,9 @@ def pairwise_logistic_loss(
         normalize: ``"list"``, the mean over the pairs of each list; ``"sum"``, their sum; or
             ``"pairs"``, their sum, but ``reduction="mean"`` is the mean over all pairs of the
             batch.
-        ties: ``"ignore"``, two items of equal labels make no pair; or ``"half"``, RankNet's own: one
-            whose target is ½, with the mean of the losses of both orders, which is least, log 2,
-            where their scores are equal.
+        ties: ``"ignore"``, two items of equal labels make no pair; or ``"half"``, RankNet's own:
+            one whose target is ½, with the mean of the losses of both orders, which is least, log
+            2, where their scores are equal.
         mask: Bool, of the shape of ``scores``, true where an item counts.
         weights: Of either item, from 0 up, of the shape of ``scores``: a pair has the product, and
             counts so often.

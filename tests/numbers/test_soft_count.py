@@ -428,7 +428,11 @@ def test_ends_that_are_none_are_refused(ends: list[int], message: str) -> None:
         ),
         ({"keys": torch.zeros(3)}, ValueError, r"keys must have the shape of values, \[4\]"),
         ({"keys": torch.zeros(4)}, ValueError, r"points have the keys of the values, so .* 4 poi"),
-        ({"keys": torch.zeros(4, dtype=torch.complex64)}, TypeError, r"keys must be int64, float64"),
+        (
+            {"keys": torch.zeros(4, dtype=torch.complex64)},
+            TypeError,
+            r"keys must be int64, float64",
+        ),
         ({"point_keys": torch.zeros(2)}, ValueError, r"point_keys are compared with those of val"),
         (
             {"keys": torch.zeros(4), "point_keys": torch.zeros(3)},

@@ -89,9 +89,7 @@ class KeyedListAtPoints {
     std::vector<uint64_t> keys;
     std::vector<uint32_t> order;  // where each was
 
-    Numbers finite_numbers() const {
-      return {finite.data(), static_cast<int64_t>(finite.size())};
-    }
+    Numbers finite_numbers() const { return {finite.data(), static_cast<int64_t>(finite.size())}; }
   };
 
   template <class Range>

@@ -121,8 +121,8 @@ class SumAtPoints {
   void pairwise(const double* weights, double* sums, const ParallelFor& parallel_for) const {
     for_parts_of_pairs(parallel_for, [&](int64_t begin, int64_t end) {
       std::fill(sums + begin, sums + end, 0.0);
-      add_sums_of_pairs<Cdf, kPrecision, kOrder, false>(strength_, points_.part(begin, end), nullptr,
-                                                        values_, weights, sums + begin);
+      add_sums_of_pairs<Cdf, kPrecision, kOrder, false>(strength_, points_.part(begin, end),
+                                                        nullptr, values_, weights, sums + begin);
     });
   }
 
@@ -259,9 +259,8 @@ class SumAtPoints {
       const double highest =
           window.begin < window.end ? std::max(t[end - 1], x[window.end - 1]) : t[end - 1];
       const int64_t items = end - begin + window.end - window.begin;
-      const double on_a_grid =
-          static_cast<double>(items) * cost.item +
-          cost.of_boxes(scaled(lowest, highest) / width + 1, reach / width);
+      const double on_a_grid = static_cast<double>(items) * cost.item +
+                               cost.of_boxes(scaled(lowest, highest) / width + 1, reach / width);
       if (static_cast<double>(pairs_within_reach(begin, end, window, reach)) * cost.pair <=
           on_a_grid) {
         in_windows<kOrder>(begin, end, window, below, reach);
@@ -275,8 +274,8 @@ class SumAtPoints {
       grid_.set_extent(lowest, highest, strength_);
       const double to_middle = strength_ * below.distance(lowest) -
                                below.weight() * grid_.above_middle_of_the_first(lowest);
-      on_grid<kOrder>(boxes, {below.weight(), to_middle},
-                      sorted_sums_.data() + begin, in_this_thread);
+      on_grid<kOrder>(boxes, {below.weight(), to_middle}, sorted_sums_.data() + begin,
+                      in_this_thread);
     }
   }
 

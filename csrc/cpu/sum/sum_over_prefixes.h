@@ -19,8 +19,8 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// Σ_(j < n_i) w_j K(α (t_i - x_j)) at points t with counts n that nowhere fall: each over the first
-/// values of a list, as many as its count says. As cpu/sum/sum_at_points.h, otherwise.
+/// Σ_(j < n_i) w_j K(α (t_i - x_j)) at points t with counts n that nowhere fall: each over the
+/// first values of a list, as many as its count says. As cpu/sum/sum_at_points.h, otherwise.
 ///
 /// Values are halved, and the points: those that see more than the lower half of the values see all
 /// of it, and of the others each half is asked again. Where boxes are few they are one grid for all
@@ -164,9 +164,9 @@ class SumOverPrefixes {
       for (int64_t i = first; i < last; ++i) {
         counts[i - first] = static_cast<double>(seen(part, i));
       }
-      add_sums_of_pairs<Cdf, kPrecision, kOrder, true>(
-          strength_, points_.part(first, last), counts, values_of(part),
-          weights_ + part.first_value, sums_ + first);
+      add_sums_of_pairs<Cdf, kPrecision, kOrder, true>(strength_, points_.part(first, last), counts,
+                                                       values_of(part), weights_ + part.first_value,
+                                                       sums_ + first);
     }
   }
 

@@ -17,9 +17,9 @@
 //     exchanged,
 //                   and as one of x_j            -w_j S_(p+1)[g](-x; -t)
 //
-// so that every derivative is made of the same operator, at the same order and the next one. Where a
-// point counts values of smaller keys, a value is counted by points of larger ones: exchanged, both
-// have their keys in the opposite order.
+// so that every derivative is made of the same operator, at the same order and the next one. Where
+// a point counts values of smaller keys, a value is counted by points of larger ones: exchanged,
+// both have their keys in the opposite order.
 
 namespace rank_relax::autograd {
 namespace {
@@ -65,8 +65,8 @@ struct Lists {
 struct KernelSumBackward {
   static constexpr const char* name = "KernelSumBackward";
 
-  /// Saved: t, x, w, and offsets and keys of values and points, undefined if not given, and the keys
-  /// of points if they are those of values; the order is the number. Next edges: t, x, w.
+  /// Saved: t, x, w, and offsets and keys of values and points, undefined if not given, and the
+  /// keys of points if they are those of values; the order is the number. Next edges: t, x, w.
   static variable_list backward(const variable_list& grad_outputs, const std::vector<bool>& needed,
                                 const SavedValues& saved) {
     variable_list gradients(3);

@@ -101,8 +101,8 @@ at::Tensor kernel_sum_cpu(const at::Tensor& points, const at::Tensor& values,
     cpu::soft_count<scalar_t>(
         {rows, lists, lists_of<scalar_t>(t, offsets.of_points),
          lists_of<scalar_t>(x, offsets.of_values), keys_in_rows(point_keys),
-         keys_in_rows(value_keys), rows_of<scalar_t>(w), w.size(-2),
-         static_cast<int>(kernel.order), kernel.regularization_strength, kernel.method},
+         keys_in_rows(value_keys), rows_of<scalar_t>(w), w.size(-2), static_cast<int>(kernel.order),
+         kernel.regularization_strength, kernel.method},
         output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });
   return output.to(points.scalar_type());

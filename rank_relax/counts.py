@@ -94,9 +94,9 @@ def soft_count(
         >>> weights = torch.tensor([1.0, 10.0, 100.0])
         >>> rank_relax.soft_count(torch.tensor([2.5]), values, weights, 50.0)
         tensor([11.])
-        >>> earlier = torch.tensor([3, 1, 2])  # only the values of these keys below the point's
-        >>> rank_relax.soft_count(values, values, weights, 50.0, keys=earlier)
-        tensor([  0.,   0.,  10.])
+        >>> keys = torch.tensor([1, 3, 2])  # each point counts values of smaller ones
+        >>> rank_relax.soft_count(values, values, weights, 50.0, keys=keys)
+        tensor([0., 1., 1.])
     """
     check_tensor("soft_count", "points", points)
     check_tensor("soft_count", "values", values)

@@ -52,8 +52,6 @@ template <class Cdf, Precision kPrecision, int kOrder, bool kCounted>
   using Number = LaneOf<double, precision_of_tails<Cdf, kPrecision>()>;
   constexpr int kPoints = 16;
   constexpr int64_t kBlock = 64;  // sums of so many are added up
-  const double strength = 2 * regularization_strength;
-  const FlushToZero flush;
   for (int64_t first = 0; first < points.count; first += kPoints) {
     const int count = static_cast<int>(std::min<int64_t>(points.count - first, kPoints));
     double half[kPoints] = {}, seen[kPoints] = {}, total[kPoints] = {};
@@ -66,7 +64,7 @@ template <class Cdf, Precision kPrecision, int kOrder, bool kCounted>
         const double half_value = values.values[j] / 2, weight = weights[j];
         const double place = static_cast<double>(j);
         for (int i = 0; i < kPoints; ++i) {
-          const Number d = {strength * (half[i] - half_value)};
+          const Number d = {2 * (regularization_strength * (half[i] - half_value))};
           const double term = weight * kernel_at<Cdf, kOrder>(d).value;
           part[i] += kCounted && place >= seen[i] ? 0 : term;
         }

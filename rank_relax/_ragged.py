@@ -35,10 +35,10 @@ def check_offsets(function: str, offsets: object, name: str, scores: Tensor) -> 
 
 def have_ends(function: str, offsets: Tensor, items: Tensor) -> Tensor:
     """Whether they rise from 0 to the number of items; an error if not, where they can be read."""
-    points = torch.zeros_like(items[:0], dtype=torch.float32)
-    values = torch.zeros_like(items, dtype=torch.float32)
+    zero = torch.zeros_like(items[:1], dtype=torch.float32)
+    values = zero.expand(items.shape)
     try:  # Asked about no point at all, soft_count says what is wrong with them.
-        soft_count(points, values, offsets=offsets, point_offsets=torch.zeros_like(offsets))
+        soft_count(zero[:0], values, offsets=offsets, point_offsets=torch.zeros_like(offsets))
     except ValueError as error:
         raise ValueError(str(error).replace("soft_count", function, 1)) from None
     rise = offsets.diff() >= 0

@@ -65,9 +65,10 @@ def soft_count(
             to n and nowhere falling; a list may be empty. Points see their own list alone.
         point_offsets: The same of the points; those of the values if not given.
         keys: Numbers by which values are ordered, ``[..., n]`` of any real dtype: each point counts
-            values of smaller keys alone, on the CPU in O(n log n) or less. With labels for keys,
-            and items for points and values, the sum over the pairs that labels order. Equal keys
-            are not smaller, nor is NaN. Without derivative.
+            values of smaller keys alone, on the CPU in O(n log n) or less where all values would be
+            counted in O(n), that is for orders up to 2 and all methods but ``"cauchy"``. With
+            labels for keys, and items for points and values, the sum over the pairs that labels
+            order. Equal keys are not smaller, nor is NaN. Without derivative.
         point_keys: The same of the points, ``[..., m]``; those of the values if not given.
         temperature: 1/α, to be given in place of the strength.
 
@@ -121,8 +122,8 @@ def soft_count(
             f"soft_count: point_keys must have the dtype of keys, {keys.dtype}, got "
             f"{point_keys.dtype}; convert one of them"
         )
-    keys = None if keys is None else in_dtype_of_keys(keys)
-    point_keys = None if point_keys is None else in_dtype_of_keys(point_keys)
+    keys = None if keys is None else whole_lists(in_dtype_of_keys(keys))
+    point_keys = None if point_keys is None else whole_lists(in_dtype_of_keys(point_keys))
     call = torch.ops.rank_relax.soft_count.default
     if not isinstance(strength, Tensor):
         return call(
@@ -162,6 +163,11 @@ def in_dtype_of_keys(keys: Tensor) -> Tensor:
     if is_integer(keys.dtype):
         return in_int64(keys)
     return keys.float() if keys.dtype in (torch.float16, torch.bfloat16) else keys
+
+
+def in_opposite_order(keys: Tensor) -> Tensor:
+    """Such keys, of which the smaller ones are the larger."""
+    return -keys if keys.is_floating_point() else ~keys  # -k - 1, in range for every integer
 
 
 def _scaled(items: Tensor, factor: Tensor, mask: Tensor | None) -> Tensor:

@@ -17,7 +17,7 @@ from rank_relax._checks import (
 from rank_relax._ragged import check_offsets, have_ends, in_one_row, like_nested, number_of_list
 from rank_relax._scores import result_dtype
 from rank_relax._strength import DTYPES, widest_dtype
-from rank_relax.counts import in_dtype_of_keys, soft_count
+from rank_relax.counts import in_dtype_of_keys, in_opposite_order, soft_count
 
 
 @public
@@ -91,7 +91,7 @@ def hard_rank(
     input, mask, offsets = in_one_row("hard_rank", offsets, input=input, mask=mask)
     if offsets is not None:
         check_offsets("hard_rank", offsets, "input", input)
-        ranks = _ranks_in_lists(input, offsets, mask, descending, normalize)
+        ranks = _ranks_in_lists(input.movedim(dim, -1), offsets, mask, descending, normalize)
         if dtype is None:
             dtype = torch.get_default_dtype()
             if input.is_floating_point():
@@ -117,14 +117,13 @@ def _ranks_in_lists(
     check_mask_of("hard_rank", mask, "input", input)
     have_ends("hard_rank", offsets, input)
     keys = in_dtype_of_keys(input.detach())
-    opposite = -keys if keys.is_floating_point() else ~keys
     points = torch.zeros_like(input, dtype=widest_dtype(input.device))
     unknown = keys.isnan()
     counted = ~unknown if mask is None else mask & ~unknown
     smaller, larger = (
         # F(0) = 1/2, of which any number is added exactly.
         2 * soft_count(points, points, counted.to(points.dtype), offsets=offsets, keys=of_order)
-        for of_order in (keys, opposite)
+        for of_order in (keys, in_opposite_order(keys))
     )
     others = number_of_list(counted, offsets) - 1
     ranks = (others + (larger - smaller if descending else smaller - larger)) / 2

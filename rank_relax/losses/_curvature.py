@@ -23,7 +23,7 @@ from torch import Tensor
 from rank_relax._strength import checked_temperature
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._ordered_pairs import OrderedPairs
+from rank_relax.losses._ordered_pairs import EqualPairs, OrderedPairs
 from rank_relax.losses.auc import AUCLoss
 from rank_relax.losses.average_precision import AveragePrecisionLoss, mean_precision
 from rank_relax.losses.cosent import CoSENTLoss
@@ -57,19 +57,14 @@ def _strength(loss: RankingLoss) -> float:
 
 def _pairwise_logistic(loss: RankingLoss, lists: Lists, strength: float) -> Tensor:
     share, total = lists.shares(torch.ones_like(lists.scores))
-    of_labels = OrderedPairs(lists)
-    has_ties = loss.options["ties"] == "half"
+    kinds = [OrderedPairs(lists)]
+    if loss.options["ties"] == "half":
+        kinds.append(EqualPairs(lists))
     factor = total**2
     if loss.options["normalize"] == "list":
-        pairs = of_labels.weight(share, share)
-        if has_ties:
-            pairs = pairs + of_labels.of_equal_labels(strength, share)[0]
-        factor = torch.where(pairs > 0, pairs, 1).reciprocal()
-    if has_ties:  # all pairs
-        others = lists.weight_above(strength, share, None, order=1) - share * strength / 4
-        density = share * others.clamp(min=0)
-    else:
-        density = of_labels.density_of_each(strength, share)
+        weight = torch.stack([pairs.weight(share, share) for pairs in kinds]).sum(0)
+        factor = torch.where(weight > 0, weight, 1).reciprocal()
+    density = torch.stack([pairs.density_of_each(strength, share) for pairs in kinds]).sum(0)
     return density * strength * lists.to_items(factor)
 
 

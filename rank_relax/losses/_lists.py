@@ -107,8 +107,7 @@ class Lists:
 
     def _middle(self, scores: Tensor) -> Tensor:
         """Half way between the largest and the smallest that count, 0 where nothing does."""
-        counts = torch.ones_like(scores, dtype=torch.bool) if self.mask is None else self.mask
-        high, low = self.ends(scores, counts)
+        high, low = self.ends(scores, self.counts())
         return torch.where(high >= low, high / 2 + low / 2, 0)
 
     def ends(self, items: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,6 +120,10 @@ class Lists:
         """Gives lists without a loss scores whose loss is finite, so that their gradient is 0."""
         self.has_loss = has_loss
         self.scores = torch.where(self.to_items(has_loss & ~self.unknown), self.scores, 0)
+
+    def counts(self) -> Tensor:
+        """True where an item counts."""
+        return torch.ones_like(self.scores, dtype=torch.bool) if self.mask is None else self.mask
 
     def counting(self, items: Tensor) -> Tensor:
         """The items that count, 0 in place of the others."""

@@ -33,8 +33,8 @@ def kendall_loss(
 
     with F the logistic function, T the ``temperature``, and Z all pairs n(n-1)/2 (``"a"``), or the
     geometric mean of these and of the pairs with unequal labels (``"b"``). As T falls this is one
-    minus τ, where no two scores are equal. On the CPU in O(n log l) time for l different labels,
-    and memory where a gradient is wanted; elsewhere the sums go over all pairs, in bounded memory.
+    minus τ, where no two scores are equal. On the CPU in O(n log n) time or less and in
+    memory for the items; elsewhere the sums go over all pairs, in bounded memory.
 
     Args:
         scores: ``[..., n]``, or ``[N]`` with ``offsets``: float64, float32, bfloat16 or float16.

@@ -55,8 +55,8 @@ def lambda_loss(
         labels: Relevance, from 0 up, of the shape of ``scores`` and any real dtype.
         scheme: ``"lambdarank"``, ``"ndcg2"`` or ``"ndcg2++"``.
         k: Only pairs with at least one of the first k places, in O(n k) time and memory, and the
-            best order of k. Without it, for ``"lambdarank"`` alone, in O(n log n log l) time on the
-            CPU, for l different labels, and as much memory; elsewhere in time over all pairs.
+            best order of k. Without it, for ``"lambdarank"`` alone, in O(n log² n) time on the
+            CPU, for lists of n items, and O(n log n) memory; elsewhere in time over all pairs.
         gain: ``"exp2"``, :math:`2^y - 1`; ``"linear"``, y; or a function of the labels, rising with
             them, with values from 0 up.
         mu: The μ of ``"ndcg2++"``, from 0 up.
@@ -92,13 +92,15 @@ def lambda_loss(
     strength = checked_temperature("lambda_loss", temperature)
     check_lambda_options("lambda_loss", scheme, k, gain, mu, reduction)
     lists = Lists("lambda_loss", scores, labels, mask=mask, weights=weights, offsets=offsets)
+    lists.check_steps()
     gains = lists.counting(gains_of(lists, gain))
     best = gains.gather(-1, lists.order(gains)) * _discount(lists.place().to(gains.dtype))
     most = lists.sum(best if k is None else torch.where(lists.place() <= k, best, 0))
+    least, _ = lists.ends(-gains, lists.counts())  # of which only differences are asked for
+    gains = gains + lists.to_items(torch.where(least.isfinite(), least, 0))
     share, _ = lists.shares(torch.ones_like(lists.scores))
     has_pairs = (OrderedPairs(lists).weight(share, share) > 0) & (most > 0)
     lists.leave_out_unless(has_pairs)
-    lists.check_steps()
     pairs = _Placed(lists, gains / lists.to_items(torch.where(has_pairs, most, 1)), strength)
     if k is not None:
         losses = pairs.with_the_first(min(k, scores.shape[-1]), scheme, mu)
@@ -195,7 +197,7 @@ class _Placed:
         """
         wide = widest_dtype(self.gain.device)  # as gains are subtracted
         total = self.gain.new_zeros(())
-        for bit in _bits(self.index.shape[0], BIT_OF_A_BLOCK):
+        for bit in _bits(number_of_places(self.lists, self.place), BIT_OF_A_BLOCK):
             between = (self.place >> bit << bit | 1 << bit) + 1
             places = torch.stack([between, self.place + 1]).to(wide)
             off = _discount(places).diff(dim=0).squeeze(0).abs()
@@ -231,6 +233,19 @@ def _delta(before: Tensor, after: Tensor, scheme: Scheme, mu: float) -> Tensor:
     apart = (after - before).clamp(min=1)
     ndcg2 = _discount(apart) - _discount(apart + 1)
     return ndcg2 if scheme == "ndcg2" else mu * ndcg2 + lambdarank
+
+
+def number_of_places(lists: Lists, place: Tensor) -> int:
+    """How many the longest list has: no more than there are items, where it can't be asked."""
+    known = lists.offsets is not None and not (
+        torch.compiler.is_compiling()
+        or place.is_meta
+        or place.numel() == 0
+        or type(place) is not Tensor  # fake ones above all
+        or torch._C._len_torch_dispatch_stack() > 0  # something records what is done
+        or torch._C._functorch.is_functorch_wrapped_tensor(place)
+    )
+    return int(place.max()) + 1 if known else place.shape[-1]
 
 
 def _bits(number: int, first: int) -> Iterator[int]:

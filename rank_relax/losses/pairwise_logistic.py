@@ -10,7 +10,7 @@ from rank_relax._checks import Reduction, check_choice, check_reduction
 from rank_relax._strength import Strength, checked_temperature
 from rank_relax.losses._lists import Lists
 from rank_relax.losses._module import RankingLoss
-from rank_relax.losses._ordered_pairs import OrderedPairs
+from rank_relax.losses._ordered_pairs import EqualPairs, OrderedPairs
 
 Normalize = Literal["list", "pairs", "sum"]
 Ties = Literal["ignore", "half"]
@@ -33,8 +33,8 @@ def pairwise_logistic_loss(
 
     .. math:: L = \sum_{y_i > y_j} \log\bigl(1 + e^{-(s_i - s_j) / T}\bigr)
 
-    over the number of pairs. On the CPU in O(n log l) time for l different labels, and memory
-    where a gradient is wanted, so that labels may be real numbers and a list may have 10⁶ items;
+    over the number of pairs. On the CPU in O(n log n) time or less, and in memory for the items, so
+    that labels may be real numbers and a list may have 10⁶ items;
     elsewhere the sums go over all pairs, in bounded memory.
 
     Args:
@@ -79,15 +79,17 @@ def pairwise_logistic_loss(
     )
     share, total = lists.shares(torch.ones_like(lists.scores))
     of_labels = OrderedPairs(lists)
+    equal = EqualPairs(lists) if ties == "half" else None
     pairs = of_labels.weight(share, share)
-    if ties == "half":
-        pairs = pairs + of_labels.of_equal_labels(strength, share)[0]
+    if equal is not None:
+        pairs = pairs + equal.weight(share, share)
     has_pairs = pairs > 0
     lists.leave_out_unless(has_pairs)
     lists.refuse_infinite()
-    losses = of_labels.sum(strength, share, share, -1) * strength
-    if ties == "half":
-        losses = losses + of_labels.of_equal_labels(strength, share)[1]
+    losses = of_labels.sum(strength, share, share, -1)
+    if equal is not None:
+        losses = losses + equal.mean_of_both_orders(strength, share)
+    losses = losses * strength
     if normalize == "list":
         return lists.reduced(losses / torch.where(has_pairs, pairs, 1), reduction)
     if normalize == "pairs" and reduction == "mean":

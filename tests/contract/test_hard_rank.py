@@ -186,6 +186,8 @@ def test_lists_one_behind_the_other_have_the_ranks_of_each(dtype: torch.dtype) -
             torch.testing.assert_close(ranks, expected, equal_nan=True, rtol=0, atol=1e-7)
     with pytest.raises(ValueError, match="hard_rank: offsets must rise from 0 to the number of it"):
         rank_relax.hard_rank(items, offsets=torch.tensor([0, 5]))
+    with pytest.raises(IndexError, match=r"got 7"):
+        rank_relax.hard_rank(items, dim=7, offsets=offsets)
 
 
 def test_a_nested_tensor_has_nested_ranks() -> None:

@@ -1182,6 +1182,17 @@ class TestLambdaLoss:
         expected = lambda_rank(scores.double(), labels.double(), torch.ones(n), gain="linear")
         torch.testing.assert_close(loss.double(), expected, rtol=1e-4, atol=0)
 
+    def test_gains_far_from_0_are_subtracted_exactly(self) -> None:
+        scores, labels = torch.randn(700, dtype=torch.float64), torch.randint(0, 3, (700,))
+        best = labels.double().sort(descending=True).values
+        discount = 1 / torch.log2(torch.arange(2, 702).double())
+        losses = [
+            rank_relax.lambda_loss(scores, labels, gain=lambda y, least=least: y + least)
+            * ((best + least) * discount).sum()
+            for least in (0.0, 1e12)
+        ]
+        torch.testing.assert_close(losses[1], losses[0], rtol=1e-9, atol=0)
+
     def test_equal_scores_have_places_in_the_order_in_which_they_are_given(self) -> None:
         scores = torch.zeros(3, requires_grad=True)
         loss = rank_relax.lambda_loss(scores, torch.tensor([0, 2, 1]))
@@ -1861,6 +1872,18 @@ def test_an_infinite_or_unknown_score_leaves_the_temperature_its_gradient(loss: 
             (gradient,) = torch.autograd.grad(losses[0], scores, retain_graph=True)
             assert gradient[0].isnan().all()
             assert (gradient[1] == 0).all()
+
+
+@pytest.mark.parametrize("light", [1e-6, 1e-12, 1e-18])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_a_light_item_and_its_equal_make_a_pair(light: float, dtype: torch.dtype) -> None:
+    """Whose weight is nothing beside the heavy one's own square."""
+    scores = torch.tensor([0.0, 40.0], dtype=dtype, requires_grad=True)
+    weights = torch.tensor([1.0, light], dtype=dtype)
+    loss = rank_relax.pairwise_logistic_loss(scores, torch.ones(2), weights=weights, ties="half")
+    torch.testing.assert_close(loss, torch.tensor(20.0, dtype=dtype))
+    (gradient,) = torch.autograd.grad(loss, scores)
+    torch.testing.assert_close(gradient, torch.tensor([-0.5, 0.5], dtype=dtype))
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")

@@ -327,6 +327,18 @@ def test_infinite_values_count_for_points_of_larger_keys() -> None:
     torch.testing.assert_close(counts, torch.tensor([1.0, 1.0, 2.5, nan]), equal_nan=True)
 
 
+@pytest.mark.parametrize("unknown", [inf, nan])
+def test_a_weight_that_is_not_finite_shows_where_it_is_counted(unknown: float) -> None:
+    for n in (4, 600):
+        x, weights, keys = normal(n), torch.rand(n).double(), torch.arange(n)
+        weights[n // 2] = unknown
+        counts = rank_relax.soft_count(x, x, weights, keys=keys)
+        assert counts[n // 2 + 1 :].isnan().all()
+        weights[n // 2] = 0
+        expected = rank_relax.soft_count(x, x, weights, keys=keys)
+        torch.testing.assert_close(counts[: n // 2 + 1], expected[: n // 2 + 1])
+
+
 @pytest.mark.parametrize("kind", ["real", "grades"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_derivatives_of_counts_by_keys(order: int, kind: str) -> None:

@@ -54,6 +54,16 @@ SumAtPointsCost cost_of_sum_at_points(Precision precision, int order) {
 // Of a grid, beside the items: for the memory that they take.
 constexpr double kMostBoxesOfNoItems = 64, kMostBoxesAnItem = 0.125;
 
+/// How many boxes a grid has that lies within a scaled spread, infinitely many if they would take
+/// too much memory beside so many items.
+template <class Cdf>
+double boxes_beside(Precision precision, double items, double spread) {
+  const double boxes = spread / Cdf::box_grid[precision].width + 1;
+  const bool fits = boxes < kMostBoxesOfNoItems + kMostBoxesAnItem * items &&
+                    boxes * kGridTerms[precision] < kMostNumbersOfAGrid;
+  return fits ? boxes : std::numeric_limits<double>::infinity();
+}
+
 /// The form for so many points and values that lie within this scaled spread.
 template <class Cdf>
 SumAtPointsForm sum_at_points_form(Precision precision, Tails tails, int order, int64_t points,
@@ -77,11 +87,9 @@ SumAtPointsForm sum_at_points_form(Precision precision, Tails tails, int order, 
     const double within = 2 * reach / spread;
     const double in_windows = scans ? 0 : pairwise * std::min(1.0, within);
     const double sorted = items * cost.sorted + in_windows;
-    const double width = Cdf::box_grid[precision].width, boxes = spread / width + 1;
-    const bool fits = boxes < kMostBoxesOfNoItems + kMostBoxesAnItem * items &&
-                      boxes * kGridTerms[precision] < kMostNumbersOfAGrid;
-    const double on_grid = fits ? cost.of_boxes(boxes, reach / width) + items * cost.item
-                                : std::numeric_limits<double>::infinity();
+    const double boxes = boxes_beside<Cdf>(precision, items, spread);
+    const double on_grid =
+        cost.of_boxes(boxes, reach / Cdf::box_grid[precision].width) + items * cost.item;
     if (pairwise <= on_grid && pairwise <= sorted) return SumAtPointsForm::kPairwise;
     return on_grid <= sorted ? SumAtPointsForm::kBoxes : wide;
   }

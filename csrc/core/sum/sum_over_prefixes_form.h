@@ -36,13 +36,11 @@ SumOverPrefixesForm sum_over_prefixes_form(Precision precision, int order, int64
                             kItemsOfAPart / 8 * cost.pair;
     double on_one_grid = std::numeric_limits<double>::infinity();
     if constexpr (kHasGrid<Cdf>) {
-      const double width = Cdf::box_grid[precision].width, boxes = spread / width + 1;
-      const bool fits = boxes < kMostBoxesOfNoItems + kMostBoxesAnItem * items &&
-                        boxes * kGridTerms[precision] < kMostNumbersOfAGrid;
-      const double reach = Cdf::box_grid[precision].reach_of_tails / width;
+      const double boxes = boxes_beside<Cdf>(precision, items, spread);
+      const BoxGrid& grid = Cdf::box_grid[precision];
       // What is spared by the last halving is what it costs.
-      const double halving = cost.of_boxes(boxes, reach);
-      if (fits) on_one_grid = cost.item + 1.5 * std::sqrt(halving * cost.pair) / 2;
+      const double halving = cost.of_boxes(boxes, grid.reach_of_tails / grid.width);
+      on_one_grid = cost.item + 1.5 * std::sqrt(halving * cost.pair) / 2;
     }
     const double least = std::min(in_lists, on_one_grid);
     if (pairs * cost.pair <= items * least) return SumOverPrefixesForm::kPairwise;

@@ -35,6 +35,12 @@ struct Extent {
   Scalar minimum;
   Scalar maximum;
   bool all_finite;  // else the others mean nothing
+
+  /// That of both.
+  friend Extent operator|(const Extent& a, const Extent& b) {
+    return {std::min(a.minimum, b.minimum), std::max(a.maximum, b.maximum),
+            a.all_finite && b.all_finite};
+  }
 };
 
 template <class Scalar>
@@ -78,9 +84,7 @@ Extent<Scalar> extent(const Scalar* values, int64_t count, const ParallelFor& pa
   for (const Extent<Scalar>&part : for_each_part<Extent<Scalar>>(
            count, parallel_for,
            [=](int64_t begin, int64_t end) { return extent_of_part(values, begin, end); })) {
-    whole.minimum = std::min(whole.minimum, part.minimum);
-    whole.maximum = std::max(whole.maximum, part.maximum);
-    whole.all_finite = whole.all_finite && part.all_finite;
+    whole = whole | part;
   }
   return whole;
 }

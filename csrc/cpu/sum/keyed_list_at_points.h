@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "cpu/isa/instruction_set.h"
@@ -55,16 +57,22 @@ class KeyedListAtPoints {
                    regularization_strength);
   }
 
-  /// Writes one sum for each point of the list, times `scale`.
+  /// Writes one sum for each point of the list, times `scale`; NaN where it counts a weight that is
+  /// not finite.
   template <class Range>
   void sum(int order, double scale, Row<Scalar> weights, const Range& of_values, Scalar* output,
            const ParallelFor& parallel_for) {
     const int64_t count_of_values = static_cast<int64_t>(values_.items.size());
     weights_.resize(count_of_values);
     finite_weights_.resize(count_of_values);
-    int64_t finite = 0;
+    int64_t finite = 0, sound = count_of_values;  // weights that come before any other
     for (int64_t j = 0; j < count_of_values; ++j) {
-      weights_[j] = finite_weights_[finite] = weights[of_values.begin + values_.order[j]];
+      double weight = weights[of_values.begin + values_.order[j]];
+      if (!std::isfinite(weight)) {
+        sound = std::min(sound, j);
+        weight = 0;
+      }
+      weights_[j] = finite_weights_[finite] = weight;
       finite += std::isfinite(values_.items[j]) ? 1 : 0;
     }
     finite_weights_.resize(finite);
@@ -77,6 +85,7 @@ class KeyedListAtPoints {
       for (; j < counts_[i]; ++j) ends.add(values_.items[j], weights_[j]);
       double total = ends.at(points_.items[i]);
       if (std::isfinite(points_.items[i])) total += *sum++;
+      if (counts_[i] > sound) total = std::numeric_limits<double>::quiet_NaN();
       // Though the scale be infinite.
       output[points_.order[i]] = static_cast<Scalar>(total == 0 ? 0 : scale * total);
     }

@@ -20,13 +20,13 @@ template <class Cdf, int kOrder>
 double sum_of_pairs(double regularization_strength, double point, const Numbers& values,
                     const double* weights) {
   constexpr int64_t kBlock = 64;
-  const double half_point = point / 2, strength = 2 * regularization_strength;
+  const double half_point = point / 2;
   double total = 0;
   for (int64_t begin = 0; begin < values.count; begin += kBlock) {
     const int64_t count = std::min<int64_t>(values.count - begin, kBlock);
     double d[kBlock], terms[kBlock];
     for (int64_t j = 0; j < count; ++j) {
-      d[j] = strength * (half_point - values.values[begin + j] / 2);
+      d[j] = 2 * (regularization_strength * (half_point - values.values[begin + j] / 2));
     }
     const FlushToZero flush;
     kernels_at<Cdf, kOrder>(d, count, terms);

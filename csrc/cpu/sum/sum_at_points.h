@@ -12,9 +12,9 @@
 #include "core/sum/sum_at_points_form.h"
 #include "cpu/aligned_array.h"
 #include "cpu/grid/weighted_grid.h"
-#include "cpu/isa/vector.h"
 #include "cpu/parallel.h"
 #include "cpu/row/finite_row.h"
+#include "cpu/row/row_statistics.h"
 #include "cpu/sort/radix_sort.h"
 #include "cpu/sum/kernel_sum.h"
 #include "cpu/sum/pairs_at_points.h"
@@ -38,8 +38,6 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 /// of F' where soft ranks have a better form, as theirs.
 template <class Cdf, Precision kPrecision, Tails kTails = Tails::kOfAll>
 class SumAtPoints {
-  using W = Vector<double>;
-
  public:
   /// Borrows both lists until the next call. All sums are NaN where one holds what is not finite.
   void set_lists(const Numbers& points, const Numbers& values, double regularization_strength) {
@@ -48,31 +46,19 @@ class SumAtPoints {
     strength_ = regularization_strength;
     is_sorted_ = false;
     if (points.count == 0 || values.count == 0) return;
-    W lowest = W::broadcast(points.values[0]), highest = lowest, nothing = W::broadcast(0);
-    const auto look_at = [&](W x) {
-      lowest = smaller(lowest, x);
-      highest = larger(highest, x);
-      nothing = multiply_add(x, W::broadcast(0), nothing);
-    };
-    for (const Numbers& numbers : {points, values}) {
-      const int64_t whole = numbers.count - numbers.count % W::kLanes;
-      for (int64_t i = 0; i < whole; i += W::kLanes) look_at(W::load(numbers.values + i));
-      for (int64_t i = whole; i < numbers.count; ++i) look_at(W::broadcast(numbers.values[i]));
-    }
-    lowest_ = lowest_lane(lowest);
-    highest_ = highest_lane(highest);
-    are_finite_ = sum_of_lanes(nothing) == 0;
+    extent_ = extent_of_part(points.values, 0, points.count) |
+              extent_of_part(values.values, 0, values.count);
   }
 
   template <int kOrder>
   void sum(const double* weights, double* sums, const ParallelFor& parallel_for) {
     if (points_.count == 0) return;
-    if (values_.count == 0 || !are_finite_) {
+    if (values_.count == 0 || !extent_.all_finite) {
       const double sum = values_.count == 0 ? 0 : std::numeric_limits<double>::quiet_NaN();
       return std::fill_n(sums, points_.count, sum), void();
     }
     switch (sum_at_points_form<Cdf>(kPrecision, kTails, kOrder, points_.count, values_.count,
-                                    scaled(lowest_, highest_))) {
+                                    scaled(extent_.minimum, extent_.maximum))) {
       case SumAtPointsForm::kPairwise:
         return pairwise<kOrder>(weights, sums, parallel_for);
       case SumAtPointsForm::kOneRow:
@@ -80,7 +66,7 @@ class SumAtPoints {
         return;
       case SumAtPointsForm::kBoxes:
         if constexpr (kHasGrid<Cdf>) {
-          const Boxes boxes = {points_, values_, weights, lowest_, highest_};
+          const Boxes boxes = {points_, values_, weights, extent_.minimum, extent_.maximum};
           on_grid<kOrder>(boxes, {}, sums, parallel_for);
         }
         return;
@@ -141,7 +127,7 @@ class SumAtPoints {
     std::copy_n(weights, values_.count, direction_.begin() + points);
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const Direction<double> direction = {direction_.data(), 1, 0};
-    const FiniteRow<double> row = {row_.data(), count, lowest_, highest_};
+    const FiniteRow<double> row = {row_.data(), count, extent_.minimum, extent_.maximum};
     kernel_sum_.template sum_of_order<Cdf, 1>({row, strength_, &direction},
                                               {results_.data(), -1, 0, -kInfinity, kInfinity},
                                               parallel_for);
@@ -307,8 +293,8 @@ class SumAtPoints {
   }
 
   Numbers points_, values_;
-  double strength_, lowest_, highest_;
-  bool are_finite_;
+  double strength_;
+  Extent<double> extent_;
   WeightedGrid<Cdf, kPrecision> grid_;
   AlignedArray<double> moments_, local_;  // [box][term]
   bool is_sorted_ = false;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/numbers.h"
+#include "cpu/row/row_statistics.h"
 #include "cpu/sum/pairs_at_points.h"
 #include "cpu/sum/sum_at_points.h"
 
@@ -37,14 +37,9 @@ class SumOverPrefixes {
     values_ = values;
     counts_ = counts;
     strength_ = regularization_strength;
-    lowest_ = std::numeric_limits<double>::infinity();
-    highest_ = -lowest_;
-    for (const Numbers& numbers : {points, values}) {
-      for (int64_t i = 0; i < numbers.count; ++i) {
-        lowest_ = std::min(lowest_, numbers.values[i]);
-        highest_ = std::max(highest_, numbers.values[i]);
-      }
-    }
+    if (points.count == 0 || values.count == 0) return;
+    extent_ = extent_of_part(points.values, 0, points.count) |
+              extent_of_part(values.values, 0, values.count);
   }
 
   template <int kOrder>
@@ -52,9 +47,8 @@ class SumOverPrefixes {
     if (is_nothing(sums)) return;
     weights_ = weights;
     sums_ = sums;
-    const double spread = scaled_difference(strength_, highest_, lowest_);
     cost_ = cost_of_sum_at_points<Cdf>(kPrecision, kOrder);
-    switch (sum_over_prefixes_form<Cdf>(kPrecision, kOrder, points_.count, values_.count, spread)) {
+    switch (sum_over_prefixes_form<Cdf>(kPrecision, kOrder, points_.count, values_.count, spread())) {
       case SumOverPrefixesForm::kPairwise:
         return pairwise<kOrder>(parallel_for);
       case SumOverPrefixesForm::kOneGrid:
@@ -85,6 +79,8 @@ class SumOverPrefixes {
     int64_t values() const { return last_value - first_value; }
     int64_t points() const { return last_point - first_point; }
   };
+
+  double spread() const { return scaled_difference(strength_, extent_.maximum, extent_.minimum); }
 
   bool is_nothing(double* sums) const {
     if (points_.count > 0 && values_.count == 0) std::fill_n(sums, points_.count, 0.0);
@@ -196,7 +192,7 @@ class SumOverPrefixes {
     constexpr int64_t kValuesWorthAPart = 1 << 15;
     const int64_t parts = std::max<int64_t>(values_.count / kValuesWorthAPart, 1);
     OnGrid& first = on_grid_;
-    first.grid.set_extent(lowest_, highest_, strength_);
+    first.grid.set_extent(extent_.minimum, extent_.maximum, strength_);
     const int64_t numbers = first.grid.numbers();
     boxes_cost_ = cost_.of_boxes(static_cast<double>(first.grid.boxes()),
                                  reach() / Cdf::box_grid[kPrecision].width);
@@ -220,7 +216,7 @@ class SumOverPrefixes {
     }
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       OnGrid own;
-      own.grid.set_extent(lowest_, highest_, strength_);
+      own.grid.set_extent(extent_.minimum, extent_.maximum, strength_);
       for (int64_t i = begin; i < end; ++i) {
         descend<kOrder>(part_at(i, parts), 0, local_.data() + i * numbers,
                         moments_.data() + i * numbers, own);
@@ -310,12 +306,11 @@ class SumOverPrefixes {
     }
   }
 
-  /// Whether half of it would be summed pair by pair anyway.
+  /// Whether half of it, as wide as the whole list, would be summed pair by pair anyway.
   template <int kOrder>
   bool is_small(const Part& part) const {
-    const double spread = scaled_difference(strength_, highest_, lowest_);
     return sum_at_points_form<Cdf>(kPrecision, Tails::kOfAll, kOrder, part.points() / 2,
-                                   part.values() / 2, spread) == SumAtPointsForm::kPairwise;
+                                   part.values() / 2, spread()) == SumAtPointsForm::kPairwise;
   }
 
   template <int kOrder>
@@ -329,7 +324,8 @@ class SumOverPrefixes {
 
   Numbers points_, values_;
   const int64_t* counts_;
-  double strength_, lowest_, highest_;
+  double strength_;
+  Extent<double> extent_;
   const double* weights_;
   double* sums_;
   SumAtPointsCost cost_;

@@ -48,7 +48,8 @@ class SumOverPrefixes {
     weights_ = weights;
     sums_ = sums;
     cost_ = cost_of_sum_at_points<Cdf>(kPrecision, kOrder);
-    switch (sum_over_prefixes_form<Cdf>(kPrecision, kOrder, points_.count, values_.count, spread())) {
+    switch (
+        sum_over_prefixes_form<Cdf>(kPrecision, kOrder, points_.count, values_.count, spread())) {
       case SumOverPrefixesForm::kPairwise:
         return pairwise<kOrder>(parallel_for);
       case SumOverPrefixesForm::kOneGrid:

@@ -17,7 +17,6 @@ importing it; --data names another folder that has ml-100k.inter and ml-100k.ite
 
 import argparse
 import json
-import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 import torch
+from environment import environment
 from numpy.typing import NDArray
 
 from rank_relax.boosting import objective
@@ -238,17 +238,14 @@ def main() -> None:
         print(table_line(lines[name], lines.get("LightGBM lambdarank")), flush=True)
     target = arguments.json or (RESULTS if arguments.only == list(OBJECTIVES) else None)
     if target is not None:
-        environment = {
-            "torch": torch.__version__,
+        measured_at = {
+            **environment(),
             "lightgbm": version("lightgbm"),
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
             "seeds": arguments.seeds,
             "rounds": arguments.rounds,
             "rates": RATES,
         }
-        record = {"environment": environment, "lines": [asdict(x) for x in lines.values()]}
+        record = {"environment": measured_at, "lines": [asdict(x) for x in lines.values()]}
         target.write_text(json.dumps(record, indent=2) + "\n")
 
 

@@ -13,13 +13,13 @@ results/cdfs.json.
 import argparse
 import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from environment import environment
 from torch import Tensor
 
 from rank_relax import soft_rank, soft_sort
@@ -105,10 +105,8 @@ def main() -> None:
         for strength in STRENGTHS:
             lines.append(measure(shape, strength, rounds))
             print(json.dumps(lines[-1]), flush=True)
-    machine = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
-    RESULTS.write_text(
-        json.dumps({"machine": machine, "rounds": rounds, "lines": lines}, indent=1) + "\n"
-    )
+    record = {"environment": environment(), "rounds": rounds, "lines": lines}
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

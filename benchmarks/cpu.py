@@ -18,18 +18,17 @@ import importlib.util
 import itertools
 import math
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from timeit import Timer
 
 import torch
+from environment import INSTRUCTION_SET, environment
 from plot_cpu import HEADING, Entry, Results, Spread, draw, tables
 from sampled_errors import rank_errors, spearman_loss_error
 from torch import Tensor
@@ -39,7 +38,6 @@ import rank_relax  # noqa: F401  # registers torch.ops.rank_relax
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results" / "cpu.json"
 PICTURE = REPOSITORY / "docs" / "pictures" / "cpu_time.png"
-INSTRUCTION_SET = "RANK_RELAX_INSTRUCTION_SET"  # the environment variable that the library reads
 
 POOL = 4  # tensors that take turns: more would leave the cache, which flatters the ratios
 BLOCK_SECONDS = 0.005  # what is timed at once takes about that long, or is one call
@@ -434,29 +432,6 @@ def measure_elsewhere(instruction_set: str, arguments: Sequence[str]) -> list[En
         return Results.read(path).entries
 
 
-def cpu_model() -> str:
-    try:
-        information = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor()
-    found = re.search(r"^model name\s*: (.*)$", information, re.MULTILINE)
-    return found[1] if found else platform.processor()
-
-
-def environment() -> dict[str, str | int | None]:
-    return {
-        "rank_relax": metadata.version("rank_relax"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "torch instruction set": torch.backends.cpu.get_cpu_capability(),
-        INSTRUCTION_SET: os.environ.get(INSTRUCTION_SET),
-        "threads": "1 where an entry says nothing else",
-    }
-
-
 def run(arguments: argparse.Namespace) -> Results:
     """Everything asked for: what the library was loaded for here, the rest in other processes."""
     seconds = 0.3 if arguments.quick else 1.5
@@ -464,7 +439,10 @@ def run(arguments: argparse.Namespace) -> Results:
     if not settings:
         sys.exit(f"no entry has {arguments.entries!r} in its name")
     here = [s for s in settings if s.instruction_set == arguments.instruction_set]
-    results = Results(environment(), measure_all(here, seconds))
+    results = Results(
+        environment() | {"threads": "1 where an entry says nothing else"},
+        measure_all(here, seconds),
+    )
     if arguments.instruction_set is None:
         passed_on = ["--entries", arguments.entries, *(["--quick"] if arguments.quick else [])]
         for name in dict.fromkeys(s.instruction_set for s in settings if s.instruction_set):

@@ -20,7 +20,6 @@ loss and of the gradient, relative to its largest element, against float64 in on
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -31,6 +30,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
+from environment import environment
 from torch import Tensor
 
 import rank_relax
@@ -207,16 +207,9 @@ def main() -> None:
             )
             lines += json.loads(Path(file).read_text())
     if arguments.json:
-        environment = {
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-            "cores": os.cpu_count(),
-        }
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(
-            json.dumps({"environment": environment, "lines": lines}, indent=1) + "\n"
+            json.dumps({"environment": environment(), "lines": lines}, indent=1) + "\n"
         )
 
 

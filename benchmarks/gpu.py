@@ -20,7 +20,6 @@ import argparse
 import itertools
 import json
 import math
-import platform
 import shutil
 import statistics
 import subprocess
@@ -32,6 +31,7 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+from environment import environment
 from sampled_errors import rank_errors, spearman_loss_error
 from torch import Tensor
 
@@ -315,14 +315,11 @@ def surroundings() -> dict[str, str | None]:
     if shutil.which("git") is not None:
         described = subprocess.run(describe, cwd=REPOSITORY, text=True, capture_output=True)
         commit = described.stdout.strip() or commit
-    return {
+    return environment() | {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": torch.cuda.get_device_name(),
         "commit": commit,
-        "rank_relax": metadata.version("rank_relax"),
-        "torch": str(torch.__version__),
         "cuda": torch.version.cuda,
-        "python": platform.python_version(),
         "torchsort": metadata.version("torchsort") if torchsort else None,
     }
 

@@ -10,7 +10,6 @@ against the same loss by a plain formula in float64.
 
 import argparse
 import json
-import platform
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from timeit import Timer
 
 import torch
 import torch.nn.functional as F
+from environment import environment
 from torch import Tensor
 
 import rank_relax
@@ -123,15 +123,9 @@ def main() -> None:
             ratio = f"{line['ratio']:.2f} ± {line['ratio_spread']:.2f}"
             print(f"{name:50} {line['microseconds']:8.1f} {ratio:>16} {line['error']:9.1e}")
     if arguments.json:
-        environment = {
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-        }
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(
-            json.dumps({"environment": environment, **table}, indent=2) + "\n"
+            json.dumps({"environment": environment(), **table}, indent=2) + "\n"
         )
 
 

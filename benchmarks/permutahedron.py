@@ -18,7 +18,6 @@ a torch for the CPU can't; hide it::
 
 import argparse
 import json
-import platform
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from pathlib import Path
 from timeit import Timer
 
 import torch
+from environment import environment
 from torch import Tensor
 
 import rank_relax
@@ -165,13 +165,7 @@ def main() -> None:
                 )
                 print(line, flush=True)
                 lines.append(line)
-    environment = {
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-    }
-    record = {"environment": environment, "lines": [asdict(line) for line in lines]}
+    record = {"environment": environment(), "lines": [asdict(line) for line in lines]}
     arguments.json.write_text(json.dumps(record, indent=2) + "\n")
 
 

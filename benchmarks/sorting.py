@@ -20,7 +20,6 @@ float64. A full run writes results/sorting.json.
 import argparse
 import itertools
 import json
-import platform
 import re
 import statistics
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from pathlib import Path
 from timeit import Timer
 
 import torch
+from environment import environment
 from torch import Tensor
 
 import rank_relax  # noqa: F401  # registers torch.ops.rank_relax
@@ -291,13 +291,7 @@ def main() -> None:
             print(lines[-1], flush=True)
     path = arguments.json or (None if arguments.entries else RESULTS)
     if path:
-        environment = {
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-        }
-        record = {"environment": environment, "lines": [asdict(line) for line in lines]}
+        record = {"environment": environment(), "lines": [asdict(line) for line in lines]}
         path.write_text(json.dumps(record, indent=2) + "\n")
 
 

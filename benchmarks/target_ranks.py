@@ -26,7 +26,6 @@ The data, none of which is downloaded:
 
 import argparse
 import json
-import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -36,6 +35,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from environment import environment
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
@@ -231,11 +231,8 @@ def table_line(data: str, results: list[Result]) -> str:
 
 
 def write(results: list[Result], arguments: argparse.Namespace) -> None:
-    environment = {
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
+    measured_at = {
+        **environment(),
         "seeds": arguments.seeds,
         "steps": arguments.steps,
         "strengths": STRENGTHS,
@@ -243,7 +240,7 @@ def write(results: list[Result], arguments: argparse.Namespace) -> None:
     lines = [asdict(result) for result in results]
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(
-        json.dumps({"environment": environment, "lines": lines}, indent=2) + "\n"
+        json.dumps({"environment": measured_at, "lines": lines}, indent=2) + "\n"
     )
 
 

@@ -13,7 +13,6 @@ over the largest gradient.
 
 import argparse
 import json
-import platform
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from timeit import Timer
 
 import torch
 import torch.nn.functional as F
+from environment import environment
 from torch import Tensor, nn
 
 import rank_relax
@@ -149,15 +149,9 @@ def main() -> None:
             print(line, flush=True)
             lines.append(asdict(line))
     if arguments.json:
-        environment = {
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-        }
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(
-            json.dumps({"environment": environment, "lines": lines}, indent=2) + "\n"
+            json.dumps({"environment": environment(), "lines": lines}, indent=2) + "\n"
         )
 
 

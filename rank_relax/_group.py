@@ -184,3 +184,22 @@ class SumOverGroup(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         return SumOverGroup.apply(grad_outputs[0], ctx.group), None  # type: ignore[no-untyped-call]
+
+
+class WholeList(torch.autograd.Function):
+    """The parts of all processes put together, with the derivatives of the sum of their losses."""
+
+    @staticmethod
+    def forward(part: Tensor, lengths: Sequence[int], group: dist.ProcessGroup | None) -> Tensor:
+        return torch.cat(gather_parts(part.detach(), lengths, group), -1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, lengths, ctx.group = inputs
+        rank = dist.get_rank(ctx.group)
+        ctx.begin, ctx.length = sum(lengths[:rank]), lengths[rank]
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        whole = SumOverGroup.apply(grad_outputs[0], ctx.group)  # type: ignore[no-untyped-call]
+        return whole.narrow(-1, ctx.begin, ctx.length), None, None

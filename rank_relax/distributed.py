@@ -1,9 +1,10 @@
-r"""One list over many processes: ranks and Spearman's loss of lists that are split over a group.
+r"""One list over many processes: ranks, counts and Spearman's loss of lists split over a group.
 
 Every process of a ``torch.distributed`` group holds a part of the last dimension, of any length,
 zero included, and ranks are those of the whole list. What passes between the processes is a few
 kilobytes, whatever the number of items: moments of the items, which add (:doc:`docs/distributed.md`
-says how many). A list so wide that its moments would outnumber its items is gathered.
+says how many). A list so wide that its moments would outnumber its items is gathered; so are the
+values of :func:`soft_count`, always.
 
 **Gradients** are those of the sum of all processes' losses. :func:`spearman_loss` returns the same
 number on every process, so each gets ``world_size`` times the gradient of the global loss with
@@ -25,18 +26,28 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+import rank_relax.counts
 import rank_relax.ranks
 import rank_relax.spearman
 from rank_relax._calls import public
 from rank_relax._checks import (
+    SMOOTH_CDFS,
     SPLIT_CDFS,
     Reduction,
+    SmoothCdf,
     SplitCdf,
     check_choice,
     check_reduction,
     warn_of_single_items,
 )
-from rank_relax._group import SumOverGroup, check_group, exchange, gather_bits, total
+from rank_relax._group import (
+    SumOverGroup,
+    WholeList,
+    check_group,
+    exchange,
+    gather_bits,
+    total,
+)
 from rank_relax._integers import split_integers
 from rank_relax._scores import Scale, result_dtype
 from rank_relax._split_rank import (
@@ -54,7 +65,7 @@ from rank_relax._strength import (
 )
 from rank_relax.spearman import TARGET_RANKS, TargetRanks
 
-__all__ = ["SpearmanLoss", "soft_rank", "spearman_loss"]
+__all__ = ["SpearmanLoss", "soft_count", "soft_rank", "spearman_loss"]
 
 
 @public
@@ -151,6 +162,122 @@ def soft_rank(
     if not normalize:
         ranks = ranks * others.clamp(min=0)
     return ranks.to(result_dtype(input.dtype, input.device))
+
+
+@public
+def soft_count(
+    points: Tensor,
+    values: Tensor,
+    weights: Tensor | None = None,
+    regularization_strength: Strength = 1.0,
+    *,
+    method: SmoothCdf = "sigmoid",
+    mask: Tensor | None = None,
+    order: int = 0,
+    keys: Tensor | None = None,
+    point_keys: Tensor | None = None,
+    group: dist.ProcessGroup | None = None,
+    temperature: Strength | None = None,
+) -> Tensor:
+    r"""Soft counts of the values of all processes, at the points of this one.
+
+    :func:`rank_relax.soft_count` of the parts of all processes' values put together along the last
+    dimension. Every process holds all values and weights for the length of a call: for n of them in
+    float32 8 n bytes, of which it is sent all but its own.
+
+    Args:
+        points: Where to count: ``[..., m]``; each process has its own, of any number.
+        values: This process's part of what is counted: ``[..., k]``, of any length, 0 included.
+        weights: What each value counts: ``[..., k]``, or ``[..., K, k]``; on every process or on
+            none.
+        regularization_strength: Sharpness α > 0, as in :func:`rank_relax.soft_count`; a 0-dim
+            tensor is learnable, and must have the same value on every process.
+        method: As in :func:`rank_relax.soft_count`.
+        mask: Bool, of the shape of ``values``, true where a value counts; on every process or on
+            none.
+        order: As in :func:`rank_relax.soft_count`.
+        keys: Numbers by which values are ordered, ``[..., k]``: each point counts values of smaller
+            keys alone; on every process or on none, and ``point_keys`` with them.
+        point_keys: The same of the points, ``[..., m]``.
+        group: The processes that hold the values; by default all.
+        temperature: 1/α, to be given in place of the strength.
+
+    Returns:
+        Counts ``[..., m]``, or ``[..., K, m]``. Gradients are those of the sum of what all
+        processes make of theirs, second and higher derivatives included.
+
+    Raises:
+        TypeError: for an argument of a type or dtype that is not listed here; a ``ValueError`` on
+            the other processes.
+        ValueError: for a value that is not listed here; on every process, if an option, a dtype or
+            the batch shape differs, or only some inputs require a gradient.
+        RuntimeError: if there is no process group; from ``torch.distributed`` if a process fails
+            or does not answer within the group's timeout.
+
+    References:
+        As :func:`rank_relax.soft_count`.
+
+    Example:
+        >>> import os, tempfile, torch, torch.distributed as dist
+        >>> from rank_relax import distributed
+        >>> store = dist.FileStore(os.path.join(tempfile.mkdtemp(), "store"), 1)
+        >>> dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+        >>> distributed.soft_count(torch.tensor([0.0, 2.0, 9.0]), torch.tensor([1.0, 2.0, 4.0]))
+        tensor([0.4061, 1.3503, 2.9921])
+        >>> dist.destroy_process_group()
+    """
+    check_group("soft_count", group)
+
+    def check(value: Any) -> None:
+        if (keys is None) != (point_keys is None):
+            raise ValueError("soft_count: keys and point_keys must be given both or neither")
+        rank_relax.counts.soft_count(
+            _on_meta(points),
+            _on_meta(values),
+            _on_meta(weights),
+            value,
+            method=method,
+            mask=_on_meta(mask),
+            order=order,
+            keys=_on_meta(keys),
+            point_keys=_on_meta(point_keys),
+        )
+
+    tensors = {"values": values, "points": points}
+    if weights is not None:
+        tensors["weights"] = weights
+    lengths = _agree(
+        "soft_count",
+        check,
+        tensors,
+        regularization_strength,
+        temperature,
+        method,
+        mask,
+        {
+            "weights": None if weights is None else weights.dim() - values.dim(),
+            "keys": None if keys is None else keys.dtype,
+            "order": order,
+        },
+        group,
+        methods=SMOOTH_CDFS,
+    )
+    strength = strength_given("soft_count", regularization_strength, temperature)
+
+    def whole(part: Tensor) -> Tensor:
+        return WholeList.apply(part, lengths, group)  # type: ignore[no-any-return, no-untyped-call]
+
+    return rank_relax.counts.soft_count(
+        points,
+        whole(values),
+        None if weights is None else whole(weights),
+        strength,
+        method=method,
+        mask=None if mask is None else gather_bits(mask, lengths, group),
+        order=order,
+        keys=None if keys is None else gather_bits(keys, lengths, group),
+        point_keys=point_keys,
+    )
 
 
 @public
@@ -379,6 +506,7 @@ def _agree(
     mask: Tensor | None,
     options: dict[str, object],
     group: dist.ProcessGroup | None,
+    methods: tuple[str, ...] = SPLIT_CDFS,
 ) -> list[int]:
     """The lengths of all processes' parts, if the arguments make sense and agree.
 
@@ -391,7 +519,7 @@ def _agree(
     try:
         strength = strength_given(function, strength, temperature)
         value = _value(function, strength)
-        check_choice(function, "method", method, SPLIT_CDFS)
+        check_choice(function, "method", method, methods)
         check(value)
         _check_devices(function, tensors, mask)
         gradients = [

@@ -137,6 +137,25 @@ def loss_and_derivatives(
     return losses[..., None].detach(), *(x.detach() for x in (*gradients, *seconds))
 
 
+def counts_and_derivatives(
+    rank: int,
+    group: dist.ProcessGroup,
+    points: list[Tensor],
+    values: list[Tensor],
+    weights: list[Tensor],
+    options: list[dict[str, Any]],
+    cotangents: list[Tensor],
+    directions: list[tuple[Tensor, ...]],
+) -> tuple[Tensor, ...]:
+    """Counts, their gradients along the cotangents, and those of these along the directions."""
+    inputs = [part[rank].clone().requires_grad_() for part in (points, values, weights)]
+    counts = distributed.soft_count(*inputs, 1.5, group=group, **options[rank])
+    gradients = torch.autograd.grad(counts, inputs, cotangents[rank], create_graph=True)
+    along = sum((g * v).sum() for g, v in zip(gradients, directions[rank], strict=True))
+    seconds = torch.autograd.grad(along, inputs)
+    return tuple(x.detach() for x in (counts, *gradients, *seconds))
+
+
 class Case(NamedTuple):
     x: Tensor
     mask: Tensor | None = None
@@ -915,3 +934,89 @@ def test_when_a_process_fails_the_others_do_within_the_timeout(tmp_path: Path, h
             raise answer
     finally:
         processes.kill()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("method", "order", "keyed"),
+    [("sigmoid", 0, False), ("sigmoid", -1, True), ("gaussian", 1, False), ("cauchy", 0, True)],
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_counts_of_split_values_are_those_of_the_whole(
+    processes: ProcessGroup, size: int, method: Any, order: int, keyed: bool, dtype: torch.dtype
+) -> None:
+    m, n = 30, 70
+    points, values = torch.randn(2, m, dtype=dtype), torch.randn(2, n, dtype=dtype)
+    weights, cotangent = torch.randn(2, 3, n, dtype=dtype), torch.randn(2, 3, m, dtype=dtype)
+    mask = torch.rand(2, n) < 0.8
+    keys = [torch.randint(4, (2, k)) if keyed else None for k in (n, m)]
+    vectors = [torch.randn_like(x) for x in (points, values, weights)]
+    # Each process has some of the points, the first none; the others' values lie elsewhere.
+    parts = {
+        name: split(tensor, size, how)
+        for name, tensor, how in (
+            ("points", points, "unequal"),
+            ("values", values, "equal"),
+            ("weights", weights, "equal"),
+            ("mask", mask, "equal"),
+            ("keys", keys[0], "equal"),
+            ("point_keys", keys[1], "unequal"),
+            ("cotangent", cotangent, "unequal"),
+        )
+    }
+    options = [
+        {
+            "method": method,
+            "order": order,
+            **{name: parts[name][rank] for name in ("mask", "keys", "point_keys")},
+        }
+        for rank in range(size)
+    ]
+    split_vectors = [
+        split(v, size, h) for v, h in zip(vectors, ("unequal", "equal", "equal"), strict=True)
+    ]
+    found = joined(
+        processes.ask(
+            size,
+            counts_and_derivatives,
+            parts["points"],
+            parts["values"],
+            parts["weights"],
+            options,
+            parts["cotangent"],
+            list(zip(*split_vectors, strict=True)),
+        )
+    )
+    inputs = [x.clone().requires_grad_() for x in (points, values, weights)]
+    counts = rank_relax.soft_count(
+        *inputs, 1.5, method=method, order=order, mask=mask, keys=keys[0], point_keys=keys[1]
+    )
+    gradients = torch.autograd.grad(counts, inputs, cotangent, create_graph=True)
+    along = sum((g * v).sum() for g, v in zip(gradients, vectors, strict=True))
+    seconds = torch.autograd.grad(along, inputs)
+    expected = [x.detach() for x in (counts, *gradients, *seconds)]
+    for ours, whole in zip(found, expected, strict=True):
+        # Of a sum over processes that no other order of its terms has.
+        bound = (1e-13 if dtype == torch.float64 else 1e-5) * float(whole.abs().max())
+        assert float((ours - whole).abs().max()) <= bound
+
+
+def counts_that_differ(rank: int, group: dist.ProcessGroup, options: list[dict[str, Any]]) -> None:
+    distributed.soft_count(torch.zeros(2), torch.zeros(3), group=group, **options[rank])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([{}, {"order": 1}], "order"),
+        ([{}, {"weights": torch.ones(3)}], "weights"),
+        ([{}, {"mask": torch.ones(3, dtype=torch.bool)}], "mask"),
+        ([{"keys": torch.zeros(3)}, {}], "keys and point_keys must be given both or neither"),
+    ],
+)
+def test_counts_whose_arguments_differ_raise_everywhere(
+    processes: ProcessGroup, options: list[dict[str, Any]], message: str
+) -> None:
+    for answer in processes.ask(2, counts_that_differ, options):
+        assert isinstance(answer, ValueError)
+        assert message in str(answer)

@@ -394,7 +394,7 @@ def test_a_strength_to_learn_leaves_keys_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("ends", "message"),
     [
-        ([0, 2], "must rise from 0 to the number of items, 4, got 2 at the last place"),
+        ([0, 2], "must rise from 0 to the number of items, 4, got 2 at place 1"),
         ([1, 4], "must rise from 0 to the number of items, 4, got 1 at place 0"),
         ([0, 3, 2, 4], "must rise from 0 to the number of items, 4, got 2 at place 2"),
         ([0, 5, 4], "must rise from 0 to the number of items, 4, got 5 at place 1"),

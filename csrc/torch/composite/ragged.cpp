@@ -15,6 +15,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/refusals.h"
 #include "torch/declaration/kernel.h"
 #include "torch/operators/in_float64.h"
 #include "torch/operators/ragged.h"
@@ -40,16 +41,8 @@ struct Batch {
 
 /// ValueError unless the ends rise from 0 to the number of items.
 void check_ends(std::string_view function, const int64_t* ends, int64_t lists, int64_t items) {
-  const auto check = [&](bool sound, int64_t place) {
-    TORCH_CHECK_VALUE(sound, function.substr(0, function.find(' ')),
-                      ": offsets must rise from 0 to the number of items, ", items, ", got ",
-                      ends[place], " at place ", place);
-  };
-  check(ends[0] == 0, 0);
-  for (int64_t list = 0; list < lists; ++list) {
-    check(ends[list] <= ends[list + 1] && ends[list + 1] <= items, list + 1);
-  }
-  check(ends[lists] == items, lists);
+  const auto refused = refusal::of_ends("offsets", ends, lists + 1, items);
+  TORCH_CHECK_VALUE(!refused.has_value(), function.substr(0, function.find(' ')), ": ", *refused);
 }
 
 /// Where the lists that end at those of `ends` [L + 1] are put.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "core/refusals.h"
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
 #include "torch/declaration/options.h"
@@ -32,10 +33,8 @@ void check_instruction_set();
 template <class Scalar>
 cpu::Batch<Scalar> batch_of(const at::Tensor& input, const std::optional<at::Tensor>& mask) {
   check_instruction_set();
-  constexpr int64_t kLongest = 0xffffffff;
-  TORCH_CHECK_VALUE(input.size(-1) <= kLongest || input.numel() == 0,
-                    "rank_relax: a list can have ", kLongest, " items at most, got ",
-                    input.size(-1));
+  TORCH_CHECK_VALUE(input.size(-1) <= refusal::kLongestList || input.numel() == 0,
+                    "rank_relax: ", refusal::too_long(input.size(-1)));
   int64_t count = 1;
   for (const int64_t size : input.sizes().slice(0, input.dim() - 1)) count *= size;
   return {count, input.size(-1), rows_of<Scalar>(input), mask_rows(mask)};

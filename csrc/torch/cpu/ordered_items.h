@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "core/refusals.h"
 #include "cpu/sort/sort_key.h"
 #include "torch/cpu/adapter.h"
 
@@ -57,10 +58,8 @@ void visit_order(at::ScalarType dtype, const Visit& visit) {
 template <class Order>
 cpu::Batch<typename Order::Bits> batch_of_bits(Order, const at::Tensor& input,
                                                const std::optional<at::Tensor>& mask) {
-  constexpr int64_t kLongest = 0xffffffff;  // as in adapter.h
-  TORCH_CHECK_VALUE(input.size(-1) <= kLongest || input.numel() == 0,
-                    "rank_relax: a list can have ", kLongest, " items at most, got ",
-                    input.size(-1));
+  TORCH_CHECK_VALUE(input.size(-1) <= refusal::kLongestList || input.numel() == 0,
+                    "rank_relax: ", refusal::too_long(input.size(-1)));
   int64_t count = 1;
   for (const int64_t size : input.sizes().slice(0, input.dim() - 1)) count *= size;
   return {count,

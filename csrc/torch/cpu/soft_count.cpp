@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/refusals.h"
 #include "torch/cpu/adapter.h"
 #include "torch/cpu/ordered_items.h"
 #include "torch/declaration/kernel.h"
@@ -18,20 +19,9 @@ namespace {
 /// ValueError unless every row of ends begins with 0, ends with the row and never falls.
 void check_ends_of_rows(const char* name, const at::Tensor& offsets, int64_t rows, int64_t size) {
   const cpu::Rows<int64_t> ends = rows_of<int64_t>(offsets);
-  const int64_t count = offsets.size(-1);
   for (int64_t row = 0; row < rows; ++row) {
-    const cpu::Row<int64_t> of_row = ends.row(row);
-    int64_t last = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t end = of_row[i], least = i == 0 ? 0 : last, most = i == 0 ? 0 : size;
-      TORCH_CHECK_VALUE(least <= end && end <= most, "soft_count: ", name,
-                        " must rise from 0 to the number of items, ", size, ", got ", end,
-                        " at place ", i);
-      last = end;
-    }
-    TORCH_CHECK_VALUE(last == size, "soft_count: ", name,
-                      " must rise from 0 to the number of items, ", size, ", got ", last,
-                      " at the last place");
+    const auto refused = refusal::of_ends(name, ends.row(row), offsets.size(-1), size);
+    TORCH_CHECK_VALUE(!refused.has_value(), "soft_count: ", *refused);
   }
 }
 

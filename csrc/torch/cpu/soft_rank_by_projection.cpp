@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/refusals.h"
 #include "cpu/projection/permutahedron.h"
 #include "torch/cpu/adapter.h"
 #include "torch/declaration/argument_checks.h"
@@ -38,7 +39,7 @@ void check_blocks(const at::Tensor& blocks) {
       std::all_of(
           data, data + blocks.numel(),
           [=](int32_t block) { return block_number(Kind::kAbove) <= block && block < size; }),
-      operators::PermutahedronRankDerivative::name, ": blocks must be what the forward returned");
+      operators::PermutahedronRankDerivative::name, ": ", refusal::not_from_forward("blocks"));
 }
 
 at::Tensor permutahedron_rank_derivative_cpu(at::TensorList directions, const at::Tensor& input,

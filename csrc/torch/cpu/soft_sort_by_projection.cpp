@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/refusals.h"
 #include "cpu/projection/permutahedron.h"
 #include "torch/cpu/adapter.h"
 #include "torch/declaration/argument_checks.h"
@@ -40,7 +41,7 @@ void check_permutation(const char* op, const at::Tensor& permutation) {
   for (int64_t i = 0; i < count; ++i) {
     const int64_t item = data[i], row = i / size;
     const bool first_time = 0 <= item && item < size && std::exchange(last_row[item], row) != row;
-    TORCH_CHECK_VALUE(first_time, op, ": permutation must be what the forward returned");
+    TORCH_CHECK_VALUE(first_time, op, ": ", refusal::not_from_forward("permutation"));
   }
 }
 

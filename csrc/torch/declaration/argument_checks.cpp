@@ -3,10 +3,9 @@
 #include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
 
-#include <cmath>
-
 #include "core/methods.h"
 #include "core/projection/block_number.h"
+#include "core/refusals.h"
 
 namespace rank_relax {
 namespace {
@@ -52,18 +51,15 @@ at::ScalarType statistics_dtype(const at::Tensor& values) {
 
 void check_values(const char* op, const char* name, const at::Tensor& values) {
   TORCH_CHECK_TYPE(values.defined(), op, ": ", name, " must be a tensor, got None");
-  TORCH_CHECK_TYPE(is_floating(values.scalar_type()), op, ": ", name,
-                   " must be float64, float32, bfloat16 or float16, got ",
-                   name_of(values.scalar_type()), "; convert it, with ", name,
-                   ".float() for example");
+  TORCH_CHECK_TYPE(is_floating(values.scalar_type()), op, ": ",
+                   refusal::not_floating(name, name_of(values.scalar_type())),
+                   "; convert it, with ", name, ".float() for example");
   check_lists(op, name, values);
 }
 
 void check_real(const char* op, const char* name, const at::Tensor& items) {
-  TORCH_CHECK_TYPE(
-      is_floating(items.scalar_type()) || is_integer(items.scalar_type()), op, ": ", name,
-      " must be float64, float32, bfloat16, float16, of an integer dtype or bool, got ",
-      name_of(items.scalar_type()));
+  TORCH_CHECK_TYPE(is_floating(items.scalar_type()) || is_integer(items.scalar_type()), op, ": ",
+                   refusal::not_real(name, name_of(items.scalar_type())));
   check_lists(op, name, items);
 }
 
@@ -80,14 +76,12 @@ void check_dense(const char* op, const char* name, const at::Tensor& tensor) {
 }
 
 void check_has_lists(const char* op, const char* name, const at::Tensor& tensor) {
-  TORCH_CHECK_VALUE(tensor.dim() > 0, op, ": ", name,
-                    " must have at least one dimension, the last of which is ranked, got a 0-dim "
-                    "tensor");
+  TORCH_CHECK_VALUE(tensor.dim() > 0, op, ": ", refusal::without_lists(name));
 }
 
 void check_dtype(const char* op, const char* name, const at::Tensor& tensor, at::ScalarType dtype) {
-  TORCH_CHECK_TYPE(tensor.scalar_type() == dtype, op, ": ", name, " must have dtype ",
-                   name_of(dtype), ", got ", name_of(tensor.scalar_type()));
+  TORCH_CHECK_TYPE(tensor.scalar_type() == dtype, op, ": ",
+                   refusal::not_of_dtype(name, name_of(dtype), name_of(tensor.scalar_type())));
 }
 
 void check_device(const char* op, const char* name, const at::Tensor& tensor,
@@ -99,9 +93,10 @@ void check_device(const char* op, const char* name, const at::Tensor& tensor,
 
 void check_shape(const char* op, const char* name, const at::Tensor& tensor,
                  const char* values_name, const at::Tensor& values) {
-  TORCH_CHECK_VALUE(tensor.sym_sizes().equals(values.sym_sizes()), op, ": ", name,
-                    " must have the shape of ", values_name, ", ", values.sym_sizes(), ", got ",
-                    tensor.sym_sizes(), "; ", shape_advice(name, tensor, values_name, values));
+  TORCH_CHECK_VALUE(
+      tensor.sym_sizes().equals(values.sym_sizes()), op, ": ",
+      refusal::not_of_shape(name, values_name, values.sym_sizes(), tensor.sym_sizes()), "; ",
+      shape_advice(name, tensor, values_name, values));
 }
 
 void check_items(const char* op, const char* name, const at::Tensor& tensor, at::ScalarType dtype,
@@ -118,18 +113,18 @@ void check_matches(const char* op, const char* name, const at::Tensor& tensor,
 
 void check_batch_shape(const char* op, const char* name, const at::Tensor& tensor,
                        const char* values_name, const at::Tensor& values) {
-  TORCH_CHECK_VALUE(tensor.sym_sizes().equals(batch_shape(values)), op, ": ", name,
-                    " must have the batch shape of ", values_name, ", ", batch_shape(values),
-                    ", got ", tensor.sym_sizes());
+  TORCH_CHECK_VALUE(
+      tensor.sym_sizes().equals(batch_shape(values)), op, ": ",
+      refusal::not_of_batch_shape(name, values_name, batch_shape(values), tensor.sym_sizes()));
 }
 
 void check_rows(const char* op, const char* name, const at::Tensor& tensor, at::ScalarType dtype,
                 const char* values_name, const at::Tensor& values) {
   check_dtype(op, name, tensor, dtype);
   check_device(op, name, tensor, values_name, values);
-  TORCH_CHECK_VALUE(tensor.dim() == values.dim() && batch_shape(tensor).equals(batch_shape(values)),
-                    op, ": ", name, " must have the batch shape of ", values_name, ", ",
-                    batch_shape(values), ", and one more dimension, got ", tensor.sym_sizes());
+  TORCH_CHECK_VALUE(
+      tensor.dim() == values.dim() && batch_shape(tensor).equals(batch_shape(values)), op, ": ",
+      refusal::not_in_rows(name, values_name, batch_shape(values), tensor.sym_sizes()));
 }
 
 void check_one_number_a_row(const char* op, const char* name, const at::Tensor& tensor,
@@ -141,31 +136,31 @@ void check_one_number_a_row(const char* op, const char* name, const at::Tensor& 
 }
 
 void check_method(const char* op, std::string_view method) {
-  TORCH_CHECK_VALUE(is_method(method), op, ": method must be one of ", method_names(), ", got '",
-                    method, "'");
+  TORCH_CHECK_VALUE(is_method(method), op, ": ",
+                    refusal::not_a_choice("method", method_names(), method));
 }
 
 void check_projection(const char* op, std::string_view method) {
-  TORCH_CHECK_VALUE(Projections::contains(method), op, ": method must be one of ",
-                    Projections::names(), ", got '", method, "'");
+  TORCH_CHECK_VALUE(Projections::contains(method), op, ": ",
+                    refusal::not_a_choice("method", Projections::names(), method));
 }
 
 void check_smooth_cdf(const char* op, std::string_view method) {
-  TORCH_CHECK_VALUE(SmoothCdfs::contains(method), op, ": method must be one of ",
-                    SmoothCdfs::names(), ", got '", method, "'");
+  TORCH_CHECK_VALUE(SmoothCdfs::contains(method), op, ": ",
+                    refusal::not_a_choice("method", SmoothCdfs::names(), method));
 }
 
 void check_cdf_with_grid(const char* op, std::string_view method) {
-  TORCH_CHECK_VALUE(SmoothCdfs::WithGrid::contains(method), op, ": method must be one of ",
-                    SmoothCdfs::WithGrid::names(), ", got '", method, "'");
+  TORCH_CHECK_VALUE(SmoothCdfs::WithGrid::contains(method), op, ": ",
+                    refusal::not_a_choice("method", SmoothCdfs::WithGrid::names(), method));
 }
 
 void check_mask(const char* op, const std::optional<at::Tensor>& mask, const char* values_name,
                 const at::Tensor& values) {
   if (!mask.has_value()) return;
-  TORCH_CHECK_TYPE(mask->scalar_type() == at::kBool, op,
-                   ": mask must be bool, true where an item counts, got ",
-                   name_of(mask->scalar_type()), "; convert it with mask.bool()");
+  TORCH_CHECK_TYPE(mask->scalar_type() == at::kBool, op, ": ",
+                   refusal::not_a_mask(name_of(mask->scalar_type())),
+                   "; convert it with mask.bool()");
   check_device(op, "mask", *mask, values_name, values);
   check_shape(op, "mask", *mask, values_name, values);
 }
@@ -173,17 +168,14 @@ void check_mask(const char* op, const std::optional<at::Tensor>& mask, const cha
 void check_options(const char* op, const char* values_name, const at::Tensor& values,
                    const Options& options) {
   const double strength = options.regularization_strength;
-  TORCH_CHECK_VALUE(std::isfinite(strength) && strength > 0, op,
-                    ": regularization_strength must be positive and finite, got ", strength,
-                    "; larger is closer to the hard ranks");
+  TORCH_CHECK_VALUE(refusal::is_strength(strength), op, ": ", refusal::not_a_strength(strength));
   check_method(op, options.method);
   check_mask(op, options.mask, values_name, values);
 }
 
 void check_blocks_fit(int64_t size, std::string_view method) {
   TORCH_CHECK_VALUE(!Projections::contains(method) || size <= kMostBlocks,
-                    "rank_relax: a list can have ", kMostBlocks, " items at most with method '",
-                    method, "', got ", size);
+                    "rank_relax: ", refusal::too_long_for_blocks(kMostBlocks, method, size));
 }
 
 }  // namespace rank_relax

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/cdf/smooth_cdfs.h"
+#include "core/refusals.h"
 #include "torch/declaration/argument_checks.h"
 #include "torch/declaration/declare.h"
 #include "torch/declaration/outputs.h"
@@ -16,20 +17,18 @@ namespace {
 
 void check_order(const char* op, std::string_view method, int64_t order) {
   const int64_t most = SmoothCdfs::kMaxOrder;
-  TORCH_CHECK_VALUE(kLowestOrder <= order && order <= most, op, ": order must be from ",
-                    kLowestOrder, " to ", most, ", got ", order);
+  TORCH_CHECK_VALUE(kLowestOrder <= order && order <= most, op, ": ",
+                    refusal::not_an_order(kLowestOrder, most, order));
   if (order >= 0) return;
   SmoothCdfs::visit(method, [&](auto cdf) {
-    TORCH_CHECK_VALUE(kHasIntegral<decltype(cdf)>, op, ": method '", method,
-                      "' has no order -1: its integral is not known");
+    TORCH_CHECK_VALUE(kHasIntegral<decltype(cdf)>, op, ": ", refusal::without_integral(method));
   });
 }
 
 void check_ends(const char* op, const char* name, const Tensor& ends, const char* lists_name,
                 const Tensor& lists) {
   check_rows(op, name, ends, at::kLong, lists_name, lists);
-  TORCH_CHECK_VALUE(ends.sym_size(-1) > 0, op, ": ", name,
-                    " must begin with 0 and have the end of each list after it, got no element");
+  TORCH_CHECK_VALUE(ends.sym_size(-1) > 0, op, ": ", refusal::without_ends(name));
 }
 
 void check_offsets(const char* op, const Tensor& points, const Tensor& values,
@@ -41,10 +40,9 @@ void check_offsets(const char* op, const Tensor& points, const Tensor& values,
   TORCH_CHECK_VALUE(offsets.of_values.has_value(), op,
                     ": point_offsets cut points into lists, so values need offsets too");
   check_ends(op, "point_offsets", *offsets.of_points, "points", points);
-  TORCH_CHECK_VALUE(offsets.of_points->sym_size(-1) == offsets.of_values->sym_size(-1), op,
-                    ": point_offsets must have as many lists as offsets, ",
-                    offsets.of_values->sym_size(-1) - 1, ", got ",
-                    offsets.of_points->sym_size(-1) - 1);
+  const c10::SymInt lists = offsets.of_values->sym_size(-1) - 1;
+  const c10::SymInt of_points = offsets.of_points->sym_size(-1) - 1;
+  TORCH_CHECK_VALUE(of_points == lists, op, ": ", refusal::not_as_many_lists(lists, of_points));
 }
 
 void check_keys_of(const char* op, const char* name, const Tensor& keys, const char* items_name,
@@ -121,9 +119,8 @@ void KernelSum::check(const Tensor& points, const Tensor& values, const Tensor& 
   check_options(name, "values", values, {kernel.regularization_strength, kernel.method, no_mask});
   check_rows(name, "points", points, values.scalar_type(), "values", values);
   check_dtype(name, "weights", weights, values.scalar_type());
-  TORCH_CHECK_VALUE(weights.dim() == values.dim() + 1, name,
-                    ": weights must have a dimension of sets before the last, got ",
-                    weights.sym_sizes());
+  TORCH_CHECK_VALUE(weights.dim() == values.dim() + 1, name, ": ",
+                    refusal::without_sets(weights.sym_sizes()));
   check_weights(name, weights, values);
   check_order(name, kernel.method, kernel.order);
   check_offsets(name, points, values, offsets);

@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 #include <torch/library.h>
 
+#include "core/refusals.h"
 #include "torch/declaration/argument_checks.h"
 #include "torch/declaration/declare.h"
 #include "torch/declaration/outputs.h"
@@ -22,15 +23,13 @@ void check_lists_with_items(const char* op, const Tensor& input, const Options& 
   check_values(op, "input", input);
   check_smooth_cdf(op, options.method);
   check_options(op, "input", input, options);
-  TORCH_CHECK_VALUE(input.sym_size(-1) != 0, op,
-                    ": input must have at least one item in its last dimension, got shape ",
-                    input.sym_sizes());
+  TORCH_CHECK_VALUE(input.sym_size(-1) != 0, op, ": ",
+                    refusal::without_items("input", input.sym_sizes()));
 }
 
 void check_shares(const char* op, const Tensor& q) {
-  TORCH_CHECK_TYPE(is_floating(q.scalar_type()), op,
-                   ": q must be float64, float32, bfloat16 or float16, got ",
-                   name_of(q.scalar_type()));
+  TORCH_CHECK_TYPE(is_floating(q.scalar_type()), op, ": ",
+                   refusal::not_floating("q", name_of(q.scalar_type())));
 }
 
 void check_points(const char* op, const Tensor& input, const Tensor& q, const Tensor& points,

@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include "core/methods.h"
+#include "core/refusals.h"
 #include "torch/declaration/argument_checks.h"
 #include "torch/declaration/declare.h"
 #include "torch/declaration/outputs.h"
@@ -14,10 +15,9 @@ namespace {
 /// At most as many as the method has derivatives; the options too.
 void check_directions(const char* op, at::TensorList directions, const Tensor& input,
                       const Options& options) {
-  const auto most = static_cast<size_t>(max_order(options.method));
-  TORCH_CHECK_VALUE(directions.size() <= most, op, ": directions must be at most ", most,
-                    " tensors (method '", options.method,
-                    "' has no derivatives of a higher order), got ", directions.size());
+  const int most = max_order(options.method);
+  TORCH_CHECK_VALUE(directions.size() <= static_cast<size_t>(most), op, ": ",
+                    refusal::too_many_directions(most, options.method, directions.size()));
   for (const Tensor& direction : directions) {
     check_matches(op, "directions", direction, "input", input);
   }

@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 #include <torch/library.h>
 
+#include "core/refusals.h"
 #include "torch/declaration/argument_checks.h"
 #include "torch/declaration/declare.h"
 #include "torch/declaration/outputs.h"
@@ -28,9 +29,8 @@ void SoftTopK::check(const Tensor& input, const Tensor& k, const Options& option
   check_count(name, k);
   check_device(name, "k", k, "input", input);
   const auto batch_shape = input.sym_sizes().slice(0, input.dim() - 1);
-  TORCH_CHECK_VALUE(k.dim() == 0 || k.sym_sizes().equals(batch_shape), name,
-                    ": k must be one number or have the batch shape of input, ", batch_shape,
-                    ", got ", k.sym_sizes());
+  TORCH_CHECK_VALUE(k.dim() == 0 || k.sym_sizes().equals(batch_shape), name, ": ",
+                    refusal::not_a_number_of_places(batch_shape, k.sym_sizes()));
 }
 
 void SoftTopKForward::check(const Tensor& input, const Tensor& k, const Options& options) {

@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 #include <torch/library.h>
 
+#include "core/refusals.h"
 #include "torch/declaration/argument_checks.h"
 #include "torch/declaration/declare.h"
 #include "torch/declaration/outputs.h"
@@ -36,8 +37,8 @@ bool SpearmanLoss::has_constant_ranks(const Tensor& targets, std::string_view ta
 void SpearmanLoss::check(const Tensor& predictions, const Tensor& targets, const Options& options,
                          std::string_view target_ranks) {
   check_values(name, "predictions", predictions);
-  TORCH_CHECK_VALUE(target_ranks == "hard" || target_ranks == "soft", name,
-                    ": target_ranks must be one of 'hard', 'soft', got '", target_ranks, "'");
+  TORCH_CHECK_VALUE(target_ranks == "hard" || target_ranks == "soft", name, ": ",
+                    refusal::not_a_choice("target_ranks", "'hard', 'soft'", target_ranks));
   if (!has_constant_ranks(targets, target_ranks)) {
     check_values(name, "targets", targets);
     return;  // the forward has the rest to say, once both are of one dtype

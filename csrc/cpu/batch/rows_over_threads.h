@@ -25,6 +25,23 @@ struct RowsOverThreads {
     parallel_for(rows, std::max<int64_t>(grain, 1),
                  [&](int64_t begin, int64_t end) { visit(begin, end, in_this_thread); });
   }
+
+  /// The same for rows of different lengths: size(row), which is items_a_row on average.
+  template <class Size, class Visit>
+  void visit_ranges_of_any_size(int64_t rows, int64_t items_a_row, const Size& size,
+                                const ParallelFor& parallel_for, const Visit& visit) const {
+    for (int64_t row = 0; row < rows; ++row) {
+      if (size(row) >= kLongRow) visit(row, row + 1, parallel_for);
+    }
+    const RowsOverThreads short_ones{items_worth_a_thread, /*splits_rows=*/false};
+    short_ones.visit_ranges(rows, items_a_row, parallel_for,
+                            [&](int64_t first, int64_t last, const ParallelFor& in_row) {
+                              for (int64_t begin = first, end; begin < last; begin = end + 1) {
+                                for (end = begin; end < last && size(end) < kLongRow;) ++end;
+                                if (begin < end) visit(begin, end, in_row);
+                              }
+                            });
+  }
 };
 
 }  // namespace rank_relax::cpu

@@ -36,8 +36,14 @@ void SoftCountKernels<Set, Scalar>::sum(const PointBatch<Scalar>& batch, Scalar*
   const int64_t lists = batch.count * batch.lists;
   const int64_t items = batch.count * (batch.points.size + batch.values.size);
   SmoothCdfs::visit(batch.method, [&](auto cdf) {
-    RowsOverThreads{1 << 12}.visit_ranges(
-        lists, items / std::max<int64_t>(lists, 1), parallel_for,
+    const auto size = [&](int64_t i) {
+      const int64_t row = i / batch.lists, list = i % batch.lists;
+      const auto of_points = batch.points.of_list(row, list);
+      const auto of_values = batch.values.of_list(row, list);
+      return of_points.end - of_points.begin + of_values.end - of_values.begin;
+    };
+    RowsOverThreads{1 << 12}.visit_ranges_of_any_size(
+        lists, items / std::max<int64_t>(lists, 1), size, parallel_for,
         [&](int64_t begin, int64_t end, const ParallelFor& in_row) {
           if (batch.value_keys.data == nullptr) {
             ListAtPoints<decltype(cdf), Scalar> list;

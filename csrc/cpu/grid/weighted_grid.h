@@ -118,7 +118,8 @@ class WeightedGrid {
     int32_t offsets[kBlock];
     const int count = static_cast<int>(values.count);
     std::copy_n(values.values, count, x);
-    std::fill(x + count, x + (count + W::kLanes - 1) / W::kLanes * W::kLanes, x[0]);
+    const double padding = count > 0 ? x[0] : 0;
+    std::fill(x + count, x + (count + W::kLanes - 1) / W::kLanes * W::kLanes, padding);
     for (int i = 0; i < count; i += W::kLanes) {
       grid_->template place<kTerms>(x + i, offsets + i).store(t + i);
     }

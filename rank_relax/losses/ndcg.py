@@ -46,6 +46,8 @@ def ndcg_loss(
         labels: Relevance, from 0 up, of the shape of ``scores`` and any real dtype.
         k: Count the first k places alone, softly: an item's gain is multiplied by
             :math:`\min(1, \max(0, k + 1 - r_i))`. The best order is that of the first k, exactly.
+            Items at soft positions beyond k + 1 have no gradient, and of a list of 2 k + 1 equal
+            scores or more none has: a model that begins with those is first trained without k.
         gain: ``"exp2"``, :math:`2^y - 1`; ``"linear"``, y; or a function of the labels, with values
             from 0 up.
         normalize: If false, the loss is minus the discounted cumulative gain itself.

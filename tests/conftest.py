@@ -21,6 +21,7 @@ import rank_relax
 # Files whose tests share something dear, or processes that stay, and so run in one process. (Marks
 # would say it there, but with pytest 9.2 pytest-xdist 3.8 no longer sees them.)
 TOGETHER = {
+    "test_c.py": "the library for C",
     "test_cpp.py": "C++ programs",
     "test_distributed.py": "processes",
     "test_dtensor.py": "processes of DTensors",

@@ -12,7 +12,7 @@ CSRC = CHECKOUT / "csrc"
 PAGE = (CHECKOUT / "docs" / "architecture.md").read_text()
 MOST_FILES = 11
 # A path in a sentence or in an include of ours; torch's own headers stand in angle brackets.
-PATH = re.compile(r"(?<![\w./<-])(?:csrc/)?((?:core|cpu|cuda|torch)/[\w/]+\.(?:h|cuh|cu|cpp))\b")
+PATH = re.compile(r"(?<![\w./<-])(?:csrc/)?((?:c|core|cpu|cuda|torch)/[\w/]+\.(?:h|cuh|cu|cpp))\b")
 BREAK_IN_A_COMMENT = re.compile(r"\n\s*(?:///?|#)\s*")
 
 

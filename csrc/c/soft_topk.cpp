@@ -1,0 +1,81 @@
+#include "cpu/soft_topk.h"
+
+#include <optional>
+#include <vector>
+
+#include "c/call.h"
+#include "core/refusals.h"
+
+using namespace rank_relax;
+
+rank_relax_status rank_relax_soft_topk(const rank_relax_tensor* input, const rank_relax_tensor* k,
+                                       const rank_relax_options* options,
+                                       const rank_relax_tensor* chosen,
+                                       const rank_relax_tensor* densities) {
+  return c::status_of("soft_topk", [&] {
+    c::Call call(options);
+    call.check_smooth_cdf();
+    const c::Tensor x = call.values("input", input);
+    call.set_lists(x);
+    const c::Tensor number("k", k);
+    if (number.dtype() != c::Dtype::kFloat64) {
+      c::refuse(refusal::not_of_dtype("k", "float64", c::name_of(number.dtype())));
+    }
+    if (number.dims() > 0 && number.shape() != call.shape_of_lists()) {
+      c::refuse(refusal::not_a_number_of_places(c::text_of(call.shape_of_lists()),
+                                                c::text_of(number.shape())));
+    }
+    call.items("k", k, number.dtype(), number.shape(), "itself");  // outputs keep off it
+    const c::Tensor result = call.output_like("chosen", chosen, x);
+    std::optional<c::Tensor> slopes;
+    if (densities != nullptr) {
+      slopes = call.output("densities", densities, c::Dtype::kFloat64, x.shape(), "input");
+    }
+    if (x.numel() == 0) return;
+    std::vector<double> own(slopes.has_value() ? 0 : static_cast<size_t>(x.numel()));
+    double* const to_densities = slopes.has_value() ? slopes->data<double>() : own.data();
+    // A list of one number for each list, so that both count lists alike.
+    std::vector<int64_t> sizes = call.shape_of_lists(1), strides(sizes.size(), 0);
+    const cpu::Rows<double> given = number.rows<double>();
+    for (int64_t dim = 0; dim < given.dims; ++dim) strides[dim] = given.strides[dim];
+    const cpu::Rows<double> numbers{given.data, sizes.data(), strides.data(),
+                                    static_cast<int64_t>(sizes.size())};
+    c::visit_scalar(x.dtype(), [&](auto scalar) {
+      using Scalar = decltype(scalar);
+      const c::Input<Scalar> items(x);
+      c::Output<Scalar> output(result);
+      call.for_each_part(false, [&](const c::Part& part, const cpu::ParallelFor& parallel_for) {
+        const int64_t one[] = {1, 1};
+        const cpu::Rows<double> of_part{numbers.row(part.first_list).data, one, one, 2};
+        cpu::topk(call.batch(part, items.rows()), part.first_list > 0 ? of_part : numbers,
+                  output.data() + part.first_item, to_densities + part.first_item, parallel_for);
+      });
+      output.finish();
+    });
+  });
+}
+
+rank_relax_status rank_relax_soft_topk_product(const rank_relax_tensor* vector,
+                                               const rank_relax_tensor* densities,
+                                               const rank_relax_options* options,
+                                               const rank_relax_tensor* output) {
+  return c::status_of("soft_topk_product", [&] {
+    c::Call call(options);
+    call.check_smooth_cdf();
+    const c::Tensor v = call.values("vector", vector);
+    const c::Tensor slopes =
+        call.items("densities", densities, c::Dtype::kFloat64, v.shape(), "vector");
+    call.set_lists(v);
+    const c::Tensor result = call.output_like("output", output, v);
+    c::visit_scalar(v.dtype(), [&](auto scalar) {
+      using Scalar = decltype(scalar);
+      const c::Input<Scalar> along(v);
+      c::Output<Scalar> product(result);
+      call.for_each_part(false, [&](const c::Part& part, const cpu::ParallelFor& parallel_for) {
+        cpu::topk_product(call.batch(part, along.rows()), part.of(slopes.rows<double>()),
+                          product.data() + part.first_item, parallel_for);
+      });
+      product.finish();
+    });
+  });
+}

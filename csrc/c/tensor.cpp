@@ -1,0 +1,140 @@
+#include "c/tensor.h"
+
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <optional>
+
+#include "core/refusals.h"
+
+namespace rank_relax::c {
+namespace {
+
+using refusal::sentence;
+
+constexpr int32_t kOnTheCpu = 1, kInPinnedMemory = 3;  // of DLPack
+constexpr int32_t kMostDims = 64;
+
+struct Format {
+  Dtype dtype;
+  uint8_t code, bits;
+  const char* name;
+};
+
+// In the order of Dtype. DLPack's codes: signed, unsigned, floating, bfloat16 and bool.
+constexpr Format kFormats[] = {
+    {Dtype::kFloat64, 2, 64, "float64"},   {Dtype::kFloat32, 2, 32, "float32"},
+    {Dtype::kBFloat16, 4, 16, "bfloat16"}, {Dtype::kFloat16, 2, 16, "float16"},
+    {Dtype::kInt8, 0, 8, "int8"},          {Dtype::kInt16, 0, 16, "int16"},
+    {Dtype::kInt32, 0, 32, "int32"},       {Dtype::kInt64, 0, 64, "int64"},
+    {Dtype::kUint8, 1, 8, "uint8"},        {Dtype::kUint16, 1, 16, "uint16"},
+    {Dtype::kUint32, 1, 32, "uint32"},     {Dtype::kUint64, 1, 64, "uint64"},
+    {Dtype::kBool, 6, 8, "bool"},
+};
+
+const Format& format_of(Dtype dtype) { return kFormats[static_cast<size_t>(dtype)]; }
+
+Dtype dtype_of(const char* name, const rank_relax_tensor& given) {
+  for (const Format& format : kFormats) {
+    if (given.dtype.code == format.code && given.dtype.bits == format.bits &&
+        given.dtype.lanes == 1) {
+      return format.dtype;
+    }
+  }
+  refuse(sentence(name, " has no dtype that is known here: code ", int{given.dtype.code}, ", ",
+                  int{given.dtype.bits}, " bits, ", given.dtype.lanes, " lanes"));
+}
+
+std::optional<int64_t> product(int64_t a, int64_t b) {
+  int64_t result = 0;
+  if (__builtin_mul_overflow(a, b, &result)) return std::nullopt;
+  return result;
+}
+
+}  // namespace
+
+std::string text_of(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t dim = 0; dim < shape.size(); ++dim) {
+    text += (dim > 0 ? ", " : "") + std::to_string(shape[dim]);
+  }
+  return text + "]";
+}
+
+const char* name_of(Dtype dtype) { return format_of(dtype).name; }
+
+size_t bytes_of(Dtype dtype) { return format_of(dtype).bits / 8; }
+
+bool is_floating(Dtype dtype) { return dtype <= Dtype::kFloat16; }
+
+Tensor::Tensor(const char* name, const rank_relax_tensor* given) : name_(name) {
+  if (given == nullptr) refuse(sentence(name, " must be a tensor, got NULL"));
+  if (given->ndim < 0 || given->ndim > kMostDims) {
+    refuse(sentence(name, " must have 0 to ", kMostDims, " dimensions, got ndim ", given->ndim));
+  }
+  if (given->ndim > 0 && given->shape == nullptr) {
+    refuse(sentence(name, " has dimensions, but its shape is NULL"));
+  }
+  if (given->device.type != kOnTheCpu && given->device.type != kInPinnedMemory) {
+    unsupported(sentence(name, " is on a device of type ", given->device.type,
+                         ", and this library was built for the CPU alone (type 1)"));
+  }
+  dtype_ = dtype_of(name, *given);
+  shape_.assign(given->shape, given->shape + given->ndim);
+  strides_.resize(shape_.size());
+  const auto item = static_cast<int64_t>(bytes_of(dtype_));
+  int64_t row_major = 1;  // the stride of the next dimension outwards
+  bool fits = true;
+  for (size_t dim = shape_.size(); dim-- > 0;) {
+    if (shape_[dim] < 0) {
+      refuse(sentence(name, " must have no negative size, got shape ", text_of(shape_)));
+    }
+    strides_[dim] = given->strides == nullptr ? row_major : given->strides[dim];
+    const auto next = product(row_major, shape_[dim]);
+    fits = fits && next.has_value();
+    row_major = next.value_or(0);
+  }
+  numel_ = row_major;
+  // The furthest items on both sides, in bytes from the first.
+  int64_t least = 0, most = 0;
+  for (size_t dim = 0; dim < shape_.size() && numel_ > 0; ++dim) {
+    const auto items = product(shape_[dim] - 1, strides_[dim]);
+    const auto reach = items.has_value() ? product(*items, item) : std::nullopt;
+    int64_t& side = reach.value_or(0) < 0 ? least : most;
+    fits = fits && reach.has_value() && !__builtin_add_overflow(side, reach.value_or(0), &side);
+  }
+  fits = fits && product(numel_, item).has_value() &&
+         most <= std::numeric_limits<int64_t>::max() - item;
+  if (!fits) refuse(sentence(name, " is larger than memory can be, shape ", text_of(shape_)));
+  if (numel_ > 0 && given->data == nullptr) {
+    refuse(sentence(name, " must have data, got NULL for shape ", text_of(shape_)));
+  }
+  data_ = given->data == nullptr ? nullptr : static_cast<char*>(given->data) + given->byte_offset;
+  if (reinterpret_cast<uintptr_t>(data_) % bytes_of(dtype_) != 0) {
+    refuse(sentence(name, " must lie at a multiple of ", item, " bytes"));
+  }
+  begin_ = numel_ > 0 ? data_ + least : nullptr;
+  end_ = numel_ > 0 ? data_ + most + item : nullptr;
+}
+
+bool Tensor::is_row_major() const {
+  int64_t next = 1;
+  for (size_t dim = shape_.size(); dim-- > 0;) {
+    if (shape_[dim] != 1 && strides_[dim] != next) return numel_ == 0;
+    next *= shape_[dim];
+  }
+  return true;
+}
+
+int64_t Tensor::lists() const {
+  int64_t count = 1;
+  for (size_t dim = 0; dim + 1 < shape_.size(); ++dim) count *= shape_[dim];
+  return count;
+}
+
+bool Tensor::shares_memory_with(const Tensor& other) const {
+  const std::less<> before;
+  return before(begin_, other.end_) && before(other.begin_, end_);
+}
+
+}  // namespace rank_relax::c

@@ -42,7 +42,15 @@ void Call::check_smooth_cdf() const {
   }
 }
 
+void Call::check_on_cpu() const {
+  if (is_on_cuda()) unsupported("there are no CUDA kernels for it; give tensors on the CPU");
+}
+
 const Tensor& Call::remembered(Tensor tensor) {
+  if (!given_.empty() && tensor.device() != given_.front().device()) {
+    refuse(refusal::on_another_device(tensor.name(), tensor.device(), given_.front().name(),
+                                      given_.front().device()));
+  }
   given_.push_back(std::move(tensor));
   return given_.back();
 }
@@ -99,6 +107,7 @@ void Call::set_lists(const Tensor& values) {
     mask_ = mask;
   }
   if (options_.offsets != nullptr) {
+    if (is_on_cuda()) unsupported("offsets are for lists on the CPU; give lists on CUDA as rows");
     const Tensor& offsets = remembered(Tensor("offsets", options_.offsets));
     if (offsets.dtype() != Dtype::kInt64) {
       refuse(refusal::not_of_dtype("offsets", "int64", name_of(offsets.dtype())));

@@ -36,6 +36,12 @@ class Call {
   std::string_view method() const { return options_.method; }
   const cpu::ParallelFor& parallel_for() const { return parallel_for_; }
 
+  const rank_relax_options& options() const { return options_; }
+  bool is_on_cuda() const { return given_.front().is_on_cuda(); }
+  const std::optional<Tensor>& mask() const { return mask_; }
+
+  /// Refuses tensors on a CUDA device, for which a function has no kernels behind this header.
+  void check_on_cpu() const;
   /// Refuses a method that is not a smooth CDF.
   void check_smooth_cdf() const;
 
@@ -83,6 +89,7 @@ class Call {
  private:
   static constexpr int64_t kLong = 1 << 16;
 
+  /// Refuses one that is not where the first one is.
   const Tensor& remembered(Tensor tensor);
 
   rank_relax_options options_;
@@ -92,6 +99,12 @@ class Call {
   std::vector<int64_t> ends_;  // of the lists of one row; empty: each row is one
   std::vector<int64_t> shape_, shape_of_lists_;
 };
+
+/// What a *_workspace answers.
+inline void set_bytes(size_t* bytes, size_t needed) {
+  if (bytes == nullptr) refuse("bytes must be where the answer goes, got NULL");
+  *bytes = needed;
+}
 
 /// body(Scalar{}) with what values of that dtype are computed in.
 template <class Body>

@@ -12,6 +12,7 @@ rank_relax_status rank_relax_hard_rank(const rank_relax_tensor* input, int32_t d
   return c::status_of("hard_rank", [&] {
     c::Call call(options);
     const c::Tensor x = call.real("input", input);
+    call.check_on_cpu();
     call.set_lists(x);
     const c::Dtype dtype = c::Tensor("ranks", ranks).dtype();
     if (dtype != c::Dtype::kFloat64 && dtype != c::Dtype::kFloat32) {

@@ -117,6 +117,7 @@ rank_relax_status rank_relax_soft_count(const rank_relax_points* points,
       c::refuse(refusal::not_in_rows("points", "values", c::text_of(x.batch_shape()),
                                      c::text_of(t.shape())));
     }
+    call.check_on_cpu();
     call.set_lists(x);
     std::optional<c::Tensor> weights;
     int64_t sets = 1;

@@ -55,6 +55,7 @@ rank_relax_status rank_relax_soft_quantile(const rank_relax_tensor* input,
     c::Call call(options);
     call.check_smooth_cdf();
     const c::Tensor x = call.values("input", input);
+    call.check_on_cpu();
     call.set_lists(x);
     check_has_items(call, x);
     const c::Tensor shares = call.real("q", q);
@@ -100,6 +101,7 @@ rank_relax_status rank_relax_soft_quantile_product(
     c::Call call(options);
     call.check_smooth_cdf();
     const c::Tensor x = call.values("input", input);
+    call.check_on_cpu();
     call.set_lists(x);
     check_has_items(call, x);
     const c::Tensor at = call.real("points", points);

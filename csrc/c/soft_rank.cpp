@@ -4,10 +4,21 @@
 #include <vector>
 
 #include "c/call.h"
+#include "c/on_cuda.h"
 #include "core/methods.h"
 #include "core/refusals.h"
 
 using namespace rank_relax;
+
+namespace {
+
+void check_order(const c::Call& call, int32_t order) {
+  const int most = max_order(call.method());
+  if (order < 0) c::refuse(refusal::not_an_order(0, most, order));
+  if (order > most) c::refuse(refusal::too_many_directions(most, call.method(), order));
+}
+
+}  // namespace
 
 rank_relax_status rank_relax_soft_rank(const rank_relax_tensor* input,
                                        const rank_relax_options* options,
@@ -17,6 +28,7 @@ rank_relax_status rank_relax_soft_rank(const rank_relax_tensor* input,
     const c::Tensor x = call.values("input", input);
     call.set_lists(x);
     const c::Tensor result = call.output_like("ranks", ranks, x);
+    if (call.is_on_cuda()) return c::on_cuda::ranks(call, {x, 0, 0.5}, {}, result);
     c::visit_scalar(x.dtype(), [&](auto scalar) {
       using Scalar = decltype(scalar);
       const c::Input<Scalar> items(x);
@@ -37,9 +49,7 @@ rank_relax_status rank_relax_soft_rank_derivative(const rank_relax_tensor* input
   return c::status_of("soft_rank_derivative", [&] {
     c::Call call(options);
     const c::Tensor x = call.values("input", input);
-    const int most = max_order(call.method());
-    if (order < 0) c::refuse(refusal::not_an_order(0, most, order));
-    if (order > most) c::refuse(refusal::too_many_directions(most, call.method(), order));
+    check_order(call, order);
     if (order > 0 && directions == nullptr) {
       c::refuse(refusal::sentence("directions must be ", order, " tensors, got NULL"));
     }
@@ -49,6 +59,7 @@ rank_relax_status rank_relax_soft_rank_derivative(const rank_relax_tensor* input
     }
     call.set_lists(x);
     const c::Tensor result = call.output_like("output", output, x);
+    if (call.is_on_cuda()) return c::on_cuda::ranks(call, {x, order, 0}, along, result);
     c::visit_scalar(x.dtype(), [&](auto scalar) {
       using Scalar = decltype(scalar);
       const c::Input<Scalar> items(x);
@@ -63,5 +74,16 @@ rank_relax_status rank_relax_soft_rank_derivative(const rank_relax_tensor* input
       });
       derivative.finish();
     });
+  });
+}
+
+rank_relax_status rank_relax_soft_rank_workspace(const rank_relax_tensor* input, int32_t order,
+                                                 const rank_relax_options* options, size_t* bytes) {
+  return c::status_of("soft_rank_workspace", [&] {
+    c::Call call(options);
+    const c::Tensor x = call.values("input", input);
+    check_order(call, order);
+    call.set_lists(x);
+    c::set_bytes(bytes, call.is_on_cuda() ? c::on_cuda::ranks_workspace(call, {x, order, 0}) : 0);
   });
 }

@@ -1,10 +1,12 @@
 #include "cpu/soft_sort.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "c/call.h"
+#include "c/on_cuda.h"
 #include "core/projection/permutahedron.h"
 #include "core/refusals.h"
 #include "cpu/projection/permutahedron.h"
@@ -57,6 +59,16 @@ rank_relax_status rank_relax_soft_sort(const rank_relax_tensor* input,
       both.push_back(call.output("densities", densities, dtypes.densities, x.shape(), "input"));
     }
     const bool projected = Projections::contains(call.method());
+    if (call.is_on_cuda()) {
+      if (!projected) {
+        const auto one = [&](size_t which) {
+          return saved ? std::optional<c::Tensor>(both[which]) : std::nullopt;
+        };
+        return c::on_cuda::sort_by_cdf(call, x, result, one(0), one(1));
+      }
+      if (!saved) c::refuse("points and densities must be given on CUDA with this method");
+      return c::on_cuda::sort_by_projection(call, x, result, both[0], both[1]);
+    }
     std::vector<int64_t> permutation(!saved && projected ? x.numel() : 0);
     std::vector<int32_t> blocks(permutation.size());
     c::visit_scalar(x.dtype(), [&](auto scalar) {
@@ -103,6 +115,10 @@ rank_relax_status rank_relax_soft_sort_product(
     call.set_lists(x);
     const c::Tensor result = call.output_like("output", output, x);
     const bool projected = Projections::contains(call.method());
+    if (call.is_on_cuda()) {
+      if (!projected) call.check_on_cpu();
+      return c::on_cuda::sort_product(call, {v, x, at, slopes, transposed != 0}, result);
+    }
     if (projected) {
       call.for_each_part(false, [&](const c::Part& part, const cpu::ParallelFor&) {
         check_permutation(part, part.of(at.rows<int64_t>()));
@@ -128,5 +144,20 @@ rank_relax_status rank_relax_soft_sort_product(
       });
       product.finish();
     });
+  });
+}
+
+rank_relax_status rank_relax_soft_sort_workspace(const rank_relax_tensor* input,
+                                                 const rank_relax_options* options, size_t* bytes) {
+  return c::status_of("soft_sort_workspace", [&] {
+    c::Call call(options);
+    const c::Tensor x = call.values("input", input);
+    call.set_lists(x);
+    if (!call.is_on_cuda()) return c::set_bytes(bytes, 0);
+    size_t needed = c::on_cuda::sort_workspace(call, x);
+    if (Projections::contains(call.method())) {
+      needed = std::max(needed, c::on_cuda::sort_product_workspace(call, x));
+    }
+    c::set_bytes(bytes, needed);
   });
 }

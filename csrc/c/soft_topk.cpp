@@ -16,6 +16,7 @@ rank_relax_status rank_relax_soft_topk(const rank_relax_tensor* input, const ran
     c::Call call(options);
     call.check_smooth_cdf();
     const c::Tensor x = call.values("input", input);
+    call.check_on_cpu();
     call.set_lists(x);
     const c::Tensor number("k", k);
     if (number.dtype() != c::Dtype::kFloat64) {
@@ -65,6 +66,7 @@ rank_relax_status rank_relax_soft_topk_product(const rank_relax_tensor* vector,
     const c::Tensor v = call.values("vector", vector);
     const c::Tensor slopes =
         call.items("densities", densities, c::Dtype::kFloat64, v.shape(), "vector");
+    call.check_on_cpu();
     call.set_lists(v);
     const c::Tensor result = call.output_like("output", output, v);
     c::visit_scalar(v.dtype(), [&](auto scalar) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "c/call.h"
+#include "c/on_cuda.h"
 #include "c/real_items.h"
 #include "core/refusals.h"
 #include "cpu/row/targets.h"
@@ -63,6 +64,13 @@ rank_relax_status rank_relax_spearman_loss(const rank_relax_tensor* predictions,
     if (hard && of_targets.has_value()) {
       c::refuse("rank_gradient_targets must be NULL: hard ranks of targets have no gradient");
     }
+    if (call.is_on_cuda()) {
+      if (hard) c::unsupported("target_ranks \"hard\" are for the CPU; rank the targets there");
+      if (!of_predictions.has_value() || !of_targets.has_value()) {
+        c::refuse("both rank gradients must be given on CUDA, where they hold the ranks");
+      }
+      return c::on_cuda::spearman(call, {p, t}, losses, *of_predictions, *of_targets);
+    }
     c::visit_scalar(p.dtype(), [&](auto scalar) {
       using Scalar = decltype(scalar);
       const c::Input<Scalar> values(p);
@@ -104,6 +112,7 @@ rank_relax_status rank_relax_spearman_loss_backward(const rank_relax_tensor* gra
     const c::Tensor slopes =
         call.items("rank_gradient", rank_gradient, statistics_dtype(x), x.shape(), "values");
     const c::Tensor result = call.output_like("gradient", gradient, x);
+    if (call.is_on_cuda()) return c::on_cuda::spearman_backward(call, g, x, slopes, result);
     c::visit_scalar(x.dtype(), [&](auto scalar) {
       using Scalar = decltype(scalar);
       const c::Input<Scalar> items(x), of_losses(g);
@@ -124,5 +133,18 @@ rank_relax_status rank_relax_spearman_loss_backward(const rank_relax_tensor* gra
       });
       output.finish();
     });
+  });
+}
+
+rank_relax_status rank_relax_spearman_loss_workspace(const rank_relax_tensor* predictions,
+                                                     const rank_relax_tensor* targets,
+                                                     const rank_relax_options* options,
+                                                     size_t* bytes) {
+  return c::status_of("spearman_loss_workspace", [&] {
+    c::Call call(options);
+    const c::Tensor p = call.values("predictions", predictions);
+    const c::Tensor t = call.like("targets", targets, p);
+    call.set_lists(p);
+    c::set_bytes(bytes, call.is_on_cuda() ? c::on_cuda::spearman_workspace(call, {p, t}) : 0);
   });
 }

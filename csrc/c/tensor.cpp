@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "c/on_cuda.h"
 #include "core/refusals.h"
 
 namespace rank_relax::c {
@@ -12,7 +13,8 @@ namespace {
 
 using refusal::sentence;
 
-constexpr int32_t kOnTheCpu = 1, kInPinnedMemory = 3;  // of DLPack
+// Types of devices, of DLPack.
+constexpr int32_t kCpu = 1, kCuda = 2, kPinned = 3, kManaged = 13;
 constexpr int32_t kMostDims = 64;
 
 struct Format {
@@ -75,9 +77,17 @@ Tensor::Tensor(const char* name, const rank_relax_tensor* given) : name_(name) {
   if (given->ndim > 0 && given->shape == nullptr) {
     refuse(sentence(name, " has dimensions, but its shape is NULL"));
   }
-  if (given->device.type != kOnTheCpu && given->device.type != kInPinnedMemory) {
-    unsupported(sentence(name, " is on a device of type ", given->device.type,
-                         ", and this library was built for the CPU alone (type 1)"));
+  const int32_t device = given->device.type;
+  is_on_cuda_ = device == kCuda || device == kManaged;
+  device_index_ = given->device.id;
+  if (is_on_cuda_ && !on_cuda::is_built()) {
+    unsupported(sentence(name,
+                         " is on a CUDA device, and this library was built without CUDA; build it "
+                         "with -DRANK_RELAX_CUDA=ON"));
+  }
+  if (!is_on_cuda_ && device != kCpu && device != kPinned) {
+    unsupported(sentence(name, " is on a device of type ", device,
+                         ", not on a CPU (1) or a CUDA device (2)"));
   }
   dtype_ = dtype_of(name, *given);
   shape_.assign(given->shape, given->shape + given->ndim);
@@ -124,6 +134,22 @@ bool Tensor::is_row_major() const {
     next *= shape_[dim];
   }
   return true;
+}
+
+std::optional<int64_t> Tensor::stride_of_lists() const {
+  std::optional<int64_t> innermost;
+  int64_t next = 0;  // the stride that a dimension further out must have
+  for (size_t dim = shape_.size() - 1; dim-- > 0;) {
+    if (shape_[dim] == 1) continue;
+    if (innermost.has_value() && strides_[dim] != next) return std::nullopt;
+    if (!innermost.has_value()) innermost = strides_[dim];
+    next = strides_[dim] * shape_[dim];
+  }
+  return innermost.value_or(0);
+}
+
+std::string Tensor::device() const {
+  return is_on_cuda_ ? "cuda:" + std::to_string(device_index_) : "cpu";
 }
 
 int64_t Tensor::lists() const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,10 +46,17 @@ class Tensor {
 
   const char* name() const { return name_; }
   Dtype dtype() const { return dtype_; }
+  bool is_on_cuda() const { return is_on_cuda_; }
+  int32_t device_index() const { return device_index_; }  // of a CUDA device
+  /// "cpu" or "cuda:0".
+  std::string device() const;
   int64_t dims() const { return static_cast<int64_t>(shape_.size()); }
   const std::vector<int64_t>& shape() const { return shape_; }
   int64_t numel() const { return numel_; }
   bool is_row_major() const;
+  /// The stride of lists that all lie at one, in items; nothing if there is none.
+  std::optional<int64_t> stride_of_lists() const;
+  int64_t stride_of_items() const { return strides_.back(); }
 
   /// Of a tensor that has lists: the items in one, how many there are, and their batch shape.
   int64_t size() const { return shape_.back(); }
@@ -73,6 +81,8 @@ class Tensor {
   const char* name_;
   char* data_;
   Dtype dtype_;
+  bool is_on_cuda_;
+  int32_t device_index_;
   std::vector<int64_t> shape_, strides_;
   int64_t numel_;
   const char* begin_;  // of the memory that it reaches

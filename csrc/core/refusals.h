@@ -77,6 +77,13 @@ std::string not_in_rows(const char* name, const char* values_name, const Shape& 
                   ", and one more dimension, got ", given);
 }
 
+template <class Device>
+std::string on_another_device(const char* name, const Device& device, const char* values_name,
+                              const Device& device_of_values) {
+  return sentence(name, " is on ", device, " but ", values_name, " is on ", device_of_values,
+                  "; move them to one device");
+}
+
 inline std::string too_many_directions(int most, std::string_view method, int64_t given) {
   return sentence("directions must be at most ", most, " tensors (method '", method,
                   "' has no derivatives of a higher order), got ", given);

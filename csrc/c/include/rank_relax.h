@@ -82,8 +82,8 @@ typedef struct {
                                        list l the items from offsets[l] on, before offsets[l + 1] */
   rank_relax_parallel_for parallel_for; /* NULL: this thread alone */
   void* parallel_context;
-  void* cuda_stream; /* a cudaStream_t, on which CUDA work is enqueued; nothing waits for it */
-  void* workspace; /* device memory of as many bytes as *_workspace says, until the work is done */
+  void* cuda_stream; /* a cudaStream_t, on which work is enqueued; nothing waits for it */
+  void* workspace;   /* device memory of the bytes that *_workspace asks for, until that is done */
   size_t workspace_size;
 } rank_relax_options;
 
@@ -96,6 +96,27 @@ const char* rank_relax_methods(void);
 
 /* How many times soft ranks by a method can be differentiated; -1 if there is none of that name. */
 int32_t rank_relax_max_order(const char* method);
+
+/* ---- CUDA ----
+
+   A library that is built with RANK_RELAX_CUDA takes tensors in device memory for soft_rank and its
+   derivatives, spearman_loss with "soft" target ranks and both rank gradients, and soft_sort; of
+   its products, those by a projection. All tensors of a call, the mask too, are on one device, with
+   lists at one stride. Errors of the arguments are found at the call, those of kernels by whoever
+   waits for the stream. The first call with a method and an order also waits, for its tables, which
+   stay in device memory. The rest is RANK_RELAX_UNSUPPORTED there. */
+
+/* Bytes of device memory that a call works in, 0 on the CPU: soft_rank (order 0) and its derivative
+   of an order; spearman_loss, whose backward works in what a derivative of order 1 does; soft_sort
+   and its product. */
+rank_relax_status rank_relax_soft_rank_workspace(const rank_relax_tensor* input, int32_t order,
+                                                 const rank_relax_options* options, size_t* bytes);
+rank_relax_status rank_relax_spearman_loss_workspace(const rank_relax_tensor* predictions,
+                                                     const rank_relax_tensor* targets,
+                                                     const rank_relax_options* options,
+                                                     size_t* bytes);
+rank_relax_status rank_relax_soft_sort_workspace(const rank_relax_tensor* input,
+                                                 const rank_relax_options* options, size_t* bytes);
 
 /* ---- Ranks ---- */
 

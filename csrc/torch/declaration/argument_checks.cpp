@@ -87,8 +87,9 @@ void check_dtype(const char* op, const char* name, const at::Tensor& tensor, at:
 void check_device(const char* op, const char* name, const at::Tensor& tensor,
                   const char* values_name, const at::Tensor& values) {
   check_dense(op, name, tensor);
-  TORCH_CHECK_VALUE(tensor.device() == values.device(), op, ": ", name, " is on ", tensor.device(),
-                    " but ", values_name, " is on ", values.device(), "; move them to one device");
+  TORCH_CHECK_VALUE(
+      tensor.device() == values.device(), op, ": ",
+      refusal::on_another_device(name, tensor.device(), values_name, values.device()));
 }
 
 void check_shape(const char* op, const char* name, const at::Tensor& tensor,

@@ -306,6 +306,8 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, int,
   std::memcpy(to, from, size);
   return cudaSuccess;
 }
+inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline const char* cudaGetErrorString(cudaError_t) { return "an error of the emulator"; }
 inline cudaError_t cudaGetDevice(int* device) {
   *device = emulator::most_shared_memory;
   return cudaSuccess;

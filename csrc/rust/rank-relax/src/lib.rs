@@ -52,3 +52,8 @@ pub use soft_topk::{soft_topk, SoftTopk};
 pub use spearman_loss::{spearman_loss, SpearmanLoss};
 pub use spread::Spread;
 pub use view::View;
+
+/// The page of the repository, whose program is run as the examples here are.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/rust.md")]
+struct Page;

@@ -140,3 +140,7 @@ pub(crate) unsafe extern "C" fn run_loop(
         this.run(count, grain, &Work { run, work });
     }
 }
+
+#[cfg(test)]
+#[path = "../../../../tests/rust/ranges.rs"]
+mod ranges;

@@ -235,10 +235,14 @@ end
 pointer_or_null(::Nothing) = Ptr{Tensor}(C_NULL)
 pointer_or_null(reference::Ref{Tensor}) = Base.unsafe_convert(Ptr{Tensor}, reference)
 
+# Targets where they lie, unless that is in bits or at no strides.
+in_memory(targets::StridedArray) = targets
+in_memory(targets::AbstractArray) = Array(targets)
+
 # The losses, and the gradients of them with respect to the ranks that are wanted.
 function forward(
     predictions::Lists{T},
-    targets::Lists,
+    targets::AbstractVecOrMat,
     target_ranks,
     with_gradient::Bool;
     keywords...,
@@ -247,7 +251,7 @@ function forward(
     losses = lists(predictions)
     slopes = with_gradient ? Array{T}(undef, size(predictions)) : nothing
     slopes_of_targets = soft ? Array{T}(undef, size(predictions)) : nothing
-    p, t, l = borrow(predictions), borrow(targets), borrow(losses)
+    p, t, l = borrow(predictions), borrow(in_memory(targets)), borrow(losses)
     s = slopes === nothing ? nothing : borrow(slopes)
     s_of_targets = slopes_of_targets === nothing ? nothing : borrow(slopes_of_targets)
     GC.@preserve p t l s s_of_targets begin
@@ -318,7 +322,7 @@ those of [`soft_rank`](@ref).
 """
 function spearman_loss(
     predictions::Lists{<:Floating},
-    targets::Lists;
+    targets::AbstractVecOrMat;
     target_ranks = "hard",
     keywords...,
 )
@@ -334,7 +338,7 @@ targets: `nothing` for the latter where their ranks are hard.
 """
 function spearman_loss_gradient(
     predictions::Lists{T},
-    targets::Lists,
+    targets::AbstractVecOrMat,
     grad_losses = 1;
     target_ranks = "hard",
     keywords...,
@@ -350,14 +354,13 @@ function spearman_loss_gradient(
     of_predictions = backward(weights, predictions, slopes; keywords...)
     of_targets = slopes_of_targets === nothing ?
         nothing :
-        backward(weights, targets, slopes_of_targets; keywords...)
+        backward(weights, in_memory(targets), slopes_of_targets; keywords...)
     return of_lists(losses, predictions), of_predictions, of_targets
 end
 
-# ---- ChainRules: for Zygote, Diffractor, Enzyme and all others that read them ----
+# ---- ChainRules: for Zygote, Diffractor and all others that read them ----
 
-function ChainRulesCore.rrule(::typeof(soft_rank), x::Lists{T}; keywords...) where {T <:
-    Floating}
+function ChainRulesCore.rrule(::typeof(soft_rank), x::Lists{<:Floating}; keywords...)
     project = ProjectTo(x)
     function soft_rank_pullback(cotangent)
         grad = unthunk(cotangent)
@@ -370,9 +373,9 @@ end
 function ChainRulesCore.frule(
     (_, tangent),
     ::typeof(soft_rank),
-    x::Lists{T};
+    x::Lists{<:Floating};
     keywords...,
-) where {T <: Floating}
+)
     ranks = soft_rank(x; keywords...)
     tangent isa AbstractZero && return ranks, ZeroTangent()
     return ranks, soft_rank_derivative(x, unthunk(tangent); keywords...)
@@ -381,7 +384,7 @@ end
 function ChainRulesCore.rrule(
     ::typeof(spearman_loss),
     predictions::Lists{T},
-    targets::Lists;
+    targets::AbstractVecOrMat;
     target_ranks = "hard",
     keywords...,
 ) where {T <: Floating}
@@ -399,7 +402,7 @@ function ChainRulesCore.rrule(
         weights = fill!(similar(losses), 0) .+ T.(grad)
         of_predictions = project(backward(weights, predictions, slopes; keywords...))
         slopes_of_targets === nothing && return NoTangent(), of_predictions, NoTangent()
-        of_targets = backward(weights, targets, slopes_of_targets; keywords...)
+        of_targets = backward(weights, in_memory(targets), slopes_of_targets; keywords...)
         return NoTangent(), of_predictions, ProjectTo(targets)(of_targets)
     end
     return of_lists(losses, predictions), spearman_loss_pullback
@@ -409,7 +412,7 @@ function ChainRulesCore.frule(
     (_, tangent, tangent_of_targets),
     ::typeof(spearman_loss),
     predictions::Lists{T},
-    targets::Lists;
+    targets::AbstractVecOrMat;
     target_ranks = "hard",
     keywords...,
 ) where {T <: Floating}

@@ -134,13 +134,14 @@ rank_relax_status rank_relax_soft_count(const rank_relax_points* points,
       shape.insert(shape.end() - 1, sets);
     }
     std::optional<c::Tensor> ends, point_ends;
-    if (of.point_offsets != nullptr && options->offsets == nullptr) {
+    const rank_relax_tensor* const offsets = call.options().offsets;
+    if (of.point_offsets != nullptr && offsets == nullptr) {
       c::refuse("point_offsets cut points into lists, so values need offsets too");
     }
-    if (options != nullptr && options->offsets != nullptr) {
-      ends.emplace("offsets", options->offsets);
+    if (offsets != nullptr) {
+      ends.emplace("offsets", offsets);
       const bool own = of.point_offsets != nullptr;
-      const c::Tensor given("point_offsets", own ? of.point_offsets : options->offsets);
+      const c::Tensor given("point_offsets", own ? of.point_offsets : offsets);
       if (!own && t.size() != x.size()) {
         c::refuse(
             refusal::sentence("without point_offsets the lists of points end where those of "
@@ -150,8 +151,8 @@ rank_relax_status rank_relax_soft_count(const rank_relax_points* points,
       if (given.dims() != 1 || given.size() != ends->size()) {
         c::refuse(refusal::not_as_many_lists(ends->size() - 1, given.numel() - 1));
       }
-      point_ends = call.items("point_offsets", own ? of.point_offsets : options->offsets,
-                              c::Dtype::kInt64, ends->shape(), "offsets");
+      point_ends = call.items("point_offsets", own ? of.point_offsets : offsets, c::Dtype::kInt64,
+                              ends->shape(), "offsets");
       const auto refused = refusal::of_ends("point_offsets", point_ends->rows<int64_t>().row(0),
                                             point_ends->size(), t.size());
       if (refused.has_value()) c::refuse(*refused);

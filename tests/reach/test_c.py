@@ -377,6 +377,15 @@ def test_lists_behind_one_another_are_each_as_alone(library: Library, lengths: l
             assert found[i].isnan()
 
 
+def test_offsets_of_points_alone_are_refused(library: Library) -> None:
+    x = rows(4)
+    size, given, ends = ctypes.sizeof(CPoints), c_tensor(x), c_tensor(torch.tensor([0, 4]))
+    of = CPoints(size, given, given, None, ends, None, None, 0)
+    for options in (None, library.options()):
+        with pytest.raises(ValueError, match="point_offsets cut points into lists, so values need"):
+            library("soft_count", ctypes.byref(of), options, rows(4))
+
+
 def test_counts_of_lists_behind_one_another(library: Library) -> None:
     offsets, point_offsets = torch.tensor([0, 40, 40, 100]), torch.tensor([0, 3, 9, 20])
     t, x = rows(20), rows(100)

@@ -206,8 +206,8 @@ rank_relax_status rank_relax_soft_quantile_product(
     const rank_relax_options* options, const rank_relax_tensor* output);
 
 /* chosen [..., n]: a soft mask of the k largest items, F(alpha (x_i - c)) with c such that it adds
-   up to k [...], float64. By a smooth CDF. `densities` [..., n], float64, or NULL, are what the
-   product needs. With offsets, k is [L]. */
+   up to k: float64, one number for all lists, or [...], or [L] with offsets. By a smooth CDF.
+   `densities` [..., n], float64, or NULL, are what the product needs. */
 rank_relax_status rank_relax_soft_topk(const rank_relax_tensor* input, const rank_relax_tensor* k,
                                        const rank_relax_options* options,
                                        const rank_relax_tensor* chosen,

@@ -120,6 +120,24 @@ extern "C" {
     pub fn rank_relax_methods() -> *const c_char;
     pub fn rank_relax_max_order(method: *const c_char) -> i32;
 
+    pub fn rank_relax_soft_rank_workspace(
+        input: *const rank_relax_tensor,
+        order: i32,
+        options: *const rank_relax_options,
+        bytes: *mut usize,
+    ) -> rank_relax_status;
+    pub fn rank_relax_spearman_loss_workspace(
+        predictions: *const rank_relax_tensor,
+        targets: *const rank_relax_tensor,
+        options: *const rank_relax_options,
+        bytes: *mut usize,
+    ) -> rank_relax_status;
+    pub fn rank_relax_soft_sort_workspace(
+        input: *const rank_relax_tensor,
+        options: *const rank_relax_options,
+        bytes: *mut usize,
+    ) -> rank_relax_status;
+
     pub fn rank_relax_soft_rank(
         input: *const rank_relax_tensor,
         options: *const rank_relax_options,

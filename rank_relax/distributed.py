@@ -243,6 +243,13 @@ def soft_count(
             point_keys=_on_meta(point_keys),
         )
 
+    def options() -> dict[str, object]:
+        return {
+            "weights": "none" if weights is None else list(weights.shape[:-1]),
+            "keys": "none" if keys is None else keys.dtype,
+            "order": order,
+        }
+
     tensors = {"values": values, "points": points}
     if weights is not None:
         tensors["weights"] = weights
@@ -254,13 +261,10 @@ def soft_count(
         temperature,
         method,
         mask,
-        {
-            "weights": None if weights is None else weights.dim() - values.dim(),
-            "keys": None if keys is None else keys.dtype,
-            "order": order,
-        },
+        options,
         group,
         methods=SMOOTH_CDFS,
+        beside={"mask": mask, "keys": keys, "point_keys": point_keys},
     )
     strength = strength_given("soft_count", regularization_strength, temperature)
 
@@ -504,9 +508,10 @@ def _agree(
     temperature: Strength | None,
     method: str,
     mask: Tensor | None,
-    options: dict[str, object],
+    options: dict[str, object] | Callable[[], dict[str, object]],
     group: dist.ProcessGroup | None,
     methods: tuple[str, ...] = SPLIT_CDFS,
+    beside: dict[str, Tensor | None] | None = None,
 ) -> list[int]:
     """The lengths of all processes' parts, if the arguments make sense and agree.
 
@@ -521,7 +526,9 @@ def _agree(
         value = _value(function, strength)
         check_choice(function, "method", method, methods)
         check(value)
-        _check_devices(function, tensors, mask)
+        _check_devices(function, tensors, {"mask": mask} if beside is None else beside)
+        if callable(options):  # which need arguments that have been checked
+            options = options()
         gradients = [
             name
             for name, tensor in {**tensors, "regularization_strength": strength}.items()
@@ -556,10 +563,11 @@ def _value(function: str, strength: Strength) -> Any:
     return float(checked.detach()) if isinstance(checked, Tensor) else checked
 
 
-def _check_devices(function: str, tensors: dict[str, Tensor], mask: Tensor | None) -> None:
+def _check_devices(
+    function: str, tensors: dict[str, Tensor], beside: dict[str, Tensor | None]
+) -> None:
     (first_name, first), *others = tensors.items()
-    if mask is not None:
-        others.append(("mask", mask))
+    others += [(name, tensor) for name, tensor in beside.items() if tensor is not None]
     for name, tensor in others:
         if tensor.device != first.device:
             raise ValueError(

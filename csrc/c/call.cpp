@@ -144,8 +144,12 @@ std::vector<int64_t> Call::shape_of_lists(int64_t size) const {
 }  // namespace rank_relax::c
 
 const char* rank_relax_methods(void) {
-  static const std::string names = rank_relax::method_names();
-  return names.c_str();
+  const char* found = "";
+  rank_relax::c::status_of("methods", [&] {
+    static const std::string names = rank_relax::method_names();
+    found = names.c_str();
+  });
+  return found;
 }
 
 int32_t rank_relax_max_order(const char* method) {

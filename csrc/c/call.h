@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -7,7 +8,9 @@
 
 #include "c/include/rank_relax.h"
 #include "c/tensor.h"
+#include "core/cdf/smooth_cdfs.h"
 #include "core/half_precision.h"
+#include "cpu/batch/rows_over_threads.h"
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
 
@@ -72,10 +75,15 @@ class Call {
   std::vector<int64_t> shape_of_lists(int64_t size) const;
 
   /// body(part, parallel_for) for all lists, or for each that lies one behind the other: these side
-  /// by side, but a long one has all threads to itself. Lists without items are left out, unless
-  /// `empty_too`.
+  /// by side, but a long one has all threads to itself if `splits`. Lists without items are left
+  /// out, unless `empty_too`.
   template <class Body>
-  void for_each_part(bool empty_too, const Body& body) const;
+  void for_each_part(bool empty_too, bool splits, const Body& body) const;
+  /// For kernels that split lists by a smooth CDF, and by a projection go from list to list.
+  template <class Body>
+  void for_each_part(bool empty_too, const Body& body) const {
+    for_each_part(empty_too, SmoothCdfs::contains(method()), body);
+  }
 
   cpu::Rows<uint8_t> mask(const Part& part) const {
     return mask_.has_value() ? part.of(mask_->rows<uint8_t>()) : cpu::Rows<uint8_t>{};
@@ -87,8 +95,6 @@ class Call {
   }
 
  private:
-  static constexpr int64_t kLong = 1 << 16;
-
   /// Refuses one that is not where the first one is.
   const Tensor& remembered(Tensor tensor);
 
@@ -146,6 +152,10 @@ class Input {
       next *= tensor_.shape()[dim];
     }
     if (copy_.empty()) return;
+    if (tensor_.dims() == 0) {
+      copy_[0] = to_float(*tensor_.data<uint16_t>());
+      return;
+    }
     const cpu::Rows<uint16_t> halves = tensor_.rows<uint16_t>();
     Scalar* to = copy_.data();
     for (int64_t list = 0; list < tensor_.lists(); ++list) {
@@ -189,7 +199,7 @@ class Output {
 };
 
 template <class Body>
-void Call::for_each_part(bool empty_too, const Body& body) const {
+void Call::for_each_part(bool empty_too, bool splits, const Body& body) const {
   if (ends_.empty()) {
     const int64_t size = shape_.back();
     int64_t lists = 1;
@@ -198,22 +208,14 @@ void Call::for_each_part(bool empty_too, const Body& body) const {
     return;
   }
   const auto lists = static_cast<int64_t>(ends_.size()) - 1;
-  const auto of_list = [&](int64_t list, const cpu::ParallelFor& parallel_for) {
-    const int64_t size = ends_[list + 1] - ends_[list];
-    if (size > 0 || empty_too) body(Part{ends_[list], list, 1, size}, parallel_for);
-  };
-  const auto is_long = [&](int64_t list) { return ends_[list + 1] - ends_[list] >= kLong; };
-  for (int64_t list = 0; list < lists; ++list) {
-    if (is_long(list)) of_list(list, parallel_for_);
-  }
-  constexpr int64_t kItemsWorthAThread = 1 << 12;
-  const int64_t mean = ends_.back() / std::max<int64_t>(lists, 1) + 1;
-  parallel_for_(lists, std::max<int64_t>(kItemsWorthAThread / mean, 1),
-                [&](int64_t begin, int64_t end) {
-                  for (int64_t list = begin; list < end; ++list) {
-                    if (!is_long(list)) of_list(list, cpu::in_this_thread);
-                  }
-                });
+  const auto size = [&](int64_t list) { return ends_[list + 1] - ends_[list]; };
+  cpu::RowsOverThreads{1 << 12, splits}.visit_ranges_of_any_size(
+      lists, ends_.back() / std::max<int64_t>(lists, 1), size, parallel_for_,
+      [&](int64_t begin, int64_t end, const cpu::ParallelFor& in_list) {
+        for (int64_t list = begin; list < end; ++list) {
+          if (size(list) > 0 || empty_too) body(Part{ends_[list], list, 1, size(list)}, in_list);
+        }
+      });
 }
 
 }  // namespace rank_relax::c

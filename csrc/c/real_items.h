@@ -46,11 +46,12 @@ void hard_ranks(const Call& call, const Tensor& input, bool descending, cpu::Ran
   visit_order(input.dtype(), [&](auto order) {
     using Order = decltype(order);
     using Bits = typename Order::Bits;
-    call.for_each_part(false, [&](const Part& part, const cpu::ParallelFor& parallel_for) {
-      const cpu::Batch<Bits> batch{part.lists, part.size, part.of(input.rows<Bits>()),
-                                   call.mask(part)};
-      cpu::hard_rank<Order>(batch, descending, unit, ranks + part.first_item, parallel_for);
-    });
+    call.for_each_part(
+        false, /*splits=*/false, [&](const Part& part, const cpu::ParallelFor& parallel_for) {
+          const cpu::Batch<Bits> batch{part.lists, part.size, part.of(input.rows<Bits>()),
+                                       call.mask(part)};
+          cpu::hard_rank<Order>(batch, descending, unit, ranks + part.first_item, parallel_for);
+        });
   });
 }
 

@@ -14,7 +14,7 @@ using namespace rank_relax;
 
 namespace {
 
-void check_order(const c::Call& call, int32_t order) {
+void check_order(const c::Call& call, int64_t order) {
   const int most = max_order(call.method());
   if (order < kLowestOrder || order > most) {
     c::refuse(refusal::not_an_order(kLowestOrder, most, order));
@@ -50,8 +50,9 @@ class CountedValues {
       for (int64_t set = 0; set < sets; ++set) {
         const int64_t at = list * sets + set;
         Scalar* const to = weights_.data() + at * size;
+        const cpu::Row<Scalar> given = w.has_value() ? w->rows().row(at) : cpu::Row<Scalar>{};
         for (int64_t i = 0; i < size; ++i) {
-          const Scalar weight = w.has_value() ? w->rows().row(at)[i] : Scalar(1);
+          const Scalar weight = w.has_value() ? given[i] : Scalar(1);
           to[i] = row.counts(i) ? weight : Scalar(0);
         }
       }
@@ -191,12 +192,13 @@ rank_relax_status rank_relax_soft_count(const rank_relax_points* points,
       if (of.value_keys != nullptr) {
         batch.value_keys = {value_keys.data(), sizes_of_values.data(), key_strides_of_values.data(),
                             2};
-        batch.point_keys = {point_keys.data(), sizes_of_points.data(), key_strides_of_points.data(),
-                            2};
+        const bool shared = of.point_keys == of.value_keys;
+        batch.point_keys = {shared ? value_keys.data() : point_keys.data(), sizes_of_points.data(),
+                            key_strides_of_points.data(), 2};
       }
       batch.weights = counted.weights();
       batch.sets = sets;
-      batch.order = of.order;
+      batch.order = static_cast<int>(of.order);
       batch.regularization_strength = call.strength();
       batch.method = call.method();
       cpu::soft_count(batch, sums.data(), call.parallel_for());

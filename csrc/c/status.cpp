@@ -18,9 +18,9 @@ rank_relax_status fail(rank_relax_status status, const char* function, const cha
 
 }  // namespace
 
-rank_relax_status status_of(const char* function, const std::function<void()>& body) noexcept {
+rank_relax_status status_of(const char* function, Body body) noexcept {
   try {
-    body();
+    body.run(body.body);
     return RANK_RELAX_OK;
   } catch (const Refused& refused) {
     return fail(refused.status(), function, refused.what());

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -28,8 +27,20 @@ class Refused : public std::runtime_error {
   throw Refused(RANK_RELAX_UNSUPPORTED, sentence);
 }
 
-/// Runs the body of a public function. What it throws ends here, as a status and the sentence of
-/// this thread: "function: why".
-rank_relax_status status_of(const char* function, const std::function<void()>& body) noexcept;
+/// A body to run, borrowed: std::function would take memory, which may not be there, before
+/// anything can be caught.
+struct Body {
+  const void* body;
+  void (*run)(const void* body);
+};
+
+/// What the body throws ends here, as a status and the sentence of this thread: "function: why".
+rank_relax_status status_of(const char* function, Body body) noexcept;
+
+template <class Function>
+rank_relax_status status_of(const char* function, const Function& body) noexcept {
+  return status_of(function,
+                   Body{&body, [](const void* it) { (*static_cast<const Function*>(it))(); }});
+}
 
 }  // namespace rank_relax::c

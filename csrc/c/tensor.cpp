@@ -1,5 +1,6 @@
 #include "c/tensor.h"
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -93,16 +94,18 @@ Tensor::Tensor(const char* name, const rank_relax_tensor* given) : name_(name) {
   shape_.assign(given->shape, given->shape + given->ndim);
   strides_.resize(shape_.size());
   const auto item = static_cast<int64_t>(bytes_of(dtype_));
-  int64_t row_major = 1;  // the stride of the next dimension outwards
+  int64_t row_major = 1;   // the stride of the next dimension outwards
+  int64_t most_items = 1;  // as if no size were 0: products of some sizes alone fit too
   bool fits = true;
   for (size_t dim = shape_.size(); dim-- > 0;) {
     if (shape_[dim] < 0) {
       refuse(sentence(name, " must have no negative size, got shape ", text_of(shape_)));
     }
     strides_[dim] = given->strides == nullptr ? row_major : given->strides[dim];
-    const auto next = product(row_major, shape_[dim]);
-    fits = fits && next.has_value();
-    row_major = next.value_or(0);
+    const auto larger = product(most_items, std::max<int64_t>(shape_[dim], 1));
+    fits = fits && larger.has_value();
+    most_items = larger.value_or(1);
+    row_major = fits ? row_major * shape_[dim] : 0;
   }
   numel_ = row_major;
   // The furthest items on both sides, in bytes from the first.

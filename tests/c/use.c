@@ -189,6 +189,127 @@ static void test_errors_are_sentences_and_leave_outputs_alone(void) {
   expect(isnan(spearman_loss_ffi(x, 4, x, 4, NAN)), "no strength has no loss");
 }
 
+static void test_arrays_that_overlap_are_refused(void) {
+  double p[] = {0.3, 0.1, 0.2, 0.4, 0.5, 0.9}, t[] = {1, 2, 3, 4, 5, 6}, g[] = {1, 1};
+  double losses[] = {9, 9}, gradient[] = {9, 9, 9, 9, 9, 9};
+  double* const wanted[][3] = {
+      {g, NULL, NULL}, {losses, p, NULL}, {losses, t, NULL}, {losses, gradient, gradient + 5}};
+  for (int i = 0; i < 4; ++i) {
+    expect(spearman_loss_batch_gradient(p, t, 2, 3, 1, g, wanted[i][0], wanted[i][1],
+                                        wanted[i][2]) == RANK_RELAX_INVALID_ARGUMENT,
+           "an array that lies in another is refused");
+  }
+  expect(losses[0] == 9 && gradient[0] == 9 && g[0] == 1 && p[0] == 0.3, "before any work");
+  spearman_loss_batch(p, t, 2, 3, 1, p + 1);
+  expect(p[1] == 0.1, "losses that lie in the predictions are not written");
+  spearman_loss_batch(p, t, (size_t)-1, 3, 1, losses);
+  expect(losses[0] == 9, "nor are as many as there can't be");
+  spearman_loss_batch(p, t, 2, 3, -1, losses);
+  expect(isnan(losses[0]) && isnan(losses[1]), "losses of no strength are NaN");
+}
+
+/* Every function, in every precision that has memory of its own on the way: one list, several with
+   a mask, and lists behind one another. The numbers are compared elsewhere; here memory is watched.
+ */
+enum layout { kOneList, kRows, kBehindOneAnother, kLayouts };
+
+static void test_every_function_keeps_to_its_memory(enum layout layout, uint8_t code,
+                                                    uint8_t bits) {
+  enum { kMost = 64, kNumber = 4 };
+  const int wide = bits == 64;
+  double input[kMost], other[kMost], out[kMost], saved[2][kMost], numbers[kMost];
+  uint8_t counts[kMost];
+  int64_t keys[kMost], offsets[] = {0, 7, 7, 24};
+  memset(input, 0, sizeof input);
+  fill(other, kMost, 6);
+  unsigned seed = 7;
+  for (int i = 0; i < kMost; ++i) {
+    const double value = random_number(&seed);
+    const float rounded = (float)value;
+    uint32_t of_float;
+    memcpy(&of_float, &rounded, sizeof of_float);
+    if (bits == 64) ((double*)input)[i] = value;
+    if (bits == 32) ((float*)input)[i] = rounded;
+    if (bits == 16) ((uint16_t*)input)[i] = (uint16_t)(of_float >> (code == 4 ? 16 : 17));
+    numbers[i] = 0.5;
+    counts[i] = i % 5 != 0;
+    keys[i] = i % 3;
+  }
+  const int lists = layout == kOneList ? 1 : 3, size = layout == kOneList ? 24 : 8;
+  const int flat = layout != kRows;
+  int64_t shape[] = {lists, size}, whole[] = {24}, ends[] = {4}, of_lists[] = {lists};
+  int64_t of_levels[] = {lists, kNumber}, one_level[] = {kNumber}, sets[] = {2, 24};
+  int64_t sets_of_rows[] = {lists, 2, 8};
+  int64_t* const items = flat ? whole : shape;
+  const int dims = flat ? 1 : 2;
+#define LIKE(data, of_code, of_bits) {data, {1, 0}, dims, {of_code, of_bits, 1}, items, NULL, 0}
+  const rank_relax_tensor x = LIKE(input, code, bits), result = LIKE(out, code, bits);
+  const rank_relax_tensor mask = LIKE(counts, 1, 8), order = LIKE(keys, 0, 64);
+  const uint8_t statistics = wide ? 64 : 32;
+  const rank_relax_tensor slopes = LIKE(saved[0], 2, statistics);
+  const rank_relax_tensor slopes_of_targets = LIKE(saved[1], 2, statistics);
+  const rank_relax_tensor points = LIKE(saved[0], 2, 64), densities = LIKE(saved[1], 2, 64);
+  const rank_relax_tensor places = LIKE(saved[0], 0, 64), blocks = LIKE(saved[1], 0, 32);
+  const int list_dims = layout == kOneList ? 0 : 1;
+  const rank_relax_tensor one_each = {other, {1, 0}, list_dims, {code, bits, 1}, of_lists, NULL, 0};
+  const rank_relax_tensor losses = {out, {1, 0}, list_dims, {code, bits, 1}, of_lists, NULL, 0};
+  const rank_relax_tensor k = {numbers, {1, 0}, list_dims, {2, 64, 1}, of_lists, NULL, 0};
+  int64_t* const levels = list_dims == 0 ? one_level : of_levels;
+  const rank_relax_tensor q = {numbers, {1, 0}, list_dims + 1, {2, 64, 1}, levels, NULL, 0};
+  const rank_relax_tensor at = {saved[0], {1, 0}, list_dims + 1, {2, 64, 1}, levels, NULL, 0};
+  const rank_relax_tensor there = {saved[1], {1, 0}, list_dims + 1, {2, 64, 1}, levels, NULL, 0};
+  const rank_relax_tensor of_q = {out, {1, 0}, list_dims + 1, {2, 64, 1}, levels, NULL, 0};
+  const rank_relax_tensor behind = {offsets, {1, 0}, 1, {0, 64, 1}, ends, NULL, 0};
+  rank_relax_options options = RANK_RELAX_OPTIONS;
+  int64_t threads = 2;
+  options.parallel_for = rank_relax_threads;
+  options.parallel_context = &threads;
+  options.mask = layout == kRows ? &mask : NULL;
+  options.offsets = layout == kBehindOneAnother ? &behind : NULL;
+  const rank_relax_tensor* directions[] = {&x, &x};
+  const char* const methods[] = {"sigmoid", "l2"};
+  for (int projected = 0; projected < 2; ++projected) {
+    options.method = methods[projected];
+    expect(!rank_relax_soft_rank(&x, &options, &result), "soft_rank");
+    for (int32_t p = 0; p <= 2; ++p) {
+      expect(!rank_relax_soft_rank_derivative(&x, directions, p, &options, &result), "derivative");
+    }
+    const rank_relax_tensor ranks = LIKE(out, 2, 64);
+    expect(!rank_relax_hard_rank(&x, 1, 0, &options, &ranks), "hard_rank");
+    expect(!rank_relax_spearman_loss(&x, &order, "hard", &options, &losses, &slopes, NULL), "hard");
+    expect(
+        !rank_relax_spearman_loss(&x, &x, "soft", &options, &losses, &slopes, &slopes_of_targets),
+        "soft");
+    expect(!rank_relax_spearman_loss_backward(&one_each, &x, &slopes, &options, &result),
+           "backward");
+    const rank_relax_tensor* const first = projected ? &places : &points;
+    const rank_relax_tensor* const second = projected ? &blocks : &densities;
+    expect(!rank_relax_soft_sort(&x, &options, &result, NULL, NULL), "soft_sort alone");
+    expect(!rank_relax_soft_sort(&x, &options, &result, first, second), "soft_sort");
+    for (int transposed = 0; transposed < 2; ++transposed) {
+      expect(!rank_relax_soft_sort_product(&x, &x, first, second, transposed, &options, &result),
+             "a product with a sort");
+    }
+  }
+  options.method = "sigmoid";
+  expect(!rank_relax_soft_quantile(&x, &q, &options, &of_q, &at, &there), "soft_quantile");
+  expect(!rank_relax_soft_quantile_product(&q, &x, &at, &there, 1, &options, &result), "to items");
+  expect(!rank_relax_soft_quantile_product(&x, &x, &at, &there, 0, &options, &of_q), "to levels");
+  expect(!rank_relax_soft_topk(&x, &k, &options, &result, &densities), "soft_topk");
+  expect(!rank_relax_soft_topk_product(&x, &densities, &options, &result), "a product with a mask");
+  const rank_relax_tensor weights = {
+      other, {1, 0}, dims + 1, {code, bits, 1}, flat ? sets : sets_of_rows, NULL, 0};
+  const rank_relax_tensor sums = {
+      saved, {1, 0}, dims + 1, {code, bits, 1}, flat ? sets : sets_of_rows, NULL, 0};
+  for (int64_t p = -1; p <= 2; ++p) {
+    rank_relax_points of = {sizeof of, &x, &x, &weights, NULL, NULL, NULL, p};
+    expect(!rank_relax_soft_count(&of, &options, &sums), "soft_count");
+    of.value_keys = of.point_keys = &order;
+    expect(!rank_relax_soft_count(&of, &options, &sums), "soft_count by keys");
+  }
+#undef LIKE
+}
+
 static void* everything(void* ignored) {
   (void)ignored;
   test_ranks_are_pairwise_sums();
@@ -196,6 +317,13 @@ static void* everything(void* ignored) {
   test_gradients_are_slopes_of_the_loss();
   test_bits_do_not_depend_on_the_loop();
   test_errors_are_sentences_and_leave_outputs_alone();
+  test_arrays_that_overlap_are_refused();
+  for (int layout = 0; layout < kLayouts; ++layout) {
+    test_every_function_keeps_to_its_memory(layout, 2, 64);
+    test_every_function_keeps_to_its_memory(layout, 2, 32);
+    test_every_function_keeps_to_its_memory(layout, 4, 16);
+    test_every_function_keeps_to_its_memory(layout, 2, 16);
+  }
   return NULL;
 }
 

@@ -1012,11 +1012,22 @@ def counts_that_differ(rank: int, group: dist.ProcessGroup, options: list[dict[s
         ([{}, {"weights": torch.ones(3)}], "weights"),
         ([{}, {"mask": torch.ones(3, dtype=torch.bool)}], "mask"),
         ([{"keys": torch.zeros(3)}, {}], "keys and point_keys must be given both or neither"),
+        ([{"weights": torch.ones(2, 3)}, {"weights": torch.ones(4, 3)}], "weights"),
+        (
+            [
+                {"keys": torch.zeros(3), "point_keys": torch.zeros(2)},
+                {"keys": torch.zeros(3).long(), "point_keys": torch.zeros(2).long()},
+            ],
+            "keys",
+        ),
+        ([{"weights": [1.0, 2.0, 3.0]}, {}], "weights must be a torch.Tensor"),
+        ([{"keys": [1, 2, 3], "point_keys": [1, 2]}, {}], "must be a torch.Tensor"),
+        ([{"mask": torch.ones(3)}, {}], "mask must be"),
     ],
 )
 def test_counts_whose_arguments_differ_raise_everywhere(
     processes: ProcessGroup, options: list[dict[str, Any]], message: str
 ) -> None:
     for answer in processes.ask(2, counts_that_differ, options):
-        assert isinstance(answer, ValueError)
+        assert isinstance(answer, (ValueError, TypeError))
         assert message in str(answer)

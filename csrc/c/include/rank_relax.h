@@ -13,6 +13,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* of what is built with the rest of it hidden */
+#endif
 
 /* Of the library that runs, to be compared with RANK_RELAX_VERSION. */
 uint32_t rank_relax_version(void);
@@ -40,7 +43,8 @@ const char* rank_relax_last_error(void);
    the length of a call. The last dimension is the list, the others are the batch.
 
    Inputs are float64, float32, bfloat16 or float16, at any strides. Outputs are row-major, have the
-   dtype of the input where nothing else is said, and share no memory with inputs. */
+   dtype of the input where nothing else is said, and lie outside of the memory between the first
+   and the last item of any other argument. */
 typedef struct {
   void* data;
   struct {
@@ -74,7 +78,7 @@ void rank_relax_threads(void* context, int64_t count, int64_t grain, rank_relax_
                         void* work);
 
 typedef struct {
-  size_t struct_size;               /* sizeof(rank_relax_options): fields may be added at the end */
+  size_t struct_size; /* sizeof(rank_relax_options), by which other versions are told apart */
   double regularization_strength;   /* alpha > 0, 1/units of the values: larger is nearer to hard */
   const char* method;               /* one that rank_relax_methods names */
   const rank_relax_tensor* mask;    /* bool or uint8, not 0 where an item counts; NULL: all do */
@@ -136,7 +140,8 @@ rank_relax_status rank_relax_soft_rank_derivative(const rank_relax_tensor* input
 
 /* ranks [..., n], float64 or float32, of items of any real dtype: with c the number of smaller
    items and half of the other equal ones, c / (n - 1) if `normalize`, else c. Of larger ones if
-   `descending`. Strength and method have no say. */
+   `descending`. Strength and method have no say, but must
+   be sound. */
 rank_relax_status rank_relax_hard_rank(const rank_relax_tensor* input, int32_t descending,
                                        int32_t normalize, const rank_relax_options* options,
                                        const rank_relax_tensor* ranks);
@@ -222,7 +227,7 @@ rank_relax_status rank_relax_soft_topk_product(const rank_relax_tensor* vector,
 /* ---- Sums of a CDF at points: what ranking losses are made of ---- */
 
 typedef struct {
-  size_t struct_size;               /* sizeof(rank_relax_points) */
+  size_t struct_size;               /* sizeof(rank_relax_points), as above */
   const rank_relax_tensor* points;  /* t [..., m] */
   const rank_relax_tensor* values;  /* x [..., n] */
   const rank_relax_tensor* weights; /* w [..., K, n]; NULL: ones, and the output is [..., m] */
@@ -230,7 +235,7 @@ typedef struct {
                                              those of the values; NULL: the same */
   const rank_relax_tensor* value_keys;    /* int64 like values, or NULL: a point then counts the */
   const rank_relax_tensor* point_keys;    /* values of smaller keys alone */
-  int32_t order;                          /* p, from -1 to rank_relax_max_order(method) */
+  int64_t order;                          /* p, from -1 to rank_relax_max_order(method) */
 } rank_relax_points;
 
 /* output [..., K, m]: alpha^p sum over j of w_j K(alpha (t_i - x_j)), where K is F for p = 0, its
@@ -249,7 +254,8 @@ double spearman_loss_ffi(const double* predictions, size_t predictions_len, cons
                          size_t targets_len, double regularization_strength);
 
 /* losses [batch_size] of predictions and targets [batch_size, n_items], row-major: a column-major
-   matrix [n_items, batch_size], as Julia's and Fortran's are, is that. NaN as above. */
+   matrix [n_items, batch_size], as Julia's and Fortran's are, is that. NaN as above, unless the
+   losses themselves lie where an input does. */
 void spearman_loss_batch(const double* predictions, const double* targets, size_t batch_size,
                          size_t n_items, double regularization_strength, double* losses);
 
@@ -261,6 +267,9 @@ rank_relax_status spearman_loss_batch_gradient(const double* predictions, const 
                                                const double* grad_losses, double* losses,
                                                double* grad_predictions, double* grad_targets);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

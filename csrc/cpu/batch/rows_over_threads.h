@@ -30,14 +30,19 @@ struct RowsOverThreads {
   template <class Size, class Visit>
   void visit_ranges_of_any_size(int64_t rows, int64_t items_a_row, const Size& size,
                                 const ParallelFor& parallel_for, const Visit& visit) const {
+    const auto is_long = [&](int64_t row) { return splits_rows && size(row) >= kLongRow; };
+    int64_t long_ones = 0;
     for (int64_t row = 0; row < rows; ++row) {
-      if (size(row) >= kLongRow) visit(row, row + 1, parallel_for);
+      if (!is_long(row)) continue;
+      visit(row, row + 1, parallel_for);
+      ++long_ones;
     }
+    if (long_ones == rows) return;
     const RowsOverThreads short_ones{items_worth_a_thread, /*splits_rows=*/false};
     short_ones.visit_ranges(rows, items_a_row, parallel_for,
                             [&](int64_t first, int64_t last, const ParallelFor& in_row) {
                               for (int64_t begin = first, end; begin < last; begin = end + 1) {
-                                for (end = begin; end < last && size(end) < kLongRow;) ++end;
+                                for (end = begin; end < last && !is_long(end);) ++end;
                                 if (begin < end) visit(begin, end, in_row);
                               }
                             });

@@ -104,7 +104,7 @@ pub struct rank_relax_points {
     pub point_offsets: *const rank_relax_tensor,
     pub value_keys: *const rank_relax_tensor,
     pub point_keys: *const rank_relax_tensor,
-    pub order: i32,
+    pub order: i64,
 }
 
 extern "C" {

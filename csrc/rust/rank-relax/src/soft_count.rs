@@ -92,7 +92,7 @@ pub fn soft_count<T: Float>(points: &Points<T>, options: &Options) -> Result<Vec
         point_offsets: pointer(point_offsets.as_ref()),
         value_keys: pointer(keys.as_ref().map(|keys| &keys[0])),
         point_keys: pointer(keys.as_ref().map(|keys| &keys[1])),
-        order: points.order,
+        order: i64::from(points.order),
     };
     let to = output.tensor();
     options.call(|options| unsafe { sys::rank_relax_soft_count(&given, options, &to) })?;

@@ -18,6 +18,8 @@ from operators import METHODS, OPERATORS, Operator, devices
 
 import rank_relax
 
+collect_ignore = ["jax"]  # which tests/jax/run runs, in an environment without torch
+
 # Files whose tests share something dear, or processes that stay, and so run in one process. (Marks
 # would say it there, but with pytest 9.2 pytest-xdist 3.8 no longer sees them.)
 TOGETHER = {

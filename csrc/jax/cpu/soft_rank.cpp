@@ -1,0 +1,76 @@
+#include "cpu/soft_rank.h"
+
+#include <vector>
+
+#include "adapter.h"
+
+namespace rank_relax::handlers {
+namespace {
+
+/// x [, mask] -> R
+ffi::Error soft_rank(ffi::ThreadPool pool, double strength, std::string_view method,
+                     ffi::AnyBuffer input, ffi::RemainingArgs others,
+                     ffi::Result<ffi::AnyBuffer> ranks) {
+  return run([&] {
+    check_method(method);
+    if (input.element_count() == 0) return;
+    check_blocks_fit(size_of(input), method);
+    visit_floating(input.element_type(), [&](auto zero) {
+      using Scalar = decltype(zero);
+      Batch<Scalar> batch(input, strength, method);
+      if (others.size() > 0) batch.set_mask(Optional(others).next());
+      cpu::soft_rank(batch.batch(), static_cast<Scalar*>(ranks->untyped_data()),
+                     parallel_for(pool));
+    });
+  });
+}
+
+/// x [, mask], v_1, ..., v_k -> D(v_1..v_k; x)
+ffi::Error derivative(ffi::ThreadPool pool, double strength, std::string_view method, bool has_mask,
+                      ffi::AnyBuffer input, ffi::RemainingArgs others,
+                      ffi::Result<ffi::AnyBuffer> output) {
+  return run([&] {
+    check_method(method);
+    if (input.element_count() == 0) return;
+    check_blocks_fit(size_of(input), method);
+    visit_floating(input.element_type(), [&](auto zero) {
+      using Scalar = decltype(zero);
+      Batch<Scalar> batch(input, strength, method);
+      Optional given(others);
+      if (has_mask) batch.set_mask(given.next());
+      std::vector<Lists<Scalar>> directions;
+      while (given.left() > 0) directions.emplace_back(given.next(), count_of(input));
+      if (static_cast<int>(directions.size()) > max_order(method)) {
+        throw Refused("rank_relax: method '" + std::string(method) +
+                      "' has no derivatives of order " + std::to_string(directions.size()));
+      }
+      std::vector<cpu::Rows<Scalar>> rows;
+      for (const Lists<Scalar>& direction : directions) rows.push_back(direction.rows());
+      cpu::soft_rank_derivative(batch.batch(), rows.data(), static_cast<int>(rows.size()),
+                                static_cast<Scalar*>(output->untyped_data()), parallel_for(pool));
+    });
+  });
+}
+
+}  // namespace
+
+RANK_RELAX_HANDLER(soft_rank, soft_rank,
+                   ffi::Ffi::Bind()
+                       .Ctx<ffi::ThreadPool>()
+                       .Attr<double>("regularization_strength")
+                       .Attr<std::string_view>("method")
+                       .Arg<ffi::AnyBuffer>()
+                       .RemainingArgs()
+                       .Ret<ffi::AnyBuffer>());
+
+RANK_RELAX_HANDLER(soft_rank_derivative, derivative,
+                   ffi::Ffi::Bind()
+                       .Ctx<ffi::ThreadPool>()
+                       .Attr<double>("regularization_strength")
+                       .Attr<std::string_view>("method")
+                       .Attr<bool>("has_mask")
+                       .Arg<ffi::AnyBuffer>()
+                       .RemainingArgs()
+                       .Ret<ffi::AnyBuffer>());
+
+}  // namespace rank_relax::handlers

@@ -1,0 +1,110 @@
+"""What tests/jax/test_sharding.py runs with four devices: prints a line for each that is right."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import rank_relax_jax as rr
+from jax import Array
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+LISTS, SIZE = 8, 30
+X = jnp.asarray(np.random.default_rng(0).normal(size=(LISTS, SIZE)), jnp.float32)
+LABELS = jnp.asarray(np.random.default_rng(1).integers(0, 3, size=(LISTS, SIZE)))
+FUNCTIONS = {
+    "soft_rank": lambda x: rr.soft_rank(x, 2.0),
+    "soft_sort": lambda x: rr.soft_sort(x, 2.0),
+    "soft_topk": lambda x: rr.soft_topk(x, 3, 2.0),
+    "soft_quantile": lambda x: rr.soft_quantile(x, 0.3, 2.0),
+    "soft_count": lambda x: rr.soft_count(x, x, None, 2.0),
+    "spearman_loss": lambda x: rr.spearman_loss(
+        x, x**2, 2.0, target_ranks="soft", reduction="none"
+    ),
+}
+BATCH = PartitionSpec("batch")
+
+
+def near(actual: Array, expected: Array) -> None:
+    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=1e-5, atol=1e-6)
+
+
+def gradient(name: str):
+    return jax.grad(lambda x: (FUNCTIONS[name](x) ** 2).sum())
+
+
+def sharded_jit() -> None:
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
+    x = jax.device_put(X, NamedSharding(mesh, BATCH))
+    for name, function in FUNCTIONS.items():
+        for of in (function, gradient(name)):
+            compiled = jax.jit(of).lower(x).compile()
+            assert "all-gather" not in compiled.as_text(), name
+            near(compiled(x), jax.jit(of)(X))
+        print("sharded jit without a gather:", name, flush=True)
+
+
+def sharded_lists() -> None:
+    """Lists that are cut are gathered, and right."""
+    mesh = jax.make_mesh((2,), ("items",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
+    x = jax.device_put(X, NamedSharding(mesh, PartitionSpec(None, "items")))
+    near(jax.jit(FUNCTIONS["soft_rank"])(x), FUNCTIONS["soft_rank"](X))
+    print("sharded lists: right", flush=True)
+
+
+def explicit_axes() -> None:
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        x = jax.device_put(X, NamedSharding(mesh, BATCH))
+        for name, function in FUNCTIONS.items():
+            result = jax.jit(function)(x)
+            assert "batch" in str(jax.typeof(result).sharding.spec), name
+            near(result, function(X))
+    print("explicit axes: right", flush=True)
+
+
+def shard_map() -> None:
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
+    for name, function in FUNCTIONS.items():
+        for check in (True, False):
+            for of in (function, gradient(name)):
+                mapped = jax.shard_map(
+                    of, mesh=mesh, in_specs=BATCH, out_specs=BATCH, check_vma=check
+                )
+                near(jax.jit(mapped)(X), jax.jit(of)(X))
+        print("shard_map:", name, flush=True)
+
+
+def what_varies_beside_what_does_not() -> None:
+    """One list of points for all, and the lists of each device: gradients add up over devices."""
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
+    points = X[:2]
+
+    def loss(points: Array, x: Array) -> Array:
+        return jax.lax.psum((rr.soft_count(points, x, None, 2.0) ** 2).sum(), "batch")
+
+    mapped = jax.shard_map(
+        jax.grad(loss, (0, 1)),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), BATCH),
+        out_specs=(PartitionSpec(), BATCH),
+    )
+    of_points, of_values = jax.jit(mapped)(points, X)
+
+    def plainly(points: Array, x: Array) -> Array:
+        repeated = jnp.tile(points, (4, 1))
+        return (rr.soft_count(repeated, x, None, 2.0) ** 2).sum()
+
+    expected = jax.jit(jax.grad(plainly, (0, 1)))(points, X)
+    near(of_points, expected[0])
+    near(of_values, expected[1])
+    print("what varies beside what does not: right", flush=True)
+
+
+if __name__ == "__main__":
+    assert len(jax.devices()) == 4
+    sharded_jit()
+    sharded_lists()
+    if hasattr(jax, "shard_map") and hasattr(jax, "set_mesh"):
+        explicit_axes()
+        shard_map()
+        what_varies_beside_what_does_not()
+    print("done", flush=True)

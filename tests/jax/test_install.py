@@ -1,0 +1,91 @@
+"""What is installed: a package that needs JAX alone, and a library that any Python can load."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+import rank_relax_jax
+from rank_relax_jax import _kernel, _library
+
+SOURCES = Path(__file__).resolve().parents[2] / "csrc"
+LIBRARY = Path(rank_relax_jax.__file__).with_name("librank_relax_jax.so")
+
+
+def said_by(*command: str | Path) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_neither_torch_nor_its_package_is_imported() -> None:
+    script = "import sys, rank_relax_jax; print({'torch', 'rank_relax'} & set(sys.modules))"
+    assert said_by(sys.executable, "-c", script).strip() == "set()"
+
+
+def test_the_wheel_is_for_every_version_of_python() -> None:
+    try:
+        wheel = distribution("rank_relax_jax").read_text("WHEEL") or ""
+    except ImportError:
+        pytest.skip("it is not installed, but on the path")
+    assert "Tag: py3-none-linux" in wheel
+    assert "Root-Is-Purelib: false" in wheel
+
+
+def test_the_library_exports_its_handlers_and_nothing_else() -> None:
+    exported = {
+        line.split()[-1] for line in said_by("nm", "-D", "--defined-only", LIBRARY).splitlines()
+    }
+    asked = {"rank_relax_max_order", "rank_relax_linear_spread", "rank_relax_ffi_version"}
+    assert exported == {*_kernel.NAMES, *asked}
+
+
+def test_the_library_needs_no_python_and_no_libstdcxx() -> None:
+    needed = said_by("readelf", "-d", LIBRARY)
+    assert "libpython" not in needed
+    assert "libstdc++" not in needed
+
+
+def test_a_library_for_a_newer_jaxlib_is_refused_with_a_sentence() -> None:
+    with pytest.raises(ImportError, match="install a newer jaxlib"):
+        _library._check_version(99_000)
+
+
+def test_a_missing_library_is_an_error_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_library, "_LIBRARY", Path("/nowhere/librank_relax_jax.so"))
+    with pytest.raises(ImportError, match=r"install it with `pip install ./csrc/jax`"):
+        _library.load.__wrapped__()
+
+
+@pytest.mark.slow
+def test_a_source_distribution_is_complete(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", minversion="77")
+    kernels = os.environ.get("RANK_RELAX_KERNELS")
+    build = "import sys; from setuptools import build_meta; "
+    subprocess.run(
+        [sys.executable, "-c", build + "build_meta.build_sdist(sys.argv[1])", tmp_path],
+        cwd=SOURCES / "jax",
+        capture_output=True,
+        check=True,
+    )
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        files.extractall(tmp_path, filter="data")
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    for room in ("core", "cpu"):
+        for file in (SOURCES / room).rglob("*"):
+            copy = unpacked / "csrc" / room / file.relative_to(SOURCES / room)
+            assert copy.is_dir() if file.is_dir() else copy.read_bytes() == file.read_bytes()
+    if not kernels:
+        return  # all of csrc/cpu would take minutes
+    subprocess.run(
+        [sys.executable, "-c", build + "build_meta.build_wheel(sys.argv[1])", tmp_path],
+        cwd=unpacked,
+        capture_output=True,
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    assert "py3-none-linux" in wheel.name

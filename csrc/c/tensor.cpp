@@ -108,6 +108,7 @@ Tensor::Tensor(const char* name, const rank_relax_tensor* given) : name_(name) {
     row_major = fits ? row_major * shape_[dim] : 0;
   }
   numel_ = row_major;
+  if (numel_ == 0) std::fill(strides_.begin(), strides_.end(), 0);  // whatever they were
   // The furthest items on both sides, in bytes from the first.
   int64_t least = 0, most = 0;
   for (size_t dim = 0; dim < shape_.size() && numel_ > 0; ++dim) {

@@ -65,21 +65,17 @@ cpu::ParallelFor parallel_for(ffi::ThreadPool pool) {
 
 void check_method(std::string_view method) {
   if (is_method(method)) return;
-  throw Refused("rank_relax: method must be one of " + method_names() + ", got '" +
-                std::string(method) + "'");
+  throw Refused("rank_relax: " + refusal::not_a_choice("method", method_names(), method));
 }
 
 void check_smooth_cdf(std::string_view method) {
   if (SmoothCdfs::contains(method)) return;
-  throw Refused("rank_relax: method must be one of " + SmoothCdfs::names() + ", got '" +
-                std::string(method) + "'");
+  throw Refused("rank_relax: " + refusal::not_a_choice("method", SmoothCdfs::names(), method));
 }
 
 void check_blocks_fit(int64_t size, std::string_view method) {
   if (!Projections::contains(method) || size <= kMostBlocks) return;
-  throw Refused("rank_relax: a list can have " + std::to_string(kMostBlocks) +
-                " items at most with method '" + std::string(method) + "', got " +
-                std::to_string(size));
+  throw Refused("rank_relax: " + refusal::too_long_for_blocks(kMostBlocks, method, size));
 }
 
 }  // namespace rank_relax::handlers

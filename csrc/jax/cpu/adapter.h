@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/methods.h"
+#include "core/refusals.h"
 #include "cpu/parallel.h"
 #include "cpu/row/rows.h"
 #include "xla/ffi/api/ffi.h"
@@ -87,10 +88,8 @@ class Batch {
         size_(size_of(input)),
         strength_(strength),
         method_(method) {
-    constexpr int64_t kLongest = 0xffffffff;
-    if (size_ > kLongest && count_ > 0) {
-      throw Refused("rank_relax: a list can have " + std::to_string(kLongest) +
-                    " items at most, got " + std::to_string(size_));
+    if (size_ > refusal::kLongestList && count_ > 0) {
+      throw Refused("rank_relax: " + refusal::too_long(size_));
     }
   }
 

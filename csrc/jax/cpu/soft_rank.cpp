@@ -41,8 +41,8 @@ ffi::Error derivative(ffi::ThreadPool pool, double strength, std::string_view me
       std::vector<Lists<Scalar>> directions;
       while (given.left() > 0) directions.emplace_back(given.next(), count_of(input));
       if (static_cast<int>(directions.size()) > max_order(method)) {
-        throw Refused("rank_relax: method '" + std::string(method) +
-                      "' has no derivatives of order " + std::to_string(directions.size()));
+        throw Refused("rank_relax: " +
+                      refusal::too_many_directions(max_order(method), method, directions.size()));
       }
       std::vector<cpu::Rows<Scalar>> rows;
       for (const Lists<Scalar>& direction : directions) rows.push_back(direction.rows());

@@ -10,8 +10,7 @@ namespace {
 
 void check_projection(std::string_view method, int64_t size) {
   if (!Projections::contains(method)) {
-    throw Refused("rank_relax: method must be one of " + Projections::names() + ", got '" +
-                  std::string(method) + "'");
+    throw Refused("rank_relax: " + refusal::not_a_choice("method", Projections::names(), method));
   }
   check_blocks_fit(size, method);  // and so places fit int32
 }

@@ -131,6 +131,14 @@ impl<'a> Options<'a> {
         Self { spread, ..self }
     }
 
+    pub fn has_mask(&self) -> bool {
+        self.mask.is_some()
+    }
+
+    pub fn has_offsets(&self) -> bool {
+        self.offsets.is_some()
+    }
+
     pub(crate) fn of_method(&self) -> Method {
         self.method
     }

@@ -176,6 +176,8 @@ fn targets_may_be_of_any_real_type() {
     assert_eq!(loss(spearman_loss(&p, &[u64::MAX, 0, u64::MAX, 0], &options)), expected);
     assert_eq!(loss(spearman_loss(&p, &[0_i8, -9, 0, -9], &options)), expected);
     assert_eq!(loss(spearman_loss(&p, &[2_u16, 1, 2, 1], &options)), expected);
+    let halves = [F16(0x3c00), F16(0x8000), F16(0x3c00), F16(0)]; // 1, -0, 1, 0
+    assert_eq!(loss(spearman_loss(&p, &halves, &options)), expected);
 }
 
 #[test]

@@ -33,10 +33,7 @@ const grad = [1.0, -2.0, 0.5]
     @test masked[2:end] ≈ soft_rank(v[2:end])
 end
 
-@testset "gradients are slopes, with $target_ranks target ranks" for target_ranks in (
-        "hard",
-        "soft",
-    )
+function gradients_are_slopes(target_ranks)
     keywords = (; regularization_strength = 2, target_ranks)
     total(x, y) = sum(grad .* spearman_loss(x, y; keywords...))
     losses, of_x, of_y = spearman_loss_gradient(x, y, grad; keywords...)

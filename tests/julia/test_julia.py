@@ -18,6 +18,7 @@ from tree_sitter import Language, Node, Parser
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "csrc" / "julia" / "RankRelax.jl"
 SOURCE = (PACKAGE / "src" / "RankRelax.jl").read_text()
+OWN_TESTS = (PACKAGE / "test" / "runtests.jl").read_text()
 INCLUDE = REPOSITORY / "csrc" / "c" / "include"
 HEADER = (INCLUDE / "rank_relax.h").read_text()
 
@@ -163,6 +164,7 @@ def layout_checks(source: str, struct: str, c_name: str) -> str:
 
 def test_the_package_parses() -> None:
     assert not parse(SOURCE).has_error
+    assert not parse(OWN_TESTS).has_error
 
 
 def test_a_broken_file_does_not_parse() -> None:
@@ -173,7 +175,7 @@ def test_a_broken_file_does_not_parse() -> None:
 def test_the_linter_and_the_formatter_find_nothing() -> None:
     fatou = Path(sys.executable).with_name("fatou")
     for command in (["lint"], ["format", "--check"]):
-        subprocess.run([fatou, "--no-config", *command, PACKAGE / "src"], check=True)
+        subprocess.run([fatou, "--no-config", *command, PACKAGE], check=True)
 
 
 def test_the_linter_finds_a_broken_file(tmp_path: Path) -> None:
@@ -215,6 +217,19 @@ def test_every_call_has_the_types_of_the_header() -> None:
 def test_a_wrong_type_is_found(right: str, wrong: str) -> None:
     assert right in SOURCE
     assert disagreements(SOURCE.replace(right, wrong, 1)) != []
+
+
+def test_every_type_has_its_own_dtype() -> None:
+    codes = re.search(r"^const CODES = \(\n(.*?)^\)$", SOURCE, flags=re.M | re.S)
+    assert codes is not None
+    assert dict(re.findall(r"\((\d), \(([\w, ]+?),?\)\),", codes[1])) == {
+        "0": "Int8, Int16, Int32, Int64",  # signed, as the header has it
+        "1": "UInt8, UInt16, UInt32, UInt64",
+        "2": "Float16, Float32, Float64",
+        "6": "Bool",
+    }
+    methods = re.findall(r"^ *(?:@eval )?dtype\((.*?)\) = (\w+|\()", SOURCE, flags=re.M)
+    assert methods == [("::Type{$T}", "("), ("T::Type", "throw")]
 
 
 @pytest.mark.parametrize("struct", ["Tensor", "Options"])

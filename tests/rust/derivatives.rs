@@ -202,6 +202,66 @@ fn gradients_of_counts_of_lists_of_any_lengths_are_slopes() {
     assert_eq!(gradients, expected);
 }
 
+/// Of three lists, of one, one and four points, and two, no and seven values.
+fn ragged_sums<'a>(
+    t: &'a [f64],
+    x: &'a [f64],
+    w: &'a [f64],
+    keys: Option<[View<'a, i64>; 2]>,
+) -> Points<'a, f64> {
+    let weights = View::new(w, &[3, 9]).unwrap();
+    let points = Points::new(t, x).weights(weights).point_offsets(&[0, 1, 2, 6]);
+    keys.map_or(points, |[of_values, of_points]| points.keys(of_values, of_points))
+}
+
+#[test]
+fn gradients_of_counts_with_masks_weights_and_keys_of_lists_of_any_lengths_are_slopes() {
+    let (t, x, w) = (random(6, 33), random(9, 34), random(3 * 9, 35));
+    let grad = random(3 * 6, 36);
+    let mask: Vec<bool> = (0..9).map(|j| j % 4 != 1).collect();
+    let keys_of_values: Vec<i64> = (0..9).map(|j| j % 4).collect();
+    let keys_of_points: Vec<i64> = (0..6).map(|i| i % 5).collect();
+    let options = Options::new(1.5).offsets(&[0, 2, 2, 9]).mask(&mask);
+    let all_keys = [(&keys_of_values).into(), (&keys_of_points).into()];
+    for (order, keyed) in [(-1, false), (0, false), (0, true), (1, true)] {
+        let keys = keyed.then_some(all_keys);
+        let points = ragged_sums(&t, &x, &w, keys).order(order);
+        let sum = |t: &[f64], x: &[f64], w: &[f64]| {
+            let points = ragged_sums(t, x, w, keys).order(order);
+            dot(&grad, &soft_count(&points, &options).unwrap())
+        };
+        let gradients = soft_count_gradients(&points, &grad, &options).unwrap();
+        assert_close(&gradients.points, &slopes(&t, |t| sum(t, &x, &w)), 1e-8);
+        assert_close(&gradients.values, &slopes(&x, |x| sum(&t, x, &w)), 1e-8);
+        assert_close(&gradients.weights, &slopes(&w, |w| sum(&t, &x, w)), 1e-8);
+        assert!(gradients.values.iter().any(|slope| slope.abs() > 1e-3));
+        assert_eq!(gradients.values[1], 0.0, "a masked value has no gradient");
+    }
+}
+
+#[test]
+fn counts_of_as_many_dimensions_as_there_may_be_have_gradients() {
+    let (t, x, grad) = (random(3, 37), random(4, 38), random(3, 39));
+    let many = |data, size| View::new(data, &[1, 1, 1, 1, 1, 1, 1, size]).unwrap();
+    let options = Options::new(2.0);
+    let expected = soft_count_gradients(&Points::new(&t, &x), &grad, &options).unwrap();
+    let points = Points::new(many(&t, 3), many(&x, 4));
+    assert_eq!(soft_count_gradients(&points, &grad, &options).unwrap(), expected);
+}
+
+#[test]
+fn where_there_are_no_sums_their_gradients_are_none_or_zeros() {
+    let (x, none) = ([0.5, 1.5], [0.0; 0]);
+    let masked = Options::new(2.0).mask(&[true, false]);
+    let gradients = soft_count_gradients(&Points::new(&none, &x), &none, &masked).unwrap();
+    assert_eq!(gradients.values, [0.0; 2]);
+    assert_eq!((gradients.points.len(), gradients.weights), (0, vec![0.0; 2]));
+    let points = Points::new(&x, &none);
+    let gradients = soft_count_gradients(&points, &[1.0, 2.0], &Options::new(2.0)).unwrap();
+    assert_eq!(gradients.points, [0.0; 2]);
+    assert_eq!((gradients.values.len(), gradients.weights.len()), (0, 0));
+}
+
 #[test]
 fn single_precision_is_close_to_double() {
     let (x, grad) = (values(31), random(N, 32));

@@ -44,6 +44,26 @@ fn strides_may_be_negative_and_zero() {
 }
 
 #[test]
+fn gradients_are_taken_at_negative_strides() {
+    let (p, t, along) = (random(2 * 10, 9), random(2 * 10, 10), random(2 * 10, 11));
+    let backwards = |data| View::strided(data, 19, &[2, 10], &[-10, -1]).unwrap();
+    let turned = |data: &[f64]| data.iter().rev().copied().collect::<Vec<_>>();
+    let copies = [turned(&p), turned(&t), turned(&along)];
+    let [of_p, of_t, of_along] = [0, 1, 2].map(|i| View::new(&copies[i], &[2, 10]).unwrap());
+    let options = Options::new(2.0);
+    let gradient = |x, grad| soft_rank_gradient(x, grad, &options).unwrap();
+    assert_eq!(gradient(backwards(&p), backwards(&along)), gradient(of_p, of_along));
+    let gradients = |p, t| {
+        let loss = SpearmanLoss::with_soft_targets(p, t, &options).unwrap();
+        let grad = [1.0, -2.0];
+        [loss.gradient(&grad).unwrap(), loss.gradient_of_targets(&grad).unwrap()]
+    };
+    assert_eq!(gradients(backwards(&p), backwards(&t)), gradients(of_p, of_t));
+    let counts = |t, x| soft_count_gradients(&Points::new(t, x), &copies[2], &options).unwrap();
+    assert_eq!(counts(backwards(&p), backwards(&t)), counts(of_p, of_t));
+}
+
+#[test]
 fn a_view_stays_within_its_slice() {
     let x = [0.0; 12];
     for (first, shape, strides) in [
@@ -76,6 +96,15 @@ fn more_than_memory_holds_is_an_error() {
     let huge = View::strided(&x, 0, &[1 << 30, 1 << 25], &[0, 0]).unwrap();
     let error = soft_rank(huge, &Options::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+}
+
+#[test]
+fn gradients_of_more_than_memory_holds_are_an_error() {
+    let x = [0.5];
+    let points = View::new(&[], &[1 << 20, 0]).unwrap();
+    let huge = View::strided(&x, 0, &[1 << 20, 1 << 30], &[0, 0]).unwrap();
+    let error = soft_count_gradients(&Points::new(points, huge), &[], &Options::default());
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::OutOfMemory);
 }
 
 #[test]
@@ -119,6 +148,25 @@ fn lists_of_any_lengths_are_as_each_alone() {
 }
 
 #[test]
+fn masks_with_offsets_are_those_of_each_list() {
+    let (x, t) = (random(20, 12), random(20, 13));
+    let mask: Vec<bool> = (0..20).map(|i| i % 3 != 0).collect();
+    let offsets = [0, 7, 7, 20];
+    let options = Options::new(2.0);
+    let ragged = options.offsets(&offsets).mask(&mask);
+    let loss = SpearmanLoss::with_soft_targets(&x, &t, &ragged).unwrap();
+    let gradient = loss.gradient(&[1.0, 1.0, -2.0]).unwrap();
+    for (list, grad) in [(0, 1.0), (2, -2.0)] {
+        let items = offsets[list] as usize..offsets[list + 1] as usize;
+        let masked = options.mask(&mask[items.clone()]);
+        let (x, t) = (&x[items.clone()], &t[items.clone()]);
+        let alone = SpearmanLoss::with_soft_targets(x, t, &masked).unwrap();
+        assert_eq!(loss.losses()[list], alone.losses()[0]);
+        assert_eq!(gradient[items], alone.gradient(&[grad]).unwrap());
+    }
+}
+
+#[test]
 fn targets_may_be_of_any_real_type() {
     let p = random(4, 7);
     let loss = |losses: Result<Vec<f64>>| losses.unwrap()[0];
@@ -128,6 +176,8 @@ fn targets_may_be_of_any_real_type() {
     assert_eq!(loss(spearman_loss(&p, &[u64::MAX, 0, u64::MAX, 0], &options)), expected);
     assert_eq!(loss(spearman_loss(&p, &[0_i8, -9, 0, -9], &options)), expected);
     assert_eq!(loss(spearman_loss(&p, &[2_u16, 1, 2, 1], &options)), expected);
+    let halves = [F16(0x3c00), F16(0x8000), F16(0x3c00), F16(0)]; // 1, -0, 1, 0
+    assert_eq!(loss(spearman_loss(&p, &halves, &options)), expected);
 }
 
 #[test]

@@ -4,7 +4,6 @@ import ctypes
 import gc
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from torch import Tensor
 import rank_relax
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCE = REPOSITORY / "csrc" / "rust" / "rank-relax-tch" / "src"
 HERE = Path(__file__).parent / "tch"
 LIBTORCH = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
 
@@ -55,12 +55,15 @@ class Crate:
 
 
 @pytest.fixture(scope="module")
-def crate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crate]:
+def crate(tmp_path_factory: pytest.TempPathFactory) -> Crate:
+    return compiled(SOURCE, tmp_path_factory.mktemp("tch"))
+
+
+def compiled(folder: Path, build: Path) -> Crate:
     rustc = shutil.which("rustc")
     if rustc is None:
         pytest.skip("there is no rustc here")
-    build = tmp_path_factory.mktemp("tch")
-    source = REPOSITORY / "csrc" / "rust" / "rank-relax-tch" / "src" / "lib.rs"
+    source = folder / "lib.rs"
     library = ["--edition=2021", "-L", build, "--crate-type", "rlib", "--crate-name"]
     used = ["--extern", "tch", "--extern", "rank_relax_tch"]
     for command in (
@@ -115,6 +118,23 @@ def test_no_call_keeps_a_tensor(crate: Crate) -> None:
         except ValueError:
             assert method == "nonsense"
     gc.collect()
+    assert x._use_count() == count
+
+
+@pytest.mark.slow
+def test_operators_that_are_not_registered_are_an_error_that_keeps_nothing(tmp_path: Path) -> None:
+    for file in SOURCE.iterdir():
+        text = file.read_text().replace('c"rank_relax::', 'c"not_rank_relax::')
+        (tmp_path / file.name).write_text(text)
+    crate = compiled(tmp_path, tmp_path)
+    x = torch.randn(64)
+    count = x._use_count()
+    for function, tensors, options in (
+        ("soft_rank", [x], (1.0, "sigmoid")),
+        ("spearman_loss", [x, x], (1.0, "sigmoid", "hard")),
+    ):
+        with pytest.raises(ValueError, match="not loaded, call load first"):
+            crate(function, tensors, *options)
     assert x._use_count() == count
 
 

@@ -2,9 +2,9 @@
 //! take some minutes. They lie in csrc beside this file in a published package, and two folders up
 //! in the repository.
 
+mod sources;
+
 use std::env;
-use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 fn main() {
@@ -12,7 +12,7 @@ fn main() {
     if let Some(folder) = env::var_os("RANK_RELAX_LIB_DIR") {
         link_from(&PathBuf::from(folder));
     } else {
-        compile(&sources());
+        compile(&csrc());
     }
 }
 
@@ -31,7 +31,7 @@ fn link_from(folder: &Path) {
     println!("cargo:rustc-link-lib={standard_library}");
 }
 
-fn sources() -> PathBuf {
+fn csrc() -> PathBuf {
     let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     [package.join("csrc"), package.join("../..")]
         .iter()
@@ -43,10 +43,11 @@ fn sources() -> PathBuf {
 /// Two libraries, since objects are named after files, and a kernel and its door have one name. No
 /// file needs flags of its own: instruction sets are pragmas in the sources.
 fn compile(csrc: &Path) {
-    for (library, folder) in [("rank_relax_doors", "c"), ("rank_relax_kernels", "cpu")] {
-        let mut files = Vec::new();
-        find_sources(&csrc.join(folder), &mut files);
-        files.sort();
+    let libraries = [
+        ("rank_relax_doors", sources::doors(csrc)),
+        ("rank_relax_kernels", sources::kernels(csrc)),
+    ];
+    for (library, files) in libraries {
         cc::Build::new()
             .cpp(true)
             .flag("-std=c++17")
@@ -59,16 +60,5 @@ fn compile(csrc: &Path) {
     }
     for folder in ["c", "core", "cpu"] {
         println!("cargo:rerun-if-changed={}", csrc.join(folder).display());
-    }
-}
-
-fn find_sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("an entry of it").path();
-        if path.is_dir() {
-            find_sources(&path, found);
-        } else if path.extension() == Some(OsStr::new("cpp")) {
-            found.push(path);
-        }
     }
 }

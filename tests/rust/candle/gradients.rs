@@ -70,3 +70,23 @@ fn errors_are_the_sentences_of_the_library() {
     let error = soft_rank(&integers, Options::new(1.0)).err().unwrap().to_string();
     assert!(error.contains("takes F32 and F64"), "{error}");
 }
+
+#[test]
+fn masks_and_offsets_are_refused() {
+    let (x, y) = (tensor(&random(LISTS * N, 7)), tensor(&random(LISTS * N, 8)));
+    let flat = x.flatten_all().unwrap();
+    for (options, what) in [
+        (Options::new(1.0).mask(&[true; N]), "no mask"),
+        (Options::new(1.0).offsets(&[0, 3, (LISTS * N) as i64]), "no offsets"),
+    ] {
+        for result in [
+            soft_rank(&x, options),
+            soft_rank(&flat, options),
+            spearman_loss(&x, &y, options),
+            spearman_loss(&flat, &flat, options),
+        ] {
+            let error = result.err().expect(what).to_string();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

@@ -30,7 +30,7 @@ fn given(result: Result<Tensor, rank_relax_tch::Error>, error: &mut [u8]) -> *mu
 
 #[no_mangle]
 pub unsafe extern "C" fn load(library: *const c_char) -> bool {
-    rank_relax_tch::load(unsafe { text(library) }).is_ok()
+    unsafe { rank_relax_tch::load(text(library)).is_ok() }
 }
 
 #[no_mangle]

@@ -50,7 +50,6 @@ const OK = Int32(0)
 const INVALID_ARGUMENT = Int32(1)
 
 const Floating = Union{Float64, Float32}
-const Integral = Union{Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64}
 const Lists{T} = Union{StridedVector{T}, StridedMatrix{T}}
 
 const library = Ref{Ptr{Cvoid}}(C_NULL)
@@ -82,9 +81,21 @@ function check(call)
     throw(status == INVALID_ARGUMENT ? ArgumentError(sentence) : ErrorException(sentence))
 end
 
-dtype(::Type{T}) where {T <: Floating} = (UInt8(2), UInt8(8 * sizeof(T)))
-dtype(::Type{Bool}) = (UInt8(6), UInt8(8))
-dtype(::Type{T}) where {T <: Integral} = (UInt8(T <: Signed ? 0 : 1), UInt8(8 * sizeof(T)))
+# DLPack's code and the bits, of each type on its own: what is of one of several lies otherwise in
+# memory.
+const CODES = (
+    (0, (Int8, Int16, Int32, Int64)),
+    (1, (UInt8, UInt16, UInt32, UInt64)),
+    (2, (Float16, Float32, Float64)),
+    (6, (Bool,)),
+)
+for (code, types) in CODES, T in types
+    @eval dtype(::Type{$T}) = (UInt8($code), UInt8($(8 * sizeof(T))))
+end
+dtype(T::Type) = throw(ArgumentError(
+    "items must all be of one of Bool, Int8 to Int64, UInt8 to UInt64, Float16, Float32 and " *
+        "Float64, got $T; convert them",
+))
 
 # An array in the library's order of dimensions, which has the list last. The two vectors are the
 # memory of its sizes, and must be kept as the array is.
@@ -151,7 +162,7 @@ end
 """
     soft_rank(x; regularization_strength = 1.0, method = "sigmoid", mask = nothing, threads = 1)
 
-Soft ranks in [0, 1] of a vector, or of each column of a matrix, of `Float64` or `Float32`:
+Soft ranks in [0, 1] of a vector, or of each column of a matrix, all of `Float64` or all of `Float32`:
 `1/(n-1)` times the sum of `F(α (x[i] - x[j]))` over the other items. `method` is `"sigmoid"`,
 `"gaussian"`, `"laplace"`, `"cauchy"`, `"l2"` or `"kl"`; `mask` is true where an item counts; of
 `threads`, 0 are as many as there are processors. Throws an `ArgumentError`.
@@ -239,6 +250,13 @@ pointer_or_null(reference::Ref{Tensor}) = Base.unsafe_convert(Ptr{Tensor}, refer
 in_memory(targets::StridedArray) = targets
 in_memory(targets::AbstractArray) = Array(targets)
 
+# One for each list, of a number for all of them or as many.
+function weights_of_lists(losses, grad_losses)
+    weights = similar(losses)
+    weights .= grad_losses
+    return weights
+end
+
 # The losses, and the gradients of them with respect to the ranks that are wanted.
 function forward(
     predictions::Lists{T},
@@ -317,8 +335,8 @@ end
 
 One minus the correlation of the soft ranks of the predictions with the ranks of the targets: a
 number for two vectors, and for two matrices a vector with one for each pair of columns. With
-`"hard"` targets are of any real type, with `"soft"` of that of the predictions. The options are
-those of [`soft_rank`](@ref).
+`"hard"` targets are of Bool, 8 to 64-bit integers, `Float16`, `Float32` or `Float64`, with `"soft"` of
+the type of the predictions. The options are those of [`soft_rank`](@ref).
 """
 function spearman_loss(
     predictions::Lists{<:Floating},
@@ -334,15 +352,16 @@ end
     spearman_loss_gradient(predictions, targets, grad_losses = 1; target_ranks = "hard", keywords...)
 
 The losses, and the gradients of `sum(grad_losses .* losses)` with respect to the predictions and the
-targets: `nothing` for the latter where their ranks are hard.
+targets: `nothing` for the latter where their ranks are hard. `grad_losses` are a number, or one for
+each loss: a `DimensionMismatch` is thrown otherwise.
 """
 function spearman_loss_gradient(
-    predictions::Lists{T},
+    predictions::Lists{<:Floating},
     targets::AbstractVecOrMat,
     grad_losses = 1;
     target_ranks = "hard",
     keywords...,
-) where {T <: Floating}
+)
     losses, slopes, slopes_of_targets = forward(
         predictions,
         targets,
@@ -350,7 +369,7 @@ function spearman_loss_gradient(
         true;
         keywords...,
     )
-    weights = fill!(similar(losses), 0) .+ T.(grad_losses)
+    weights = weights_of_lists(losses, grad_losses)
     of_predictions = backward(weights, predictions, slopes; keywords...)
     of_targets = slopes_of_targets === nothing ?
         nothing :
@@ -377,17 +396,22 @@ function ChainRulesCore.frule(
     keywords...,
 )
     ranks = soft_rank(x; keywords...)
-    tangent isa AbstractZero && return ranks, ZeroTangent()
-    return ranks, soft_rank_derivative(x, unthunk(tangent); keywords...)
+    direction = unthunk(tangent)
+    direction isa AbstractZero && return ranks, ZeroTangent()
+    return ranks, soft_rank_derivative(x, direction; keywords...)
 end
+
+# Targets that are numbers have a gradient of 0, and those that are classes have none.
+no_gradient(::AbstractArray{<:AbstractFloat}) = ZeroTangent()
+no_gradient(::AbstractArray) = NoTangent()
 
 function ChainRulesCore.rrule(
     ::typeof(spearman_loss),
-    predictions::Lists{T},
+    predictions::Lists{<:Floating},
     targets::AbstractVecOrMat;
     target_ranks = "hard",
     keywords...,
-) where {T <: Floating}
+)
     losses, slopes, slopes_of_targets = forward(
         predictions,
         targets,
@@ -398,10 +422,11 @@ function ChainRulesCore.rrule(
     project = ProjectTo(predictions)
     function spearman_loss_pullback(cotangent)
         grad = unthunk(cotangent)
-        grad isa AbstractZero && return NoTangent(), ZeroTangent(), ZeroTangent()
-        weights = fill!(similar(losses), 0) .+ T.(grad)
+        grad isa AbstractZero && return NoTangent(), ZeroTangent(), no_gradient(targets)
+        weights = weights_of_lists(losses, grad)
         of_predictions = project(backward(weights, predictions, slopes; keywords...))
-        slopes_of_targets === nothing && return NoTangent(), of_predictions, NoTangent()
+        slopes_of_targets === nothing &&
+            return NoTangent(), of_predictions, no_gradient(targets)
         of_targets = backward(weights, in_memory(targets), slopes_of_targets; keywords...)
         return NoTangent(), of_predictions, ProjectTo(targets)(of_targets)
     end
@@ -411,11 +436,11 @@ end
 function ChainRulesCore.frule(
     (_, tangent, tangent_of_targets),
     ::typeof(spearman_loss),
-    predictions::Lists{T},
+    predictions::Lists{<:Floating},
     targets::AbstractVecOrMat;
     target_ranks = "hard",
     keywords...,
-) where {T <: Floating}
+)
     losses, of_predictions, of_targets = spearman_loss_gradient(
         predictions,
         targets;
@@ -423,11 +448,12 @@ function ChainRulesCore.frule(
         keywords...,
     )
     # Each list's own gradient along its own direction.
-    along(gradient, direction) = vec(sum(gradient .* unthunk(direction); dims = 1))
-    total = zero(lists(predictions))
-    tangent isa AbstractZero || (total += along(of_predictions, tangent))
-    if of_targets !== nothing && !(tangent_of_targets isa AbstractZero)
-        total += along(of_targets, tangent_of_targets)
+    along(gradient, direction) = vec(sum(gradient .* direction; dims = 1))
+    total = weights_of_lists(lists(predictions), 0)
+    direction, direction_of_targets = unthunk(tangent), unthunk(tangent_of_targets)
+    direction isa AbstractZero || (total .+= along(of_predictions, direction))
+    if of_targets !== nothing && !(direction_of_targets isa AbstractZero)
+        total .+= along(of_targets, direction_of_targets)
     end
     return losses, of_lists(total, predictions)
 end

@@ -1,7 +1,7 @@
 //! Soft ranks and Spearman's loss of rank_relax on candle's tensors, with gradients of first order.
 //!
-//! On the CPU, of `F32` and `F64`, at any strides; of the halves by `to_dtype`. [`Options`] may not
-//! have a mask or offsets, which would be of other tensors than those of the backward.
+//! On the CPU, of `F32` and `F64`, at any strides; of the halves by `to_dtype`. [`Options`] with a mask
+//! or offsets are refused.
 //!
 //! ```
 //! use candle_core::{Device, Tensor, Var};
@@ -17,13 +17,16 @@
 
 mod storage;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Tensor,
+};
 pub use rank_relax::{Method, Options};
 
 use storage::{each_real, each_value, refused, view, Item};
 
 /// Soft ranks in [0, 1] along the last dimension.
 pub fn soft_rank(input: &Tensor, options: Options<'static>) -> Result<Tensor> {
+    refuse_parts(&options)?;
     input.apply_op1(SoftRank(options))
 }
 
@@ -34,7 +37,22 @@ pub fn spearman_loss(
     targets: &Tensor,
     options: Options<'static>,
 ) -> Result<Tensor> {
+    refuse_parts(&options)?;
     predictions.apply_op2(targets, SpearmanLoss(options))
+}
+
+/// They would be of other tensors than the values are, and results of another shape.
+fn refuse_parts(options: &Options) -> Result<()> {
+    let refused = |what, instead| {
+        Err(Error::msg(format!("rank_relax_candle takes no {what} in the options; {instead}")))
+    };
+    if options.has_mask() {
+        refused("mask", "select the items that count")
+    } else if options.has_offsets() {
+        refused("offsets", "narrow to each list in turn")
+    } else {
+        Ok(())
+    }
 }
 
 struct SoftRank(Options<'static>);

@@ -2,16 +2,55 @@
 //! door to.
 
 use std::ffi::{c_char, c_int, c_void, CStr};
+use std::mem::ManuallyDrop;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tch::Tensor;
 
 /// An argument of an operator, as its schema has it.
-pub enum Argument<'a> {
-    /// An `at::Tensor*`, which the call takes over.
-    Tensor(*mut c_void),
+pub enum Argument {
+    Tensor(Tensor),
     Float(f64),
-    Text(&'a str),
+    Text(Text),
     /// The None of an optional argument.
     Nothing,
+}
+
+impl Argument {
+    /// What the dispatcher takes over, and frees, once it has found the operator. tch's tensors are
+    /// `at::Tensor*`, and so are those of libtorch's C shim.
+    fn hand_over(self) -> u64 {
+        match self {
+            Self::Tensor(tensor) => ManuallyDrop::new(tensor).as_mut_ptr() as u64,
+            Self::Float(value) => value.to_bits(),
+            Self::Text(text) => ManuallyDrop::new(text).0 as u64,
+            Self::Nothing => 0,
+        }
+    }
+}
+
+/// A string of libtorch's.
+pub struct Text(*mut c_void);
+
+impl Text {
+    pub fn new(text: &str) -> Result<Self, String> {
+        let mut handle = ptr::null_mut();
+        // SAFETY: the text is copied.
+        let status =
+            unsafe { torch_new_string_handle(text.as_ptr().cast(), text.len(), &mut handle) };
+        match status {
+            0 => Ok(Self(handle)),
+            _ => Err(last_error()),
+        }
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the handle. There is nothing to do where that fails.
+        unsafe { torch_delete_string(self.0) };
+    }
 }
 
 /// The version of torch whose shim this is written after, as torch/headeronly/version.h writes it.
@@ -26,6 +65,8 @@ extern "C" {
         build_version: u64,
     ) -> i32;
     fn torch_new_string_handle(data: *const c_char, len: usize, handle: *mut *mut c_void) -> i32;
+    fn torch_delete_string(handle: *mut c_void) -> i32;
+    fn torch_delete_list(handle: *mut c_void) -> i32;
 }
 
 extern "C" {
@@ -36,7 +77,11 @@ extern "C" {
 const RTLD_NOW: c_int = 2;
 
 /// Opens a library for good, so that what it registers stays.
-pub fn load(path: &CStr) -> Result<(), String> {
+///
+/// # Safety
+///
+/// Code of the library runs when it is opened: it must be sound to run it.
+pub unsafe fn load(path: &CStr) -> Result<(), String> {
     // SAFETY: paths and messages are strings that end; the message is copied at once.
     unsafe {
         if dlopen(path.as_ptr(), RTLD_NOW).is_null() {
@@ -50,31 +95,44 @@ pub fn load(path: &CStr) -> Result<(), String> {
 ///
 /// # Safety
 ///
-/// The operator has a tensor for its result, and its schema has these arguments; handles are live,
-/// and used by nobody else.
-pub unsafe fn call(operator: &CStr, arguments: &[Argument]) -> Result<*mut c_void, String> {
-    let mut stack = Vec::with_capacity(arguments.len().max(1));
-    for argument in arguments {
-        stack.push(match *argument {
-            Argument::Tensor(handle) => handle as u64,
-            Argument::Float(value) => value.to_bits(),
-            Argument::Text(value) => {
-                let mut handle = ptr::null_mut();
-                let data = value.as_ptr().cast();
-                if unsafe { torch_new_string_handle(data, value.len(), &mut handle) } != 0 {
-                    return Err(last_error());
-                }
-                handle as u64
-            }
-            Argument::Nothing => 0,
-        });
+/// It is an operator of rank_relax's library that has a tensor for its result, and its schema has
+/// these arguments.
+pub unsafe fn call<const N: usize>(
+    operator: &CStr,
+    arguments: [Argument; N],
+) -> Result<*mut c_void, String> {
+    find_operators()?;
+    let mut stack = arguments.map(Argument::hand_over);
+    unsafe { dispatch(operator, &mut stack)? };
+    Ok(stack[0] as *mut c_void)
+}
+
+/// Whether the library is loaded, asked of its operator that takes nothing: where the dispatcher
+/// finds none of a name, it leaves what it was given to nobody.
+fn find_operators() -> Result<(), String> {
+    static FOUND: AtomicBool = AtomicBool::new(false);
+    if FOUND.load(Ordering::Relaxed) {
+        return Ok(()); // they stay
     }
+    let mut list = [0];
+    // SAFETY: it has no arguments, and its result is a list.
+    unsafe {
+        dispatch(c"rank_relax::_devices_without_float64", &mut list).map_err(|why| {
+            format!("the operators of rank_relax are not loaded, call load first: {why}")
+        })?;
+        torch_delete_list(list[0] as *mut c_void);
+    }
+    FOUND.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+unsafe fn dispatch(operator: &CStr, stack: &mut [u64]) -> Result<(), String> {
     let overload = c"".as_ptr();
     let status = unsafe {
         torch_call_dispatcher(operator.as_ptr(), overload, stack.as_mut_ptr(), BUILD_VERSION)
     };
     match status {
-        0 => Ok(stack[0] as *mut c_void),
+        0 => Ok(()),
         _ => Err(last_error()),
     }
 }

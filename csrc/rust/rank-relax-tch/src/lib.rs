@@ -8,7 +8,8 @@
 //! ```no_run
 //! use tch::{Kind, Tensor};
 //!
-//! rank_relax_tch::load("…/site-packages/rank_relax/_C.abi3.so")?;
+//! // SAFETY: the library that pip installed, built for the libtorch of tch.
+//! unsafe { rank_relax_tch::load("…/site-packages/rank_relax/_C.abi3.so")? };
 //! let scores = Tensor::from_slice(&[0.1f32, 0.9, 0.4]).set_requires_grad(true);
 //! let labels = Tensor::from_slice(&[1.0f32, 3.0, 2.0]);
 //! let loss = rank_relax_tch::spearman_loss(&scores, &labels, 1.0, "sigmoid", "hard")?;
@@ -19,14 +20,13 @@
 
 mod dispatch;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use tch::Tensor;
 
-use dispatch::Argument;
+use dispatch::{Argument, Text};
 
 /// What torch, or the loader, said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +41,16 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Loads the library of the operators: `rank_relax/_C.abi3.so`. It stays for good.
-pub fn load(library: impl AsRef<Path>) -> Result<(), Error> {
+///
+/// # Safety
+///
+/// The loader runs code of whatever file that is. It must be rank_relax's, compiled for the minor
+/// version of torch that this program is linked with.
+pub unsafe fn load(library: impl AsRef<Path>) -> Result<(), Error> {
     let path = library.as_ref().as_os_str().as_encoded_bytes();
     let path = CString::new(path).map_err(|error| Error(error.to_string()))?;
-    dispatch::load(&path).map_err(Error)
+    // SAFETY: as the caller has it.
+    unsafe { dispatch::load(&path).map_err(Error) }
 }
 
 /// `torch.ops.rank_relax.soft_rank`: ranks in [0, 1] along the last dimension, with autograd.
@@ -54,12 +60,12 @@ pub fn soft_rank(
     method: &str,
 ) -> Result<Tensor, Error> {
     let arguments = [
-        owned(input),
+        tensor(input),
         Argument::Float(regularization_strength),
-        Argument::Text(method),
+        text(method)?,
         Argument::Nothing, // the mask
     ];
-    call(c"rank_relax::soft_rank", &arguments)
+    call(c"rank_relax::soft_rank", arguments)
 }
 
 /// `torch.ops.rank_relax.spearman_loss`, one loss for each list, with autograd. `target_ranks` are
@@ -72,24 +78,26 @@ pub fn spearman_loss(
     target_ranks: &str,
 ) -> Result<Tensor, Error> {
     let arguments = [
-        owned(predictions),
-        owned(targets),
+        tensor(predictions),
+        tensor(targets),
         Argument::Float(regularization_strength),
-        Argument::Text(method),
+        text(method)?,
         Argument::Nothing, // the mask
-        Argument::Text(target_ranks),
+        text(target_ranks)?,
     ];
-    call(c"rank_relax::spearman_loss", &arguments)
+    call(c"rank_relax::spearman_loss", arguments)
 }
 
-/// Another handle of the same tensor, which the dispatcher takes over. tch's are `at::Tensor*`, and
-/// so are those of libtorch's C shim.
-fn owned(tensor: &Tensor) -> Argument<'static> {
-    let mut handle = ManuallyDrop::new(tensor.shallow_clone());
-    Argument::Tensor(handle.as_mut_ptr().cast())
+/// Another handle of the same tensor.
+fn tensor(tensor: &Tensor) -> Argument {
+    Argument::Tensor(tensor.shallow_clone())
 }
 
-fn call(operator: &std::ffi::CStr, arguments: &[Argument]) -> Result<Tensor, Error> {
+fn text(text: &str) -> Result<Argument, Error> {
+    Text::new(text).map(Argument::Text).map_err(Error)
+}
+
+fn call<const N: usize>(operator: &CStr, arguments: [Argument; N]) -> Result<Tensor, Error> {
     // SAFETY: arguments in the order and of the types of the operator's schema, and a result that
     // nobody else holds.
     unsafe {

@@ -11,7 +11,7 @@ pub enum ErrorKind {
     OutOfMemory,
     /// Such as a device that the library was built without.
     Unsupported,
-    /// What the library does not know about itself.
+    /// What the library does not know about itself, or a library of another version.
     Internal,
 }
 
@@ -32,6 +32,10 @@ impl Error {
 
     pub(crate) fn invalid(sentence: String) -> Self {
         Self { kind: ErrorKind::InvalidArgument, sentence }
+    }
+
+    pub(crate) fn internal(sentence: String) -> Self {
+        Self { kind: ErrorKind::Internal, sentence }
     }
 
     pub(crate) fn out_of_memory() -> Self {

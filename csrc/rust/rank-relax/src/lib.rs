@@ -38,6 +38,7 @@ mod soft_sort;
 mod soft_topk;
 mod spearman_loss;
 mod spread;
+mod version;
 mod view;
 
 pub use error::{Error, ErrorKind, Result};

@@ -6,6 +6,7 @@ use rank_relax_sys as sys;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use crate::spread::{run_loop, Loop, Spread, Threads};
+use crate::version::check_library;
 use crate::view::View;
 
 /// What soft ranks are made with: a smooth CDF, or a projection onto the permutahedron.
@@ -131,6 +132,14 @@ impl<'a> Options<'a> {
         Self { spread, ..self }
     }
 
+    pub fn has_mask(&self) -> bool {
+        self.mask.is_some()
+    }
+
+    pub fn has_offsets(&self) -> bool {
+        self.offsets.is_some()
+    }
+
     pub(crate) fn of_method(&self) -> Method {
         self.method
     }
@@ -161,6 +170,7 @@ impl<'a> Options<'a> {
         &self,
         function: impl FnOnce(&sys::rank_relax_options) -> sys::rank_relax_status,
     ) -> Result<()> {
+        check_library()?;
         let mask = self.mask.as_ref().map(View::tensor);
         let ends = self.offsets.map(View::from);
         let offsets = ends.as_ref().map(View::tensor);

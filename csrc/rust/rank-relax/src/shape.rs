@@ -3,23 +3,30 @@ use crate::error::{Error, Result};
 /// The most dimensions that a [`View`](crate::View) has.
 pub const MAX_DIMS: usize = 8;
 
+/// With that of the weights of counts.
+pub(crate) const DIMS: usize = MAX_DIMS + 1;
+
 /// Sizes, as the library reads them, without memory of their own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    sizes: [i64; MAX_DIMS],
+    sizes: [i64; DIMS],
     dims: usize,
     numel: usize,
 }
 
 impl Shape {
     pub fn of(sizes: &[usize]) -> Result<Self> {
+        Self::within(MAX_DIMS, sizes)
+    }
+
+    fn within(most: usize, sizes: &[usize]) -> Result<Self> {
         let too_large = || Error::invalid(format!("shape {sizes:?} is larger than memory can be"));
-        if sizes.len() > MAX_DIMS {
+        if sizes.len() > most {
             return Err(Error::invalid(format!(
-                "shape must have 0 to {MAX_DIMS} dimensions, got {sizes:?}"
+                "shape must have 0 to {most} dimensions, got {sizes:?}"
             )));
         }
-        let mut shape = Self { sizes: [0; MAX_DIMS], dims: sizes.len(), numel: 0 };
+        let mut shape = Self { sizes: [0; DIMS], dims: sizes.len(), numel: 0 };
         let mut product: i64 = 1;
         for (to, &size) in shape.sizes.iter_mut().zip(sizes) {
             *to = i64::try_from(size).map_err(|_| too_large())?;
@@ -54,12 +61,12 @@ impl Shape {
     pub fn batch(&self) -> Self {
         let mut sizes = self.in_usize();
         sizes.pop();
-        Self::of(&sizes).expect("no larger than this")
+        Self::within(DIMS, &sizes).expect("no larger than this")
     }
 
     pub fn with(&self, last: usize) -> Result<Self> {
         let mut sizes = self.in_usize();
         sizes.push(last);
-        Self::of(&sizes)
+        Self::within(DIMS, &sizes)
     }
 }

@@ -51,7 +51,7 @@ impl<'a, T: Float> Points<'a, T> {
         Self { keys, ..self }
     }
 
-    /// p: -1 for the integral of F, 0 for F itself, above for its derivatives.
+    /// p: -1 for the integral of F, 0 for F itself, above for its derivatives. See [`soft_count`].
     pub fn order(self, order: i32) -> Self {
         Self { order, ..self }
     }
@@ -68,7 +68,8 @@ impl<'a, T: Float> Points<'a, T> {
 }
 
 /// α^p Σ wⱼ K(α (tᵢ - xⱼ)) for each point, where K is F for p = 0, its p-th derivative, or for p = -1
-/// its integral from -∞ on: what ranking losses are made of.
+/// its integral from -∞ on, or for cauchy, which has none, that which is 0 at 0: what ranking losses are
+/// made of.
 ///
 /// ```
 /// use rank_relax::{soft_count, Options, Points};
@@ -124,13 +125,23 @@ pub fn soft_count_gradients<T: Native>(
     let sets = points.weights.map_or(1, |weights| weights.shape().batch().last());
 
     let slopes = soft_count(&points.order(next(points.order)?), options)?;
+    if grad.is_empty() || values.numel() == 0 {
+        let zeros = |shape| Ok(Output::new(shape)?.into_items());
+        let of_weights = points.weights.map_or(values, |weights| weights.shape());
+        return Ok(CountGradients {
+            points: zeros(places)?,
+            values: zeros(values)?,
+            weights: zeros(of_weights)?,
+        });
+    }
     let products: Vec<f64> = product(grad, &slopes).collect();
 
     let by_set = places.batch().with(sets)?.with(places.last())?;
-    let (minus_x, minus_t) = (negated(points.values), negated(points.points));
-    let opposite = points.keys.map(|[of_values, of_points]| {
-        [of_points, of_values].map(|keys| keys.to_vec().into_iter().map(|k| !k).collect::<Vec<_>>())
-    });
+    let (minus_x, minus_t) = (negated(points.values)?, negated(points.points)?);
+    let opposite = match points.keys {
+        Some([of_values, of_points]) => Some([opposite(of_points)?, opposite(of_values)?]),
+        None => None,
+    };
     let mut exchanged = Points {
         points: View::of_shape(&minus_x, values)?,
         values: View::of_shape(&minus_t, places)?,
@@ -147,12 +158,13 @@ pub fn soft_count_gradients<T: Native>(
     let mut by_weights = soft_count(&exchanged, &all)?;
     let slopes = soft_count(&exchanged.order(next(points.order)?), &all)?;
     let mut by_values: Vec<f64> = match points.weights {
-        Some(weights) => product(&weights.to_vec(), &slopes).map(|of| -of).collect(),
+        Some(weights) => product(&weights.to_vec()?, &slopes).map(|of| -of).collect(),
         None => slopes.iter().map(|of| -of.to_f64()).collect(),
     };
     if let Some(mask) = options.of_mask() {
-        clear_masked(&mask.to_vec(), values.last(), sets, &mut by_values);
-        clear_masked(&mask.to_vec(), values.last(), sets, &mut by_weights);
+        let mask = mask.to_vec()?;
+        clear_masked(&mask, values.last(), sets, &mut by_values);
+        clear_masked(&mask, values.last(), sets, &mut by_weights);
     }
     Ok(CountGradients {
         points: summed_over_sets(&products, sets, places),
@@ -170,9 +182,13 @@ fn product<'a, T: Native>(a: &'a [T], b: &'a [T]) -> impl Iterator<Item = f64> +
     a.iter().zip(b).map(|(a, b)| a.to_f64() * b.to_f64())
 }
 
-fn negated<T: Native>(view: View<T>) -> Vec<T> {
-    let items = view.to_vec().into_iter();
-    items.map(|item| T::from_f64(-item.to_f64())).collect()
+fn negated<T: Native>(view: View<T>) -> Result<Vec<T>> {
+    let items = view.to_vec()?.into_iter();
+    Ok(items.map(|item| T::from_f64(-item.to_f64())).collect())
+}
+
+fn opposite(keys: View<i64>) -> Result<Vec<i64>> {
+    Ok(keys.to_vec()?.into_iter().map(|key| !key).collect())
 }
 
 /// Of [.., K, size].

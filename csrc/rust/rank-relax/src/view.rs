@@ -5,7 +5,7 @@ use rank_relax_sys as sys;
 
 use crate::error::{Error, Result};
 use crate::item::Real;
-use crate::shape::{Shape, MAX_DIMS};
+use crate::shape::{Shape, DIMS};
 
 /// Lists in borrowed memory, at any strides: the last dimension is the list, the others are the
 /// batch. A view reads nothing outside its slice.
@@ -26,7 +26,7 @@ pub struct View<'a, T> {
     data: &'a [T],
     first: usize,
     shape: Shape,
-    strides: [i64; MAX_DIMS],
+    strides: [i64; DIMS],
 }
 
 impl<'a, T: Copy> View<'a, T> {
@@ -43,7 +43,7 @@ impl<'a, T: Copy> View<'a, T> {
                 data.len()
             )));
         }
-        let mut strides = [0; MAX_DIMS];
+        let mut strides = [0; DIMS];
         let mut next = 1;
         for (stride, &size) in strides.iter_mut().zip(shape.sizes()).rev() {
             *stride = next;
@@ -73,7 +73,7 @@ impl<'a, T: Copy> View<'a, T> {
             )));
         }
         let of_shape = Shape::of(shape)?;
-        let mut view = Self { data, first: 0, shape: of_shape, strides: [0; MAX_DIMS] };
+        let mut view = Self { data, first: 0, shape: of_shape, strides: [0; DIMS] };
         for (to, &stride) in view.strides.iter_mut().zip(strides) {
             *to = i64::try_from(stride).map_err(|_| outside())?;
         }
@@ -104,17 +104,17 @@ impl<'a, T: Copy> View<'a, T> {
         if self.shape.sizes().len() == 1 && dims > 0 {
             let last = self.strides[0];
             self.shape = lists.with(self.shape.last())?;
-            self.strides = [0; MAX_DIMS];
+            self.strides = [0; DIMS];
             self.strides[dims] = last;
         }
         Ok(self)
     }
 
     /// The items in row-major order.
-    pub(crate) fn to_vec(self) -> Vec<T> {
+    pub(crate) fn to_vec(self) -> Result<Vec<T>> {
         let sizes = self.shape.sizes();
-        let mut place = [0; MAX_DIMS];
-        let mut items = Vec::with_capacity(self.shape.numel());
+        let mut place = [0; DIMS];
+        let mut items = room_for(self.shape.numel())?;
         for _ in 0..self.shape.numel() {
             let offset: i64 = place.iter().zip(&self.strides).map(|(i, s)| i * s).sum();
             items.push(self.data[(self.first as i64 + offset) as usize]);
@@ -126,14 +126,15 @@ impl<'a, T: Copy> View<'a, T> {
                 *at = 0;
             }
         }
-        items
+        Ok(items)
     }
 }
 
 impl<T: Real> View<'_, T> {
     /// What the library reads, for as long as this view stays where it is.
     pub(crate) fn tensor(&self) -> sys::rank_relax_tensor {
-        let data = self.data[self.first..].as_ptr();
+        // With the provenance of the whole slice: strides may go back from the first item.
+        let data = self.data.as_ptr().wrapping_add(self.first);
         sys::rank_relax_tensor {
             strides: self.strides.as_ptr().cast_mut(),
             ..tensor_of::<T>(data.cast_mut(), &self.shape)
@@ -174,9 +175,7 @@ pub(crate) struct Output<T> {
 
 impl<T: Real> Output<T> {
     pub fn new(shape: Shape) -> Result<Self> {
-        let mut items = Vec::new();
-        // A view of stride 0 can ask for more than there is.
-        items.try_reserve_exact(shape.numel()).map_err(|_| Error::out_of_memory())?;
+        let mut items = room_for(shape.numel())?;
         items.resize(shape.numel(), T::default());
         Ok(Self { items, shape })
     }
@@ -189,6 +188,13 @@ impl<T: Real> Output<T> {
     pub fn into_items(self) -> Vec<T> {
         self.items
     }
+}
+
+/// A view of stride 0 can ask for more than there is.
+fn room_for<T>(count: usize) -> Result<Vec<T>> {
+    let mut items = Vec::new();
+    items.try_reserve_exact(count).map_err(|_| Error::out_of_memory())?;
+    Ok(items)
 }
 
 fn tensor_of<T: Real>(data: *mut T, shape: &Shape) -> sys::rank_relax_tensor {

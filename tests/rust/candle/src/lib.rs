@@ -42,6 +42,19 @@ pub enum CpuStorage {
     I32(Vec<i32>),
 }
 
+impl CpuStorage {
+    fn len(&self) -> usize {
+        match self {
+            Self::U8(items) => items.len(),
+            Self::U32(items) => items.len(),
+            Self::I64(items) => items.len(),
+            Self::F32(items) => items.len(),
+            Self::F64(items) => items.len(),
+            Self::I32(items) => items.len(),
+        }
+    }
+}
+
 pub trait WithDType: Copy {
     fn store(values: Vec<Self>) -> CpuStorage;
     fn of(storage: &CpuStorage) -> Result<&[Self]>;
@@ -194,6 +207,7 @@ impl Tensor {
     }
 
     fn of((storage, shape): (CpuStorage, Shape), op: Option<Op>) -> Self {
+        assert_eq!(storage.len(), shape.elem_count(), "the storage is of the shape");
         Self::new(storage, Layout::contiguous(shape), op)
     }
 

@@ -22,7 +22,7 @@ from rank_relax_jax._checks import (
     plain,
     strength_given,
 )
-from rank_relax_jax._kernel import BITS, Kernel, is_zero, tangent_of, total, unknown
+from rank_relax_jax._kernel import BITS, Kernel, is_zero, sharded_alike, tangent_of, total, unknown
 from rank_relax_jax._scaled import ScaledList, centered, is_scaled
 from rank_relax_jax.counts import kernel_sum
 
@@ -314,7 +314,7 @@ def soft_sort(
         )
     values = at_least_float32(jnp.moveaxis(given, dim, -1))
     if mask is not None:
-        mask = jnp.moveaxis(mask, dim, -1)
+        values, mask = sharded_alike([values, jnp.moveaxis(mask, dim, -1)], values.ndim - 1)
     values = -values if descending else values
     if is_scaled(strength, scale):
         # By l2 a strength is in units of the value.

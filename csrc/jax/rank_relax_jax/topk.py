@@ -175,8 +175,10 @@ def _around_threshold(
     fixed = stop_gradient(items)
     threshold = _levels.points_at_levels(fixed, level, mask, strength, method)
     point = jnp.where(jnp.isfinite(threshold), threshold, 0)
-    after = jnp.where((fixed >= point) & ordinary, fixed, jnp.inf).min(-1, keepdims=True, initial=jnp.inf)
-    before = jnp.where((fixed <= point) & ordinary, fixed, -jnp.inf).max(-1, keepdims=True, initial=-jnp.inf)
+    after = jnp.where((fixed >= point) & ordinary, fixed, jnp.inf)
+    after = after.min(-1, keepdims=True, initial=jnp.inf)
+    before = jnp.where((fixed <= point) & ordinary, fixed, -jnp.inf)
+    before = before.max(-1, keepdims=True, initial=-jnp.inf)
     nearest = jnp.where(after - point <= point - before, after, before)
     center = jnp.where(jnp.isfinite(nearest), nearest, 0)
     return jnp.where(jnp.isfinite(fixed), items - center, items)
@@ -303,7 +305,7 @@ def _checked_k(k: object, values: Array, dim: int) -> float | Array:
         number = at_least_float32(array)
         if not is_floating(array):
             # In its own dtype, which may be narrower than n or wider than the kernel's.
-            limits = jnp.iinfo(array.dtype)
+            limits = np.iinfo(array.dtype)
             within = jnp.clip(array, max(limits.min, -1), min(limits.max, values.shape[-1]))
             number = within.astype(jnp.int32)
         return jnp.broadcast_to(number, batch)[..., None]

@@ -189,8 +189,12 @@ UNKNOWN: dict[str, tuple[Function, list[int]]] = {
 
 @pytest.mark.parametrize("name", list(UNKNOWN))
 def test_second_derivatives_of_lists_with_nan_are_nan_in_every_mode(name: str) -> None:
-    function, expected = total(UNKNOWN[name][0]), UNKNOWN[name][1]
+    of_list, expected = UNKNOWN[name]
     x, v = jnp.asarray(NAN_AND_OTHERS), jnp.cos(jnp.arange(6.0))
+
+    def function(x: Array) -> Array:  # linear in the results: no NaN comes of anything else
+        y = of_list(x)
+        return jnp.sin(jnp.arange(1.0, y.shape[0] + 1)) @ y
 
     def along(x: Array) -> Array:
         return jax.jvp(function, (x,), (v,))[1]

@@ -50,6 +50,12 @@ def sharded_lists() -> None:
     print("sharded lists: right", flush=True)
 
 
+LOSSES = {name: {} for name in dir(rr) if name.endswith("_loss")}
+LOSSES["precision_at_k_loss"] = LOSSES["recall_at_k_loss"] = {"k": 2}
+# These have most of what a loss asks of a list: the others are asked of labels that lie as scores.
+ASKED_MORE = ("listnet_loss", "listmle_loss", "cosent_loss", "ndcg_loss")
+
+
 def explicit_axes() -> None:
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Explicit,))
     with jax.set_mesh(mesh):
@@ -59,6 +65,52 @@ def explicit_axes() -> None:
             assert "batch" in str(jax.typeof(result).sharding.spec), name
             near(result, function(X))
     print("explicit axes: right", flush=True)
+
+
+def explicit_axes_of_losses() -> None:
+    """Values and gradients of each, sharded along the batch; and where labels are not."""
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        x, labels = (jax.device_put(each, NamedSharding(mesh, BATCH)) for each in (X, LABELS))
+        for name, options in LOSSES.items():
+
+            def both(x: Array, labels: Array, name: str = name, options: dict = options):
+                return jax.value_and_grad(getattr(rr, name))(x, labels, **options)
+
+            of_both = jax.jit(both)
+            expected = of_both(X, LABELS)
+            for given in (labels, LABELS)[: 1 + (name in ASKED_MORE)]:
+                for one, other in zip(of_both(x, given), expected, strict=True):
+                    near(one, other)
+    print("explicit axes of losses: right", flush=True)
+
+
+def explicit_axes_across_lists() -> None:
+    """Operands that lie otherwise are made to lie alike, and gradients lie as what they are of."""
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Explicit,))
+    size = 28
+    x, mask = X[:, :size], jnp.asarray(np.arange(LISTS * size).reshape(LISTS, size) % 5 > 0)
+    with jax.set_mesh(mesh):
+        cut = jax.device_put(x, NamedSharding(mesh, PartitionSpec(None, "batch")))
+        for name in ("soft_rank", "soft_sort", "soft_topk"):
+            result = jax.jit(gradient(name))(cut)
+            assert jax.typeof(result).sharding.spec == PartitionSpec(None, "batch"), name
+            near(result, jax.jit(gradient(name))(x))
+        along_batch = jax.device_put(mask, NamedSharding(mesh, BATCH))
+
+        def masked(x: Array, mask: Array) -> Array:
+            return rr.soft_sort(x, 2.0, mask=mask, scale="std")
+
+        for of in (masked, jax.grad(lambda x, mask: (masked(x, mask) ** 2).sum())):
+            compiled = jax.jit(of).lower(x, along_batch).compile()
+            near(compiled(x, along_batch), jax.jit(of)(x, mask))
+        compiled = jax.jit(masked).lower(x, along_batch).compile()
+        assert "all-gather" not in compiled.as_text()
+        assert "batch" in str(jax.typeof(jax.jit(masked)(x, along_batch)).sharding.spec)
+        mapped = jax.vmap(lambda mask, x: rr.soft_rank(x, 2.0, mask=mask), (0, None))
+        of_one = jax.jit(jax.grad(lambda x, mask: (mapped(mask, x) ** 2).sum()))
+        near(of_one(x[0], along_batch), of_one(x[0], mask))
+    print("explicit axes across lists: right", flush=True)
 
 
 def shard_map() -> None:
@@ -105,6 +157,8 @@ if __name__ == "__main__":
     sharded_lists()
     if hasattr(jax, "shard_map") and hasattr(jax, "set_mesh"):
         explicit_axes()
+        explicit_axes_of_losses()
+        explicit_axes_across_lists()
         shard_map()
         what_varies_beside_what_does_not()
     print("done", flush=True)

@@ -168,6 +168,53 @@ def test_second_derivatives_in_every_mode(name: str, method: str) -> None:
         assert_near(each, hessian)
 
 
+NAN_AND_OTHERS = np.array([0.5, np.nan, 0.25, np.inf, 3.0, 1.0])
+COUNTS = np.array([True, True, True, True, True, False])
+# Of which items of that list a second derivative is NaN: of the one, or of all that the loss has.
+UNKNOWN: dict[str, tuple[Function, list[int]]] = {
+    "soft_rank": (lambda x: rr.soft_rank(x, 2.0, mask=COUNTS), [1]),
+    "soft_sort": (lambda x: rr.soft_sort(x, 2.0, mask=COUNTS), [1]),
+    "soft_quantile": (lambda x: rr.soft_quantile(x, 0.4, 2.0, mask=COUNTS)[None], [0, 2, 4]),
+    "soft_topk": (lambda x: rr.soft_topk(x, 1.5, 2.0, mask=COUNTS), [1]),
+    "spearman_loss": (
+        lambda x: rr.spearman_loss(x, TARGETS[:6], 2.0, mask=COUNTS)[None],
+        [0, 1, 2, 3, 4],
+    ),
+    "spearman_loss in its targets": (
+        lambda x: rr.spearman_loss(TARGETS[:6], x, 2.0, mask=COUNTS, target_ranks="soft")[None],
+        [0, 1, 2, 3, 4],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(UNKNOWN))
+def test_second_derivatives_of_lists_with_nan_are_nan_in_every_mode(name: str) -> None:
+    of_list, expected = UNKNOWN[name]
+    x, v = jnp.asarray(NAN_AND_OTHERS), jnp.cos(jnp.arange(6.0))
+
+    def function(x: Array) -> Array:  # linear in the results: no NaN comes of anything else
+        y = of_list(x)
+        return jnp.sin(jnp.arange(1.0, y.shape[0] + 1)) @ y
+
+    def along(x: Array) -> Array:
+        return jax.jvp(function, (x,), (v,))[1]
+
+    @jax.jit
+    def second(x: Array) -> tuple[list[Array], Array]:
+        by_items = [
+            jax.jvp(jax.grad(function), (x,), (v,))[1],
+            jax.grad(lambda x: jax.grad(function)(x) @ v)(x),
+            jax.grad(along)(x),
+        ]
+        return by_items, jax.jvp(along, (x,), (v,))[1]
+
+    by_items, number = second(x)
+    for each in by_items:
+        assert np.flatnonzero(np.isnan(each)).tolist() == expected
+        np.testing.assert_allclose(each, by_items[0], rtol=1e-12, atol=1e-14)
+    assert np.isnan(number)
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_third_derivatives(name: str) -> None:
     function, expected = (total(each) for each in of_both(name, "sigmoid"))

@@ -33,6 +33,17 @@ def test_the_wheel_is_for_every_version_of_python() -> None:
     assert "Root-Is-Purelib: false" in wheel
 
 
+def test_the_licence_is_installed() -> None:
+    text = (SOURCES.parent / "LICENSE").read_text()
+    assert (SOURCES / "jax" / "LICENSE").read_text() == text
+    try:
+        files = distribution("rank_relax_jax").files or []
+    except ImportError:
+        pytest.skip("it is not installed, but on the path")
+    (licence,) = (file for file in files if file.name == "LICENSE")
+    assert licence.read_text() == text
+
+
 def test_the_library_exports_its_handlers_and_nothing_else() -> None:
     exported = {
         line.split()[-1] for line in said_by("nm", "-D", "--defined-only", LIBRARY).splitlines()
@@ -75,10 +86,22 @@ def test_a_source_distribution_is_complete(tmp_path: Path) -> None:
     with tarfile.open(archive) as files:
         files.extractall(tmp_path, filter="data")
     (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    for room in ("core", "cpu"):
-        for file in (SOURCES / room).rglob("*"):
-            copy = unpacked / "csrc" / room / file.relative_to(SOURCES / room)
-            assert copy.is_dir() if file.is_dir() else copy.read_bytes() == file.read_bytes()
+    copies = {
+        file: unpacked / "csrc" / file.relative_to(SOURCES)
+        for room in ("core", "cpu")
+        for file in (SOURCES / room).rglob("*")
+    }
+    here = SOURCES / "jax"
+    handlers = [*here.glob("cpu/*"), *here.glob("cuda/*"), *here.glob("rank_relax_jax/**/*.py")]
+    single = ["exports.map", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
+    for file in [
+        *handlers,
+        here / "rank_relax_jax" / "py.typed",
+        *(here / name for name in single),
+    ]:
+        copies[file] = unpacked / file.relative_to(here)
+    for file, copy in copies.items():
+        assert copy.is_dir() if file.is_dir() else copy.read_bytes() == file.read_bytes()
     if not kernels:
         return  # all of csrc/cpu would take minutes
     subprocess.run(

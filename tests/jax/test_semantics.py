@@ -55,6 +55,30 @@ def test_nan_stays_with_its_item() -> None:
     near(rr.soft_quantile(jnp.array([[2.0, NAN, 0.5], [-INF, -INF, 1.0]]), 0.5), [NAN, -INF])
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_k_beyond_int32_takes_all_and_one_below_0_is_nan(wide: bool) -> None:
+    x = np.array([4.0, 1.0, 2.0, 9.0], np.float32)
+    jax.config.update("jax_enable_x64", wide)  # the fixture puts it back
+    large = [np.uint32(2**32 - 1), np.int8(127), np.uint8(255)]
+    small = [np.int32(-(2**31)), np.int8(-1)]
+    if wide:
+        large += [np.int64(2**32 + 1), np.uint64(2**64 - 1)]
+        small += [np.int64(-(2**32) + 2)]
+    for k in large:
+        near(rr.soft_topk(x, jnp.asarray(k)), np.ones(4))
+    for k in small:
+        assert jnp.isnan(rr.soft_topk(x, jnp.asarray(k))).all()
+    near(rr.soft_topk(x, jnp.asarray(np.uint8(2))), rr.soft_topk(x, 2))
+
+
+@pytest.mark.parametrize("k", [5, 2**31, 2**40, 10**400])
+def test_losses_among_more_than_all_are_of_all(k: int) -> None:
+    scores, labels = jnp.array([0.3, 0.1, 0.9]), jnp.array([1, 0, 2])
+    near(rr.ndcg_loss(scores, labels, k=k), rr.ndcg_loss(scores, labels))
+    near(rr.recall_at_k_loss(scores, labels, k=k, capped=True), 0)
+    near(rr.precision_at_k_loss(scores, labels, k=k), 1 - 2 / k)
+
+
 def test_masked_items_are_as_if_they_were_not_there() -> None:
     x = jnp.array([3.0, NAN, 1.0, INF, 2.0])
     mask = jnp.array([True, False, True, False, True])

@@ -143,6 +143,55 @@ def test_functions_agree(name: str, rows: str) -> None:
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_products_with_hessians_agree(name: str) -> None:
+    """Forward over reverse and reverse over reverse, of rows of one shape."""
+    some = np.random.default_rng(2).random((2, 5)) < 0.7
+    assert_same_products(FUNCTIONS[name], ["ties", "infinities", "NaN"], [None, some])
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_products_with_hessians_of_losses_agree(name: str) -> None:
+    labels = np.array([[0, 2, 1, 0, 2], [2, 1, 0, 2, 0]])
+
+    def loss(module: Any, x: Any, mask: Any) -> Any:
+        of_labels = torch.tensor(labels) if module is rt else jnp.asarray(labels)
+        return getattr(module, name.split(",")[0])(x, of_labels, mask=mask, **LOSSES[name])
+
+    assert_same_products(loss, ["ties", "NaN"], [None])
+
+
+def assert_same_products(function: Callable[..., Any], names: list[str], masks: list[Any]) -> None:
+    v = np.cos(np.arange(10.0)).reshape(2, 5)
+
+    def weighted(module: Any, x: Any, mask: Any) -> Any:
+        value = function(module, x, mask)
+        weights = np.cos(np.arange(np.prod(value.shape))).reshape(value.shape)
+        return ((torch.tensor(weights) if module is rt else weights) * value).sum()
+
+    @jax.jit
+    def of_jax(x: Any, mask: Any) -> tuple[Any, Any]:
+        gradient = jax.grad(lambda x: weighted(rr, x, mask))
+        forward = jax.jvp(gradient, (x,), (jnp.asarray(v),))[1]
+        return forward, jax.grad(lambda x: (gradient(x) * v).sum())(x)
+
+    for name in names:
+        for mask in masks:
+            x = torch.tensor(NASTY[name], requires_grad=True)
+            value = weighted(rt, x, _tensor(mask))
+            (gradient,) = torch.autograd.grad(value, x, create_graph=True)
+            expected = np.zeros((2, 5))
+            if gradient.requires_grad:
+                product = (gradient * torch.tensor(v)).sum()
+                (found,) = torch.autograd.grad(product, x, allow_unused=True)
+                expected = expected if found is None else found.numpy()
+            for each in of_jax(jnp.asarray(NASTY[name]), mask):
+                scale = np.abs(np.where(np.isfinite(expected), expected, 0)).max(initial=0)
+                np.testing.assert_allclose(each, expected, rtol=1e-8, atol=1e-10 * scale + 1e-11)
+
+
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("rows", ["normal", "ties", "infinities", "NaN", "one", "far"])
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_losses_agree(name: str, rows: str) -> None:

@@ -157,10 +157,12 @@ def test_denormal_numbers_are_no_ties() -> None:
 
 def test_bits_do_not_depend_on_what_runs_beside() -> None:
     x = jnp.asarray(np.random.default_rng(0).normal(size=(64, 2000)))
-    function = jax.jit(lambda x: [rr.soft_sort(x + 0.0 * i, 2.0) for i in range(6)])
-    first = function(x)
+    strengths = [2.0 + i for i in range(6)]
+    alone = [rr.soft_sort(x, strength) for strength in strengths]
+    beside = jax.jit(lambda x: [rr.soft_sort(x, each) for each in strengths]).lower(x).compile()
+    assert beside.as_text().count("custom-call(") == 6  # none was taken for another
     for _ in range(3):
-        for one, other in zip(function(x), first, strict=True):
+        for one, other in zip(beside(x), alone, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
@@ -178,6 +180,8 @@ def test_empty_batches_and_lists() -> None:
         np.testing.assert_array_equal(rr.listmle_loss(x, x), 0.0)
         gradient = jax.grad(lambda x, t=x: rr.spearman_loss(x, t, reduction="sum"))(x)
         assert gradient.shape == shape
+    of_mask = jax.jit(jax.hessian(lambda x: rr.soft_topk(x, 0).sum()))(jnp.zeros((2, 0)))
+    assert of_mask.shape == (2, 0, 2, 0)
     counts = rr.soft_count(jnp.array([1.0, jnp.nan]), jnp.zeros(0))
     np.testing.assert_array_equal(counts, [0.0, jnp.nan])
 

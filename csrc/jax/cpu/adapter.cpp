@@ -50,11 +50,15 @@ cpu::ParallelFor parallel_for(ffi::ThreadPool pool) {
     const auto loop = std::make_shared<Loop>();
     loop->ranges = (count + size - 1) / size;
     const auto range = [=, &work](int64_t i) { work(i * size, std::min(count, (i + 1) * size)); };
-    for (int64_t i = 1; i < loop->ranges; ++i) {
-      pool.Schedule([loop, range] {
-        const PlainArithmetic arithmetic;
-        take_part(*loop, range);
-      });
+    try {
+      for (int64_t i = 1; i < loop->ranges; ++i) {
+        pool.Schedule([loop, range] {
+          const PlainArithmetic arithmetic;
+          take_part(*loop, range);
+        });
+      }
+    } catch (...) {
+      // Whoever could be asked may be at work already; the rest is the caller's.
     }
     take_part(*loop, range);
     std::unique_lock<std::mutex> lock(loop->mutex);

@@ -33,8 +33,9 @@ def is_floating(items: Array) -> bool:
 
 
 def is_integer(items: Array) -> bool:
-    """Whether items are integers or bools."""
-    return jnp.issubdtype(items.dtype, jnp.integer) or items.dtype == jnp.bool_
+    """Whether items are bools, or integers of 8 bits at least."""
+    # Those with fewer bits are JAX's alone.
+    return items.dtype == jnp.bool_ or bool(np.issubdtype(items.dtype, np.integer))
 
 
 def checked_array(function: str, name: str, value: object) -> Array:
@@ -45,6 +46,11 @@ def checked_array(function: str, name: str, value: object) -> Array:
             f"convert it with jnp.asarray({name})"
         )
     if not isinstance(value, Array):
+        if value.dtype == np.longdouble:
+            raise TypeError(
+                f"{function}: {name} must be of a dtype that JAX has, got {value.dtype}; convert "
+                f"it, with {name}.astype(np.float64) for example"
+            )
         _check_integers_fit(function, name, np.asarray(value))
     return jnp.asarray(value)
 

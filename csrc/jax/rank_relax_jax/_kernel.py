@@ -15,6 +15,11 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxlib.mlir import ir
 
+try:
+    from jax.sharding import reshard
+except ImportError:  # JAX 0.6
+    from jax.experimental.shard import reshard  # type: ignore[no-redef, import-not-found]
+
 from rank_relax_jax import _library
 
 # Bits of float64, which JAX has no dtype for where it isn't asked for it: [..., 2].
@@ -51,8 +56,9 @@ class Kernel:
         batching.primitive_batchers[self.primitive] = self._map
 
     def __call__(self, *operands: Array, **attributes: Any) -> Any:
-        """The results, of operands that may differ in how they vary over the axes of a mesh."""
-        results = self.primitive.bind(*varying_alike(operands), **attributes)
+        """The results, of operands that may differ in how they lie on a mesh."""
+        alike = sharded_alike(varying_alike(operands), len(operands[0].shape) - 1)
+        results = self.primitive.bind(*alike, **attributes)
         return results[0] if self.is_single else results
 
     def has_jvp(self, jvp: Jvp) -> None:
@@ -123,11 +129,12 @@ class Kernel:
             else jnp.moveaxis(each, dim, 0)
             for each, dim in zip(operands, dims, strict=True)
         ]
-        results = self.primitive.bind(*varying_alike(fronted), **attributes)
+        alike = sharded_alike(varying_alike(fronted), len(fronted[0].shape) - 1)
+        results = self.primitive.bind(*alike, **attributes)
         return results, [0] * len(results)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)
 def _compiled(kernel: Kernel, attributes: tuple[tuple[str, Any], ...]) -> Any:
     return jax.jit(functools.partial(kernel.primitive.bind, **dict(attributes)))
 
@@ -176,7 +183,7 @@ def _sharding_rule(context: Any, dims: int, operands: Any, results: Any) -> Any:
             [each.type for each in operands],
             [each.type for each in results],
         )
-    except (ImportError, AttributeError, TypeError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         return None
 
 
@@ -206,6 +213,45 @@ def _with_axes_of(items: Array, other: Array) -> Array:
     return jnp.where(nothing.any(), jnp.zeros_like(items), items)
 
 
+def sharded_alike(operands: Sequence[Array], dims: int) -> list[Array]:
+    """The operands, their batch of so many dimensions sharded as that of any, lists of none.
+
+    For the explicit axes of a mesh, which are a part of types: gradients come back as their
+    operands are. Of other axes the compiler decides, by _sharding_rule.
+    """
+    specs = [_explicit_spec(each) for each in operands]
+    if not any(map(any, specs)):
+        return list(operands)
+    batch: list[Any] = []
+    taken = set[Any]()
+    for dim in range(dims):
+        for spec in specs:
+            names = spec[dim] if isinstance(spec[dim], tuple) else (spec[dim],)
+            if spec[dim] is not None and not taken.intersection(names):
+                batch.append(spec[dim])
+                taken.update(names)
+                break
+        else:
+            batch.append(None)
+    on_mesh = next(each for each, spec in zip(operands, specs, strict=True) if any(spec))
+    is_traced = isinstance(on_mesh, jax.core.Tracer)
+    sharding: Any = jax.typeof(on_mesh).sharding if is_traced else on_mesh.sharding
+    alike = []
+    for each, spec in zip(operands, specs, strict=True):
+        wanted = (*batch, *[None] * (len(spec) - dims))
+        if spec != wanted:
+            each = reshard(each, NamedSharding(sharding.mesh, PartitionSpec(*wanted)))
+        alike.append(each)
+    return alike
+
+
+def _explicit_spec(value: Any) -> tuple[Any, ...]:
+    """For each dimension the explicit axes of a mesh that it lies along, None where none."""
+    aval = jax.typeof(value)
+    spec = tuple(aval.sharding.spec)
+    return (*spec, *[None] * (len(aval.shape) - len(spec)))
+
+
 def _varying(value: Any) -> frozenset[Any]:
     """The axes of a mesh over which a value varies, under whatever name JAX has them."""
     aval = jax.typeof(value)
@@ -232,6 +278,11 @@ def tangent_of(
     directions = [tangents[i] for i in moving]
     tangent: Array = jax.jvp(of_moving, [primals[i] for i in moving], directions)[1]
     return tangent
+
+
+def unknown(where: Array, items: Array) -> Array:
+    """NaN where it is said, as are all derivatives in the items there; else 0, and so are they."""
+    return jnp.exp(jnp.where(where, items, 0)) * jnp.where(where, jnp.nan, 0)
 
 
 def is_zero(tangent: Any) -> bool:

@@ -9,7 +9,7 @@ from jax import Array
 from jax.lax import stop_gradient
 
 from rank_relax_jax._cdf import log_density
-from rank_relax_jax._kernel import BITS, Kernel, is_zero, tangent_of, total
+from rank_relax_jax._kernel import BITS, Kernel, is_zero, tangent_of, total, unknown
 from rank_relax_jax._scaled import centered
 
 # By the implicit function theorem on Σ_j F(α (b_l - x_j)) = level_l
@@ -134,13 +134,15 @@ def _product_by_weights(
     if mask is not None:
         counted = counted & mask
     weights = _weights(values, points, counted, regularization_strength, method)
+    of_list = jnp.where(counted, items, 0).sum(-1, keepdims=True)
+    of_unknown = unknown(jnp.isnan(points).any(-1, keepdims=True), of_list)
     if transposed:
         factors = jnp.where(jnp.isfinite(points), vector, 0)
         sums = (weights * factors[..., None]).sum(-2)
         undefined = jnp.isnan(points).any(-1, keepdims=True) & counted
-        return jnp.where(counted, jnp.where(undefined, jnp.nan, sums), 0)
+        return jnp.where(counted, jnp.where(undefined, of_unknown, sums), 0)
     sums = (weights * jnp.where(counted, vector, 0)[..., None, :]).sum(-1)
-    return jnp.where(jnp.isnan(points), jnp.nan, sums)
+    return jnp.where(jnp.isnan(points), of_unknown, sums)
 
 
 def _weights(values: Array, points: Array, counted: Array, strength: float, method: str) -> Array:

@@ -5,6 +5,7 @@ from jax import Array
 from jax.lax import stop_gradient
 
 from rank_relax_jax._checks import Strength, widest_dtype
+from rank_relax_jax._kernel import sharded_alike
 
 
 class ScaledList:
@@ -20,6 +21,9 @@ class ScaledList:
     ) -> None:
         dtype = widest_dtype()
         self.values = values = values.astype(dtype)
+        if mask is not None:
+            values, mask = sharded_alike([values, mask], values.ndim - 1)
+            self.values = values
         self._center: Array | None = None
         self._deviation: Array | None = None
         self._factor: Array | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import jax.numpy as jnp
@@ -105,11 +106,7 @@ def hard_rank(
     if dtype is None:
         result = items.dtype if is_floating(items) else widest_dtype()
     else:
-        result = np.dtype(dtype)
-        if result not in (jnp.float64, jnp.float32, jnp.bfloat16, jnp.float16):
-            raise TypeError(
-                f"hard_rank: dtype must be float64, float32, bfloat16 or float16, got {dtype!r}"
-            )
+        result = _checked_dtype(dtype)
     warn_of_single_items("hard_rank", "input", items, dim)
     operands = [jnp.moveaxis(items, dim, -1)]
     if mask is not None:
@@ -118,3 +115,15 @@ def hard_rank(
     wide = result == jnp.float64 and widest_dtype() == jnp.float64
     ranks = _hard_rank(*operands, descending=descending, unit=unit, wide=wide)
     return jnp.moveaxis(ranks, -1, dim).astype(result)
+
+
+def _checked_dtype(dtype: object) -> np.dtype[Any]:
+    """One of those that ranks may have; raises for others."""
+    floating = [np.dtype(each) for each in (jnp.float64, jnp.float32, jnp.bfloat16, jnp.float16)]
+    with contextlib.suppress(TypeError):  # which says that it is none
+        given: np.dtype[Any] = np.dtype(dtype)  # type: ignore[call-overload]
+        if given in floating:
+            return given
+    raise TypeError(
+        f"hard_rank: dtype must be float64, float32, bfloat16 or float16, got {dtype!r}"
+    )

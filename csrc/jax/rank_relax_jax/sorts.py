@@ -22,7 +22,7 @@ from rank_relax_jax._checks import (
     plain,
     strength_given,
 )
-from rank_relax_jax._kernel import BITS, Kernel, is_zero, tangent_of, total
+from rank_relax_jax._kernel import BITS, Kernel, is_zero, sharded_alike, tangent_of, total, unknown
 from rank_relax_jax._scaled import ScaledList, centered, is_scaled
 from rank_relax_jax.counts import kernel_sum
 
@@ -116,6 +116,7 @@ def _product_by_sums(
     """What the kernel of products returns, as a formula that is differentiable in the items."""
     unmasked = jnp.ones_like(items, dtype=bool) if mask is None else mask
     counted = unmasked & jnp.isfinite(items)
+    undefined = unmasked & jnp.isnan(items)
     values, _ = centered(items, mask)
     operands = () if mask is None else (mask,)
     points, *_ = _sort(
@@ -139,11 +140,13 @@ def _product_by_sums(
     if transposed:
         weights = jnp.where(known, vector, 0) / density
         sums = jnp.where(counted, density_sum(values, points, weights), 0)
-        return jnp.where(unmasked & jnp.isnan(items), jnp.nan, sums)
+        return jnp.where(undefined, unknown(undefined, items), sums)
     sums = density_sum(points, values, jnp.where(counted, vector, 0)) / density
-    undefined = (unmasked & jnp.isnan(items)).sum(-1, keepdims=True)
+    number = undefined.sum(-1, keepdims=True)
     end = unmasked.sum(-1, keepdims=True)
-    return jnp.where((place >= end - undefined) & (place < end), jnp.nan, jnp.where(known, sums, 0))
+    last = (place >= end - number) & (place < end)
+    of_undefined = jnp.where(undefined, items, 0).sum(-1, keepdims=True)
+    return jnp.where(last, unknown(last, of_undefined), jnp.where(known, sums, 0))
 
 
 # By a projection J, the Jacobian of the sorted values, shares out each block of places among its
@@ -311,7 +314,7 @@ def soft_sort(
         )
     values = at_least_float32(jnp.moveaxis(given, dim, -1))
     if mask is not None:
-        mask = jnp.moveaxis(mask, dim, -1)
+        values, mask = sharded_alike([values, jnp.moveaxis(mask, dim, -1)], values.ndim - 1)
     values = -values if descending else values
     if is_scaled(strength, scale):
         # By l2 a strength is in units of the value.

@@ -28,7 +28,7 @@ from rank_relax_jax._checks import (
     strength_given,
     warn_of_single_items,
 )
-from rank_relax_jax._kernel import Kernel, is_zero, tangent_of, total
+from rank_relax_jax._kernel import Kernel, is_zero, tangent_of, total, unknown
 from rank_relax_jax._library import linear_spread
 from rank_relax_jax._scaled import ScaledList, is_scaled
 from rank_relax_jax.hard_ranks import centered_hard_rank
@@ -144,7 +144,10 @@ def _gradient_by_ranks(
     )
     # Every item of a list whose loss is NaN, infinities too, as in the kernel.
     undefined = jnp.isnan(loss) if mask is None else jnp.isnan(loss) & mask
-    return jnp.where(undefined, jnp.nan, gradient)
+    of_unknown = unknown(undefined, side)
+    if not are_ranks:
+        of_unknown = of_unknown + unknown(undefined, other)
+    return jnp.where(undefined, of_unknown, gradient)
 
 
 def _square(x: Array) -> Array:

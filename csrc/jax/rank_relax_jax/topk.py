@@ -32,7 +32,7 @@ from rank_relax_jax._checks import (
     strength_given,
     warn_of_single_items,
 )
-from rank_relax_jax._kernel import BITS, Kernel, is_zero, tangent_of, total
+from rank_relax_jax._kernel import BITS, Kernel, is_zero, tangent_of, total, unknown
 from rank_relax_jax._scaled import ScaledList, is_scaled
 
 # A mask m_i = F(α (x_i - c)) with c such that Σ_i m_i = k, and densities f_i = F'(α (x_i - c)): by
@@ -138,7 +138,8 @@ def _product_by_densities(
     v = jnp.where(without, 0, vector)
     sums = f.sum(-1, keepdims=True)
     mean = (f * v).sum(-1, keepdims=True) / jnp.where(sums == 0, 1, sums)
-    return jnp.where(undefined, jnp.nan, (v - mean) * f * regularization_strength)
+    products = (v - mean) * f * regularization_strength
+    return jnp.where(undefined, unknown(undefined, items), products)
 
 
 def _densities(
@@ -174,8 +175,10 @@ def _around_threshold(
     fixed = stop_gradient(items)
     threshold = _levels.points_at_levels(fixed, level, mask, strength, method)
     point = jnp.where(jnp.isfinite(threshold), threshold, 0)
-    after = jnp.where((fixed >= point) & ordinary, fixed, jnp.inf).min(-1, keepdims=True)
-    before = jnp.where((fixed <= point) & ordinary, fixed, -jnp.inf).max(-1, keepdims=True)
+    after = jnp.where((fixed >= point) & ordinary, fixed, jnp.inf)
+    after = after.min(-1, keepdims=True, initial=jnp.inf)
+    before = jnp.where((fixed <= point) & ordinary, fixed, -jnp.inf)
+    before = before.max(-1, keepdims=True, initial=-jnp.inf)
     nearest = jnp.where(after - point <= point - before, after, before)
     center = jnp.where(jnp.isfinite(nearest), nearest, 0)
     return jnp.where(jnp.isfinite(fixed), items - center, items)
@@ -299,7 +302,12 @@ def _checked_k(k: object, values: Array, dim: int) -> float | Array:
                 "soft_topk: k must be one number or have the batch shape of input, "
                 f"{list(batch)}, got {list(array.shape)}"
             )
-        number = at_least_float32(array) if is_floating(array) else array.astype(jnp.int32)
+        number = at_least_float32(array)
+        if not is_floating(array):
+            # In its own dtype, which may be narrower than n or wider than the kernel's.
+            limits = np.iinfo(array.dtype)
+            within = jnp.clip(array, max(limits.min, -1), min(limits.max, values.shape[-1]))
+            number = within.astype(jnp.int32)
         return jnp.broadcast_to(number, batch)[..., None]
     if isinstance(k, (bool, np.bool_)) or not isinstance(k, numbers.Real):
         raise TypeError(f"soft_topk: k must be a number or an array, got {k!r}")

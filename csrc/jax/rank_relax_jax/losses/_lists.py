@@ -20,6 +20,7 @@ from rank_relax_jax._checks import (
     checked_scores,
     widest_dtype,
 )
+from rank_relax_jax._kernel import sharded_alike
 from rank_relax_jax.counts import in_dtype_of_keys, soft_count
 from rank_relax_jax.ranks import soft_rank
 from rank_relax_jax.topk import soft_topk
@@ -48,13 +49,18 @@ class Lists:
         given = checked_scores(function, "scores", scores)
         of_items = checked_items(function, "labels", labels)
         check_same_shape(function, "labels", of_items, "scores", given)
-        self.mask = checked_mask(function, mask, "scores", given)
+        mask = checked_mask(function, mask, "scores", given)
         self.dtype = given.dtype
         precision = jnp.promote_types(given.dtype, jnp.float32)
         if weights is not None:
             weights = checked_scores(function, "weights", weights)
             check_same_shape(function, "weights", weights, "scores", given)
             precision = jnp.promote_types(precision, weights.dtype)
+        there = [each for each in (given, of_items, mask, weights) if each is not None]
+        alike = iter(sharded_alike(there, given.ndim - 1))
+        given, of_items = next(alike), next(alike)
+        self.mask = None if mask is None else next(alike)
+        weights = None if weights is None else next(alike)
         self.given = given.astype(precision)
         self.scores = self.counting(self.given)
         self.amounts = self.counting(of_items.astype(_dtype_of_amounts(of_items, precision)))
@@ -151,8 +157,9 @@ class Lists:
 
     def logsumexp(self, items: Array) -> Array:
         """Log Σ exp of each list's items."""
-        nothing = jnp.full((*items.shape[:-1], 1), LOG_OF_NOTHING, items.dtype)  # if there are none
-        return jax.nn.logsumexp(jnp.concatenate([items, nothing], -1), axis=-1)
+        one_more = [(0, 0)] * (items.ndim - 1) + [(0, 1)]  # if there are none
+        padded = jnp.pad(items, one_more, constant_values=LOG_OF_NOTHING)
+        return jax.nn.logsumexp(padded, axis=-1)
 
     def begins_equals(self, keys: Array) -> Array:
         """Which items of sorted lists are the first of their list or of their key."""
@@ -195,9 +202,14 @@ class Lists:
             ).astype(self.scores.dtype)
         return self.weight_above(strength, weights, mask) - weights / 2
 
+    def first(self, k: int) -> int:
+        """A number of places that counts as many as k, and is no larger than it need be."""
+        return min(int(k), self.scores.shape[-1] + 1)
+
     def among_first(self, strength: Strength, k: int) -> Array:
         """How far each item is among the first k of its list, or among all if there are fewer."""
-        chosen = soft_topk(self.scores, jnp.asarray(k), strength, mask=self.mask)
+        number = jnp.asarray(self.first(k))
+        chosen = soft_topk(self.scores, number, strength, mask=self.mask)
         return chosen.astype(self.scores.dtype)
 
     def weight_above(

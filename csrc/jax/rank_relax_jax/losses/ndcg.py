@@ -89,13 +89,13 @@ def ndcg_loss(
     place = lists.place()
     best = jnp.take_along_axis(gains, lists.order(gains), -1) / jnp.log2(1.0 + place)
     if k is not None:
-        best = jnp.where(place <= k, best, 0)
+        best = jnp.where(place <= lists.first(k), best, 0)
     most = best.sum(-1)
     lists.leave_out_unless(most > 0)
     position = 1 + lists.above(strength)
     soft = gains / jnp.log2(1 + position)
     if k is not None:
-        left = k + 1 - position  # at both kinks the slope is 1, as torch.clamp has it
+        left = lists.first(k) + 1 - position  # at both kinks the slope is 1, as torch.clamp has it
         soft = soft * jnp.where(left < 0, 0, jnp.where(left > 1, 1, left))
     total = soft.sum(-1)
     losses = 1 - total / jnp.where(lists.has_loss, most, 1) if normalize else -total

@@ -8,6 +8,7 @@ from jax import Array
 from rank_relax_jax._checks import (
     Reduction,
     Strength,
+    as_float,
     check_reduction,
     checked_temperature,
     widest_dtype,
@@ -72,5 +73,5 @@ def precision_at_k_loss(
     # Few weigh anything where the weights of the first k are 0.
     share, _ = lists.shares(chosen.astype(widest_dtype()))
     items = lists.counting(jnp.ones_like(is_relevant)).sum(-1)
-    found = (share * is_relevant).sum(-1) * jnp.minimum(items / k, 1)
+    found = (share * is_relevant).sum(-1) * jnp.minimum(items / as_float(k), 1)
     return lists.reduced(1 - found, reduction)

@@ -74,6 +74,6 @@ def recall_at_k_loss(
     recall = (relevant * lists.among_first(strength, k)).sum(-1)
     if capped:
         best = jnp.take_along_axis(relevant, lists.order(relevant), -1)
-        most = jnp.where(lists.place() <= k, best, 0).sum(-1)
+        most = jnp.where(lists.place() <= lists.first(k), best, 0).sum(-1)
         recall = recall / jnp.where(lists.has_loss, most, 1)
     return lists.reduced(1 - recall, reduction)

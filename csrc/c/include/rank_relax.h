@@ -240,10 +240,10 @@ typedef struct {
 
 /* output [..., K, m]: alpha^p sum over j of w_j K(alpha (t_i - x_j)), where K is F for p = 0, its
    p-th derivative, or for p = -1 its integral from -inf on, or for cauchy, which has none, that
-   which is 0 at 0. By a smooth CDF. Its derivative with respect to t is the sum of order p + 1; with
-   respect to x_j, minus the sum of order p + 1, at the values, over points with the weights of the
-   output, of the CDF turned round: which for these symmetric CDFs is the same sum but for the sign;
-   with respect to w_j the sum of order p there. */
+   which is 0 at 0. By a smooth CDF. Its derivative with respect to t is the sum of order p + 1;
+   with respect to x_j, minus the sum of order p + 1, at the values, over points with the weights of
+   the output, of the CDF turned round: which for these symmetric CDFs is the same sum but for the
+   sign; with respect to w_j the sum of order p there. */
 rank_relax_status rank_relax_soft_count(const rank_relax_points* points,
                                         const rank_relax_options* options,
                                         const rank_relax_tensor* output);

@@ -238,12 +238,13 @@ typedef struct {
   int64_t order;                          /* p, from -1 to rank_relax_max_order(method) */
 } rank_relax_points;
 
-/* output [..., K, m]: alpha^p sum over j of w_j K(alpha (t_i - x_j)), where K is F for p = 0, its
-   p-th derivative, or for p = -1 its integral from -inf on, or for cauchy, which has none, that
-   which is 0 at 0. By a smooth CDF. Its derivative with respect to t is the sum of order p + 1;
-   with respect to x_j, minus the sum of order p + 1, at the values, over points with the weights of
-   the output, of the CDF turned round: which for these symmetric CDFs is the same sum but for the
-   sign; with respect to w_j the sum of order p there. */
+/* output [..., K, m]: S_p[w](t; x)_i = alpha^p sum over j of w_j K(alpha (t_i - x_j)), where K is F
+   for p = 0, its p-th derivative for p > 0, and for p = -1 its integral from -inf on, or for
+   cauchy, which has none, that which is 0 at 0. By a smooth CDF.
+
+   Derivatives are such sums again. By t_i: S_(p+1)[w](t; x)_i. Of the sum over i of g_i S_p[w]_i,
+   by w_j: S_p[g](-x; -t)_j, points and values exchanged; by x_j: -w_j S_(p+1)[g](-x; -t)_j; with
+   both keys in the opposite order, as ~key is. */
 rank_relax_status rank_relax_soft_count(const rank_relax_points* points,
                                         const rank_relax_options* options,
                                         const rank_relax_tensor* output);

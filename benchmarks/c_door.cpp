@@ -1,5 +1,5 @@
 // What a call through the header for C costs beside the kernel alone; one thread, one list of
-// float64. A C++ compiler and what tests/c/build leaves are needed:
+// float64. A C++ compiler and what tests/c/library leaves are needed:
 //
 //   g++ -std=c++17 -O2 -Icsrc benchmarks/c_door.cpp build/c/librank_relax.a -pthread -o
 //   build/c_door build/c_door

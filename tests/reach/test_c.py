@@ -141,7 +141,7 @@ class Library:
 
 @pytest.fixture(scope="session")
 def library() -> Library:
-    subprocess.run(["bash", "tests/c/build"], cwd=REPOSITORY, check=True)
+    subprocess.run(["bash", "tests/c/library"], cwd=REPOSITORY, check=True)
     return Library(REPOSITORY / "build" / "c" / "librank_relax.so")
 
 

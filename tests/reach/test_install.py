@@ -489,6 +489,12 @@ def test_the_source_distribution_holds_all_that_a_build_and_its_tests_need(sourc
         for path in (CHECKOUT / directory).rglob("*")
         if path.is_file() and path.suffix not in (".so", ".pyc") and path.name != "_build_info.py"
     }
+    # But for what tools have left.
+    expected = {
+        path
+        for path in expected
+        if not any(part.startswith(".") or part.endswith(".egg-info") for part in path.parts)
+    }
     expected |= {Path(name) for name in ("LICENSE", "README.md", "CHANGELOG.md")}
     expected |= {Path(name) for name in ("build_backend.py", "pyproject.toml", "setup.py")}
     found = {path.relative_to(source) for path in source.rglob("*")}

@@ -26,15 +26,16 @@ def test_only_functions_named_for_an_instruction_set_use_it() -> None:
         capture_output=True,
         text=True,
     ).stdout
-    # Or as it is mangled, where binutils gives up on a name.
-    set_of = re.compile(r"rank_relax(?:::cpu::(avx2|avx512)::|3cpu\d(avx2|avx512)\d)")
+    # Or as it is mangled, where binutils gives up on a name: in the namespace, or of its struct.
+    mangled = r"(?:3cpu\d(avx2|avx512)\d|\d(avx2|avx512)14InstructionSet)"
+    set_of = re.compile(rf"rank_relax(?:::cpu::(avx2|avx512)::|.*?{mangled})")
     function, wide_functions, sets = "", set(), set()
     for line in listing.splitlines():
         if line.endswith(">:"):
             function = line
         elif (found := WIDE.match(line)) and found.group(1) not in NOT_WIDE:
             if (named := set_of.search(function)) is not None:
-                sets.add(named[1] or named[2])
+                sets.add(named[named.lastindex])
             else:
                 wide_functions.add(function)
     assert not wide_functions

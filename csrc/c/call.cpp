@@ -67,6 +67,14 @@ Tensor Call::values(const char* name, const rank_relax_tensor* given) {
   return tensor;
 }
 
+Tensor Call::doubles(const char* name, const rank_relax_tensor* given) {
+  const Tensor& tensor = remembered(Tensor(name, given));
+  if (tensor.dtype() != Dtype::kFloat64) {
+    refuse(refusal::not_of_dtype(name, name_of(Dtype::kFloat64), name_of(tensor.dtype())));
+  }
+  return tensor;
+}
+
 Tensor Call::items(const char* name, const rank_relax_tensor* given, Dtype dtype,
                    const std::vector<int64_t>& shape, const char* of) {
   const Tensor& tensor = remembered(Tensor(name, given));

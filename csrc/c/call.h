@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "c/include/rank_relax.h"
@@ -30,6 +31,48 @@ struct Part {
   }
 };
 
+/// The rows of a part, of what there is one row of for each list.
+template <class T>
+class RowsOfPart {
+ public:
+  RowsOfPart(const Part& part, const cpu::Rows<T>& rows) : rows_(rows) {
+    if (part.first_list == 0) return;
+    const cpu::Row<T> row = rows.row(part.first_list);
+    strides_[1] = row.stride;
+    rows_ = {row.data, sizes_, strides_, 2};
+  }
+  RowsOfPart(const RowsOfPart&) = delete;
+  RowsOfPart& operator=(const RowsOfPart&) = delete;
+
+  /// Borrows this.
+  const cpu::Rows<T>& rows() const { return rows_; }
+
+ private:
+  const int64_t sizes_[2] = {1, 1};
+  int64_t strides_[2] = {0, 1};
+  cpu::Rows<T> rows_;
+};
+
+/// Numbers of lists, [...], or one for all of them, as rows of one item: so that both count lists
+/// alike.
+template <class T>
+class Columns {
+ public:
+  Columns(const cpu::Rows<T>& numbers, std::vector<int64_t> shape_of_columns)
+      : data_(numbers.data), sizes_(std::move(shape_of_columns)), strides_(sizes_.size(), 0) {
+    std::copy_n(numbers.strides, numbers.dims, strides_.begin());
+  }
+
+  /// Borrows this.
+  cpu::Rows<T> rows() const {
+    return {data_, sizes_.data(), strides_.data(), static_cast<int64_t>(sizes_.size())};
+  }
+
+ private:
+  const T* data_;
+  std::vector<int64_t> sizes_, strides_;
+};
+
 /// What the functions have in common: the options, checked, and the lists that they speak of.
 class Call {
  public:
@@ -52,6 +95,8 @@ class Call {
   Tensor values(const char* name, const rank_relax_tensor* given);
   /// Of any real dtype.
   Tensor real(const char* name, const rank_relax_tensor* given);
+  /// Of float64, and any shape.
+  Tensor doubles(const char* name, const rank_relax_tensor* given);
   /// Of that dtype and shape. `of` is whose shape it is, for the sentence.
   Tensor items(const char* name, const rank_relax_tensor* given, Dtype dtype,
                const std::vector<int64_t>& shape, const char* of);
@@ -145,12 +190,7 @@ class Input {
   void copy(float (*to_float)(uint16_t)) {
     is_copy_ = true;
     copy_.resize(static_cast<size_t>(tensor_.numel()));
-    strides_.resize(static_cast<size_t>(tensor_.dims()));
-    int64_t next = 1;
-    for (size_t dim = strides_.size(); dim-- > 0;) {
-      strides_[dim] = next;
-      next *= tensor_.shape()[dim];
-    }
+    strides_ = row_major_strides(tensor_.shape());
     if (copy_.empty()) return;
     if (tensor_.dims() == 0) {
       copy_[0] = to_float(*tensor_.data<uint16_t>());

@@ -8,7 +8,7 @@
 #include "core/methods.h"
 #include "core/refusals.h"
 #include "core/series/series_spread.h"
-#include "cpu/sort/sort_key.h"
+#include "cpu/sort/visit_order.h"
 
 using namespace rank_relax;
 
@@ -26,70 +26,73 @@ void check_order(const c::Call& call, int64_t order) {
   });
 }
 
-/// Row-major copies, of the items that count: a masked value is 0 and has weight 0.
+/// Values and their weights, which are ones if none are given. Under a mask they are copies, in
+/// which a value that does not count is 0 and weighs 0.
 template <class Scalar>
 class CountedValues {
  public:
-  CountedValues(const c::Tensor& values, const std::optional<c::Tensor>& weights,
-                const cpu::Rows<uint8_t>& mask, int64_t sets)
-      : shape_(values.shape()), shape_of_weights_(values.shape()) {
+  CountedValues(const c::Tensor& values, const std::optional<c::Tensor>& weights, int64_t sets,
+                const cpu::Rows<uint8_t>& mask)
+      : shape_(values.shape()), given_(values), is_masked_(mask.data != nullptr) {
+    shape_of_weights_ = shape_;
     shape_of_weights_.insert(shape_of_weights_.end() - 1, sets);
-    strides_ = row_major(shape_);
-    strides_of_weights_ = row_major(shape_of_weights_);
-    const c::Input<Scalar> x(values);
-    std::optional<c::Input<Scalar>> w;
-    if (weights.has_value()) w.emplace(*weights);
-    const int64_t lists = values.lists(), size = values.size();
-    values_.resize(static_cast<size_t>(values.numel()));
-    weights_.resize(values_.size() * static_cast<size_t>(sets));
-    for (int64_t list = 0; list < lists; ++list) {
-      const cpu::MaskedRow<Scalar> row{x.rows().row(list), mask.row(list), size};
-      for (int64_t i = 0; i < size; ++i) {
-        values_[list * size + i] = row.counts(i) ? row.items[i] : Scalar(0);
-      }
-      for (int64_t set = 0; set < sets; ++set) {
-        const int64_t at = list * sets + set;
-        Scalar* const to = weights_.data() + at * size;
-        const cpu::Row<Scalar> given = w.has_value() ? w->rows().row(at) : cpu::Row<Scalar>{};
-        for (int64_t i = 0; i < size; ++i) {
-          const Scalar weight = w.has_value() ? given[i] : Scalar(1);
-          to[i] = row.counts(i) ? weight : Scalar(0);
-        }
-      }
-    }
+    strides_of_ones_.assign(shape_of_weights_.size(), 0);
+    if (weights.has_value()) weights_.emplace(*weights);
+    if (is_masked_) copy(values, sets, mask);
   }
 
   cpu::Rows<Scalar> values() const {
-    return {values_.data(), shape_.data(), strides_.data(), static_cast<int64_t>(shape_.size())};
+    if (!is_masked_) return given_.rows();
+    return {counted_.data(), shape_.data(), strides_.data(), static_cast<int64_t>(shape_.size())};
   }
   cpu::Rows<Scalar> weights() const {
-    return {weights_.data(), shape_of_weights_.data(), strides_of_weights_.data(),
+    if (!is_masked_) return all_weights();
+    return {counted_weights_.data(), shape_of_weights_.data(), strides_of_weights_.data(),
             static_cast<int64_t>(shape_of_weights_.size())};
   }
 
  private:
-  static std::vector<int64_t> row_major(const std::vector<int64_t>& shape) {
-    std::vector<int64_t> strides(shape.size(), 1);
-    for (size_t dim = shape.size() - 1; dim-- > 0;) {
-      strides[dim] = strides[dim + 1] * shape[dim + 1];
-    }
-    return strides;
+  cpu::Rows<Scalar> all_weights() const {
+    if (weights_.has_value()) return weights_->rows();
+    return {&kOne, shape_of_weights_.data(), strides_of_ones_.data(),
+            static_cast<int64_t>(shape_of_weights_.size())};
   }
 
-  std::vector<int64_t> shape_, shape_of_weights_, strides_, strides_of_weights_;
-  std::vector<Scalar> values_, weights_;
+  void copy(const c::Tensor& values, int64_t sets, const cpu::Rows<uint8_t>& mask) {
+    strides_ = c::row_major_strides(shape_);
+    strides_of_weights_ = c::row_major_strides(shape_of_weights_);
+    const int64_t lists = values.lists(), size = values.size();
+    counted_.resize(static_cast<size_t>(values.numel()));
+    counted_weights_.resize(counted_.size() * static_cast<size_t>(sets));
+    for (int64_t list = 0; list < lists; ++list) {
+      const cpu::MaskedRow<Scalar> row{given_.rows().row(list), mask.row(list), size};
+      const auto take_in = [&](const cpu::Row<Scalar>& from, Scalar* to) {
+        for (int64_t i = 0; i < size; ++i) to[i] = row.counts(i) ? from[i] : Scalar(0);
+      };
+      take_in(row.items, counted_.data() + list * size);
+      for (int64_t set = list * sets; set < (list + 1) * sets; ++set) {
+        take_in(all_weights().row(set), counted_weights_.data() + set * size);
+      }
+    }
+  }
+
+  static constexpr Scalar kOne = 1;
+
+  std::vector<int64_t> shape_, shape_of_weights_, strides_, strides_of_weights_, strides_of_ones_;
+  c::Input<Scalar> given_;
+  std::optional<c::Input<Scalar>> weights_;
+  bool is_masked_;
+  std::vector<Scalar> counted_, counted_weights_;
 };
 
 /// int64 keys as numbers that order as they do, row-major.
 std::vector<uint64_t> in_order(const c::Tensor& keys) {
-  std::vector<uint64_t> numbers;
-  numbers.reserve(static_cast<size_t>(keys.numel()));
+  std::vector<uint64_t> numbers(static_cast<size_t>(keys.numel()));
   const int64_t lists = keys.numel() > 0 ? keys.lists() : 0;
   for (int64_t list = 0; list < lists; ++list) {
-    const cpu::Row<uint64_t> row = keys.rows<uint64_t>().row(list);
-    for (int64_t i = 0; i < keys.size(); ++i) {
-      numbers.push_back(cpu::IntegerOrder<int64_t>::key(row[i]));
-    }
+    cpu::put_in_order<cpu::IntegerOrder<int64_t>>(keys.rows<uint64_t>().row(list), keys.size(),
+                                                  /*of_nan=*/0,
+                                                  numbers.data() + list * keys.size());
   }
   return numbers;
 }
@@ -174,7 +177,7 @@ rank_relax_status rank_relax_soft_count(const rank_relax_points* points,
     c::visit_scalar(x.dtype(), [&](auto scalar) {
       using Scalar = decltype(scalar);
       const c::Input<Scalar> at(t);
-      const CountedValues<Scalar> counted(x, weights, call.mask({0, 0, x.lists(), x.size()}), sets);
+      const CountedValues<Scalar> counted(x, weights, sets, call.mask({0, 0, x.lists(), x.size()}));
       c::Output<Scalar> sums(result);
       cpu::PointBatch<Scalar> batch;
       batch.count = x.lists();

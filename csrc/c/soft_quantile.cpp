@@ -12,6 +12,7 @@ namespace {
 
 /// A tensor of float64 numbers for the levels of each list, [..., m], with lists as the call has.
 std::vector<int64_t> shape_of_levels(const c::Call& call, const c::Tensor& levels) {
+  if (levels.dims() == 0) c::refuse(refusal::without_lists(levels.name()));
   std::vector<int64_t> shape = call.shape_of_lists(levels.size());
   if (levels.shape() != shape) {
     c::refuse(refusal::not_in_rows(levels.name(), "input", c::text_of(call.shape_of_lists()),
@@ -25,22 +26,6 @@ void check_has_items(const c::Call& call, const c::Tensor& input) {
   if (input.size() == 0 && !call.is_ragged()) {
     c::refuse(refusal::without_items("input", c::text_of(input.shape())));
   }
-}
-
-void check_row_major(const c::Tensor& saved) {
-  if (!saved.is_row_major()) {
-    c::refuse(refusal::sentence(saved.name(), " must be row-major, as the forward wrote it"));
-  }
-}
-
-/// The rows of a part of what has one for each list.
-cpu::Rows<double> rows_of_lists(const c::Part& part, const cpu::Rows<double>& rows,
-                                const int64_t* sizes, int64_t* strides) {
-  if (part.first_list == 0) return rows;
-  const cpu::Row<double> row = rows.row(part.first_list);
-  strides[0] = 0;
-  strides[1] = row.stride;
-  return {row.data, sizes, strides, 2};
 }
 
 }  // namespace
@@ -58,10 +43,7 @@ rank_relax_status rank_relax_soft_quantile(const rank_relax_tensor* input,
     call.check_on_cpu();
     call.set_lists(x);
     check_has_items(call, x);
-    const c::Tensor shares = call.real("q", q);
-    if (shares.dtype() != c::Dtype::kFloat64) {
-      c::refuse(refusal::not_of_dtype("q", "float64", c::name_of(shares.dtype())));
-    }
+    const c::Tensor shares = call.doubles("q", q);
     const std::vector<int64_t> shape = shape_of_levels(call, shares);
     const auto like_q = [&](const char* name, const rank_relax_tensor* given) {
       return call.output(name, given, c::Dtype::kFloat64, shape, "q");
@@ -82,10 +64,8 @@ rank_relax_status rank_relax_soft_quantile(const rank_relax_tensor* input,
       const c::Input<Scalar> items(x);
       call.for_each_part(true, [&](const c::Part& part, const cpu::ParallelFor& parallel_for) {
         const int64_t number = shares.size(), first = part.first_list * number;
-        const int64_t sizes[] = {1, number};
-        int64_t strides[2];
-        cpu::quantiles(call.batch(part, items.rows()),
-                       rows_of_lists(part, shares.rows<double>(), sizes, strides), number,
+        const c::RowsOfPart<double> levels(part, shares.rows<double>());
+        cpu::quantiles(call.batch(part, items.rows()), levels.rows(), number,
                        result.data<double>() + first, to_points + first, to_densities + first,
                        parallel_for);
       });
@@ -104,15 +84,12 @@ rank_relax_status rank_relax_soft_quantile_product(
     call.check_on_cpu();
     call.set_lists(x);
     check_has_items(call, x);
-    const c::Tensor at = call.real("points", points);
-    if (at.dtype() != c::Dtype::kFloat64) {
-      c::refuse(refusal::not_of_dtype("points", "float64", c::name_of(at.dtype())));
-    }
+    const c::Tensor at = call.doubles("points", points);
     const std::vector<int64_t> shape = shape_of_levels(call, at);
     const c::Tensor slopes =
         call.items("densities", densities, c::Dtype::kFloat64, shape, "points");
-    check_row_major(at);
-    check_row_major(slopes);
+    at.check_as_written();
+    slopes.check_as_written();
     const int64_t number = at.size();
     const auto part_of_points = [&](const c::Part& part) {
       const int64_t first = part.first_list * number;
@@ -127,11 +104,9 @@ rank_relax_status rank_relax_soft_quantile_product(
         const c::Input<Scalar> items(x);
         c::Output<Scalar> product(result);
         call.for_each_part(false, [&](const c::Part& part, const cpu::ParallelFor& parallel_for) {
-          const int64_t sizes[] = {1, number};
-          int64_t strides[2];
+          const c::RowsOfPart<double> factors(part, v.rows<double>());
           cpu::quantiles_to_items(call.batch(part, items.rows()), part_of_points(part),
-                                  rows_of_lists(part, v.rows<double>(), sizes, strides),
-                                  product.data() + part.first_item, parallel_for);
+                                  factors.rows(), product.data() + part.first_item, parallel_for);
         });
         product.finish();
       });

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "c/call.h"
@@ -23,20 +22,6 @@ struct SavedDtypes {
 SavedDtypes saved_dtypes(const c::Call& call) {
   if (Projections::contains(call.method())) return {c::Dtype::kInt64, c::Dtype::kInt32};
   return {c::Dtype::kFloat64, c::Dtype::kFloat64};
-}
-
-/// The kernel uses it as indices, and every item of a list must have its turn.
-void check_permutation(const c::Part& part, const cpu::Rows<int64_t>& permutation) {
-  std::vector<int64_t> last_row(static_cast<size_t>(part.size), -1);  // that had the item
-  for (int64_t row = 0; row < part.lists; ++row) {
-    const cpu::Row<int64_t> items = permutation.row(row);
-    for (int64_t i = 0; i < part.size; ++i) {
-      const int64_t item = items[i];
-      const bool is_new =
-          0 <= item && item < part.size && std::exchange(last_row[item], row) != row;
-      if (!is_new) c::refuse(refusal::not_from_forward("points"));
-    }
-  }
 }
 
 }  // namespace
@@ -107,11 +92,8 @@ rank_relax_status rank_relax_soft_sort_product(
     const c::Tensor at = call.items("points", points, dtypes.points, x.shape(), "input");
     const c::Tensor slopes =
         call.items("densities", densities, dtypes.densities, x.shape(), "input");
-    for (const c::Tensor* saved : {&at, &slopes}) {
-      if (!saved->is_row_major()) {
-        c::refuse(refusal::sentence(saved->name(), " must be row-major, as the forward wrote it"));
-      }
-    }
+    at.check_as_written();
+    slopes.check_as_written();
     call.set_lists(x);
     const c::Tensor result = call.output_like("output", output, x);
     const bool projected = Projections::contains(call.method());
@@ -121,7 +103,9 @@ rank_relax_status rank_relax_soft_sort_product(
     }
     if (projected) {
       call.for_each_part(false, [&](const c::Part& part, const cpu::ParallelFor&) {
-        check_permutation(part, part.of(at.rows<int64_t>()));
+        if (!cpu::are_permutations(part.of(at.rows<int64_t>()), part.lists, part.size)) {
+          c::refuse(refusal::not_from_forward("points"));
+        }
       });
     }
     c::visit_scalar(x.dtype(), [&](auto scalar) {

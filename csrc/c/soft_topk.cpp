@@ -18,15 +18,11 @@ rank_relax_status rank_relax_soft_topk(const rank_relax_tensor* input, const ran
     const c::Tensor x = call.values("input", input);
     call.check_on_cpu();
     call.set_lists(x);
-    const c::Tensor number("k", k);
-    if (number.dtype() != c::Dtype::kFloat64) {
-      c::refuse(refusal::not_of_dtype("k", "float64", c::name_of(number.dtype())));
-    }
+    const c::Tensor number = call.doubles("k", k);
     if (number.dims() > 0 && number.shape() != call.shape_of_lists()) {
       c::refuse(refusal::not_a_number_of_places(c::text_of(call.shape_of_lists()),
                                                 c::text_of(number.shape())));
     }
-    call.items("k", k, number.dtype(), number.shape(), "itself");  // outputs keep off it
     const c::Tensor result = call.output_like("chosen", chosen, x);
     std::optional<c::Tensor> slopes;
     if (densities != nullptr) {
@@ -35,21 +31,15 @@ rank_relax_status rank_relax_soft_topk(const rank_relax_tensor* input, const ran
     if (x.numel() == 0) return;
     std::vector<double> own(slopes.has_value() ? 0 : static_cast<size_t>(x.numel()));
     double* const to_densities = slopes.has_value() ? slopes->data<double>() : own.data();
-    // A list of one number for each list, so that both count lists alike.
-    std::vector<int64_t> sizes = call.shape_of_lists(1), strides(sizes.size(), 0);
-    const cpu::Rows<double> given = number.rows<double>();
-    for (int64_t dim = 0; dim < given.dims; ++dim) strides[dim] = given.strides[dim];
-    const cpu::Rows<double> numbers{given.data, sizes.data(), strides.data(),
-                                    static_cast<int64_t>(sizes.size())};
+    const c::Columns<double> numbers(number.rows<double>(), call.shape_of_lists(1));
     c::visit_scalar(x.dtype(), [&](auto scalar) {
       using Scalar = decltype(scalar);
       const c::Input<Scalar> items(x);
       c::Output<Scalar> output(result);
       call.for_each_part(false, [&](const c::Part& part, const cpu::ParallelFor& parallel_for) {
-        const int64_t one[] = {1, 1};
-        const cpu::Rows<double> of_part{numbers.row(part.first_list).data, one, one, 2};
-        cpu::topk(call.batch(part, items.rows()), part.first_list > 0 ? of_part : numbers,
-                  output.data() + part.first_item, to_densities + part.first_item, parallel_for);
+        const c::RowsOfPart<double> of_part(part, numbers.rows());
+        cpu::topk(call.batch(part, items.rows()), of_part.rows(), output.data() + part.first_item,
+                  to_densities + part.first_item, parallel_for);
       });
       output.finish();
     });

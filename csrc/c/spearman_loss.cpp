@@ -116,20 +116,13 @@ rank_relax_status rank_relax_spearman_loss_backward(const rank_relax_tensor* gra
     c::visit_scalar(x.dtype(), [&](auto scalar) {
       using Scalar = decltype(scalar);
       const c::Input<Scalar> items(x), of_losses(g);
-      // A list of one item for each loss, so that both count lists alike.
-      const cpu::Rows<Scalar> losses = of_losses.rows();
-      std::vector<int64_t> sizes = g.shape();
-      std::vector<int64_t> strides(losses.strides, losses.strides + losses.dims);
-      sizes.push_back(1);
-      strides.push_back(1);
-      const cpu::Rows<Scalar> columns{losses.data, sizes.data(), strides.data(), losses.dims + 1};
+      const c::Columns<Scalar> losses(of_losses.rows(), call.shape_of_lists(1));
       c::Output<Scalar> output(result);
       call.for_each_part(false, [&](const c::Part& part, const cpu::ParallelFor& parallel_for) {
-        const int64_t one[] = {1, 1};
-        const cpu::Rows<Scalar> of_part{columns.row(part.first_list).data, one, one, 2};
-        cpu::spearman_loss_backward(
-            call.batch(part, items.rows()), part.first_list > 0 ? of_part : columns,
-            part.of(slopes.rows<Scalar>()), output.data() + part.first_item, parallel_for);
+        const c::RowsOfPart<Scalar> of_part(part, losses.rows());
+        cpu::spearman_loss_backward(call.batch(part, items.rows()), of_part.rows(),
+                                    part.of(slopes.rows<Scalar>()), output.data() + part.first_item,
+                                    parallel_for);
       });
       output.finish();
     });

@@ -18,30 +18,40 @@ using refusal::sentence;
 constexpr int32_t kCpu = 1, kCuda = 2, kPinned = 3, kManaged = 13;
 constexpr int32_t kMostDims = 64;
 
-struct Format {
+/// A dtype as DLPack has it, and how its items are stored.
+struct Description {
   Dtype dtype;
   uint8_t code, bits;
+  cpu::Format format;
   const char* name;
 };
 
-// In the order of Dtype. DLPack's codes: signed, unsigned, floating, bfloat16 and bool.
-constexpr Format kFormats[] = {
-    {Dtype::kFloat64, 2, 64, "float64"},   {Dtype::kFloat32, 2, 32, "float32"},
-    {Dtype::kBFloat16, 4, 16, "bfloat16"}, {Dtype::kFloat16, 2, 16, "float16"},
-    {Dtype::kInt8, 0, 8, "int8"},          {Dtype::kInt16, 0, 16, "int16"},
-    {Dtype::kInt32, 0, 32, "int32"},       {Dtype::kInt64, 0, 64, "int64"},
-    {Dtype::kUint8, 1, 8, "uint8"},        {Dtype::kUint16, 1, 16, "uint16"},
-    {Dtype::kUint32, 1, 32, "uint32"},     {Dtype::kUint64, 1, 64, "uint64"},
-    {Dtype::kBool, 6, 8, "bool"},
+constexpr uint8_t kSigned = 0, kUnsigned = 1, kFloating = 2, kBfloat = 4, kBoolean = 6;  // DLPack's
+
+// In the order of Dtype.
+constexpr Description kDescriptions[] = {
+    {Dtype::kFloat64, kFloating, 64, cpu::Format::kFloat, "float64"},
+    {Dtype::kFloat32, kFloating, 32, cpu::Format::kFloat, "float32"},
+    {Dtype::kBFloat16, kBfloat, 16, cpu::Format::kBFloat, "bfloat16"},
+    {Dtype::kFloat16, kFloating, 16, cpu::Format::kFloat, "float16"},
+    {Dtype::kInt8, kSigned, 8, cpu::Format::kSigned, "int8"},
+    {Dtype::kInt16, kSigned, 16, cpu::Format::kSigned, "int16"},
+    {Dtype::kInt32, kSigned, 32, cpu::Format::kSigned, "int32"},
+    {Dtype::kInt64, kSigned, 64, cpu::Format::kSigned, "int64"},
+    {Dtype::kUint8, kUnsigned, 8, cpu::Format::kUnsigned, "uint8"},
+    {Dtype::kUint16, kUnsigned, 16, cpu::Format::kUnsigned, "uint16"},
+    {Dtype::kUint32, kUnsigned, 32, cpu::Format::kUnsigned, "uint32"},
+    {Dtype::kUint64, kUnsigned, 64, cpu::Format::kUnsigned, "uint64"},
+    {Dtype::kBool, kBoolean, 8, cpu::Format::kBool, "bool"},
 };
 
-const Format& format_of(Dtype dtype) { return kFormats[static_cast<size_t>(dtype)]; }
+const Description& description_of(Dtype dtype) { return kDescriptions[static_cast<size_t>(dtype)]; }
 
 Dtype dtype_of(const char* name, const rank_relax_tensor& given) {
-  for (const Format& format : kFormats) {
-    if (given.dtype.code == format.code && given.dtype.bits == format.bits &&
+  for (const Description& known : kDescriptions) {
+    if (given.dtype.code == known.code && given.dtype.bits == known.bits &&
         given.dtype.lanes == 1) {
-      return format.dtype;
+      return known.dtype;
     }
   }
   refuse(sentence(name, " has no dtype that is known here: code ", int{given.dtype.code}, ", ",
@@ -56,6 +66,12 @@ std::optional<int64_t> product(int64_t a, int64_t b) {
 
 }  // namespace
 
+std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t dim = shape.size(); dim-- > 1;) strides[dim - 1] = strides[dim] * shape[dim];
+  return strides;
+}
+
 std::string text_of(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (size_t dim = 0; dim < shape.size(); ++dim) {
@@ -64,9 +80,11 @@ std::string text_of(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-const char* name_of(Dtype dtype) { return format_of(dtype).name; }
+const char* name_of(Dtype dtype) { return description_of(dtype).name; }
 
-size_t bytes_of(Dtype dtype) { return format_of(dtype).bits / 8; }
+size_t bytes_of(Dtype dtype) { return description_of(dtype).bits / 8; }
+
+cpu::Format format_of(Dtype dtype) { return description_of(dtype).format; }
 
 bool is_floating(Dtype dtype) { return dtype <= Dtype::kFloat16; }
 
@@ -138,6 +156,10 @@ bool Tensor::is_row_major() const {
     next *= shape_[dim];
   }
   return true;
+}
+
+void Tensor::check_as_written() const {
+  if (!is_row_major()) refuse(sentence(name_, " must be row-major, as the forward wrote it"));
 }
 
 std::optional<int64_t> Tensor::stride_of_lists() const {

@@ -10,8 +10,12 @@
 #include "c/include/rank_relax.h"
 #include "c/status.h"
 #include "cpu/row/rows.h"
+#include "cpu/sort/visit_order.h"
 
 namespace rank_relax::c {
+
+/// Of the items of a shape in memory, one behind the other.
+std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape);
 
 /// "[2, 3]".
 std::string text_of(const std::vector<int64_t>& shape);
@@ -36,6 +40,7 @@ enum class Dtype {
 const char* name_of(Dtype dtype);
 size_t bytes_of(Dtype dtype);
 bool is_floating(Dtype dtype);
+cpu::Format format_of(Dtype dtype);
 
 /// A tensor of the caller's that has been found sound: its numbers of dimensions, sizes and
 /// strides, its dtype, and that there is memory behind it.
@@ -73,6 +78,9 @@ class Tensor {
   cpu::Rows<T> rows() const {
     return {data<const T>(), shape_.data(), strides_.data(), dims()};
   }
+
+  /// Refuses what a forward wrote row-major and is given back otherwise.
+  void check_as_written() const;
 
   /// Whether any byte is one of both, so far as the ends of their memory tell.
   bool shares_memory_with(const Tensor& other) const;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "core/projection/block_number.h"
 #include "cpu/parallel.h"
@@ -32,6 +34,20 @@ void permutahedron_rank_derivative(const SoftBatch<Scalar>& batch, const Rows<in
 template <class Scalar>
 void permutahedron_sort(const SoftBatch<Scalar>& batch, Scalar* values, int64_t* permutation,
                         int32_t* blocks, const ParallelFor& parallel_for);
+
+/// Whether every item of each row has its turn: what the products take for granted, which use a
+/// permutation as indices.
+inline bool are_permutations(const Rows<int64_t>& rows, int64_t count, int64_t size) {
+  std::vector<int64_t> last_row(static_cast<size_t>(size), -1);  // that had the item
+  for (int64_t row = 0; row < count; ++row) {
+    const Row<int64_t> items = rows.row(row);
+    for (int64_t i = 0; i < size; ++i) {
+      const int64_t item = items[i];
+      if (item < 0 || item >= size || std::exchange(last_row[item], row) == row) return false;
+    }
+  }
+  return true;
+}
 
 /// The permutation and the blocks that permutahedron_sort gave.
 struct SortedPlaces {

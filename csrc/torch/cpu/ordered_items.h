@@ -1,57 +1,35 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
 
 #include <optional>
 
 #include "core/refusals.h"
-#include "cpu/sort/sort_key.h"
+#include "cpu/sort/visit_order.h"
 #include "torch/cpu/adapter.h"
 
 namespace rank_relax {
 
+inline cpu::Format format_of(at::ScalarType dtype) {
+  if (dtype == at::kBool) return cpu::Format::kBool;
+  if (dtype == at::kBFloat16) return cpu::Format::kBFloat;
+  if (at::isFloatingType(dtype)) return cpu::Format::kFloat;
+  return at::isSignedType(dtype) ? cpu::Format::kSigned : cpu::Format::kUnsigned;
+}
+
 /// visit(order) with that of cpu/sort/sort_key.h for a dtype.
 template <class Visit>
 void visit_order_of_integers(at::ScalarType dtype, const Visit& visit) {
-  switch (dtype) {
-    case at::kBool:
-      return visit(cpu::BoolOrder{});
-    case at::kChar:
-      return visit(cpu::IntegerOrder<int8_t>{});
-    case at::kShort:
-      return visit(cpu::IntegerOrder<int16_t>{});
-    case at::kInt:
-      return visit(cpu::IntegerOrder<int32_t>{});
-    case at::kLong:
-      return visit(cpu::IntegerOrder<int64_t>{});
-    case at::kByte:
-      return visit(cpu::IntegerOrder<uint8_t>{});
-    case at::kUInt16:
-      return visit(cpu::IntegerOrder<uint16_t>{});
-    case at::kUInt32:
-      return visit(cpu::IntegerOrder<uint32_t>{});
-    case at::kUInt64:
-      return visit(cpu::IntegerOrder<uint64_t>{});
-    default:
-      TORCH_INTERNAL_ASSERT(false, "no order for ", dtype);
-  }
+  const bool found = cpu::visit_order_of_integers(format_of(dtype), c10::elementSize(dtype), visit);
+  TORCH_INTERNAL_ASSERT(found, "no order for ", dtype);
 }
 
 template <class Visit>
 void visit_order(at::ScalarType dtype, const Visit& visit) {
-  switch (dtype) {
-    case at::kDouble:
-      return visit(cpu::Float64Order{});
-    case at::kFloat:
-      return visit(cpu::Float32Order{});
-    case at::kHalf:
-      return visit(cpu::Float16Order{});
-    case at::kBFloat16:
-      return visit(cpu::BFloat16Order{});
-    default:
-      return visit_order_of_integers(dtype, visit);
-  }
+  const bool found = cpu::visit_order(format_of(dtype), c10::elementSize(dtype), visit);
+  TORCH_INTERNAL_ASSERT(found, "no order for ", dtype);
 }
 
 /// Lists of items as their bits.

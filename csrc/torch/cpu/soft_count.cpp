@@ -44,11 +44,7 @@ bool put_in_order(const at::Tensor& keys, uint64_t of_nan, at::Tensor& numbers) 
   visit_order(keys.scalar_type(), [&](auto order) {
     using Order = decltype(order);
     const auto* const from = static_cast<const typename Order::Bits*>(given.const_data_ptr());
-    for (int64_t i = 0; i < count; ++i) {
-      const bool is_nan = Order::is_nan(from[i]);
-      to[i] = is_nan ? of_nan : uint64_t{Order::key(from[i])};
-      has_nan |= is_nan;
-    }
+    has_nan = cpu::put_in_order<Order>({from, 1}, count, of_nan, to);
   });
   return has_nan;
 }

@@ -3,8 +3,6 @@
 #include <torch/library.h>
 
 #include <tuple>
-#include <utility>
-#include <vector>
 
 #include "core/refusals.h"
 #include "cpu/projection/permutahedron.h"
@@ -33,33 +31,23 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> permutahedron_sort_forward_cpu(
   return {sorted.to(input.scalar_type()), permutation, blocks};
 }
 
-/// The kernel uses it as indices, and every item of a row must have its turn.
-void check_permutation(const char* op, const at::Tensor& permutation) {
-  const int64_t* data = permutation.const_data_ptr<int64_t>();
-  const int64_t size = permutation.size(-1), count = permutation.numel();
-  std::vector<int64_t> last_row(size, -1);  // that had the item
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t item = data[i], row = i / size;
-    const bool first_time = 0 <= item && item < size && std::exchange(last_row[item], row) != row;
-    TORCH_CHECK_VALUE(first_time, op, ": ", refusal::not_from_forward("permutation"));
-  }
-}
-
 at::Tensor permutahedron_product(const at::Tensor& vector, const at::Tensor& input,
                                  const at::Tensor& permutation, const at::Tensor& blocks,
                                  bool transposed, const Options& options) {
   if (input.numel() == 0) return at::empty(input.sizes(), input.options());
   check_blocks_fit(input.size(-1), options.method);
-  const at::Tensor dense_permutation = permutation.contiguous();
-  check_permutation(transposed ? operators::PermutahedronSortBackward::name
-                               : operators::PermutahedronSortTangent::name,
-                    dense_permutation);
+  const int64_t size = input.size(-1);
+  TORCH_CHECK_VALUE(
+      cpu::are_permutations(rows_of<int64_t>(permutation), input.numel() / size, size),
+      transposed ? operators::PermutahedronSortBackward::name
+                 : operators::PermutahedronSortTangent::name,
+      ": ", refusal::not_from_forward("permutation"));
   const at::Tensor values = at_least_float32(input);
   const at::Tensor vector_values = at_least_float32(vector);
   const at::Tensor output = at::empty(values.sizes(), values.options());
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "permutahedron_sort_product", [&] {
     cpu::permutahedron_sort_product(soft_batch_of<scalar_t>(values, options),
-                                    {rows_of<int64_t>(dense_permutation), rows_of<int32_t>(blocks)},
+                                    {rows_of<int64_t>(permutation), rows_of<int32_t>(blocks)},
                                     rows_of<scalar_t>(vector_values), transposed,
                                     output.mutable_data_ptr<scalar_t>(), torch_parallel_for);
   });

@@ -7,6 +7,7 @@
 
 #include "core/methods.h"
 #include "core/refusals.h"
+#include "cuda/projection/of_kernel_sum.h"
 #include "cuda/projection/permutahedron.h"
 #include "cuda/soft_rank.h"
 #include "cuda/soft_sort_and_soft_quantile.h"
@@ -133,28 +134,13 @@ cuda::KernelSum side_of(const Call& call, const Tensor& values) {
   return problem;
 }
 
-cuda::PermutahedronRank by_projection(const cuda::KernelSum& problem) {
-  return {problem, problem.shift, problem.output};
-}
-
-cuda::PermutahedronRankDerivative derivative_by_projection(const cuda::KernelSum& problem) {
-  cuda::PermutahedronRankDerivative derivative;
-  derivative.batch = problem;
-  derivative.order = problem.order;
-  std::copy_n(problem.directions, problem.order, derivative.directions);
-  derivative.factor = problem.factor;
-  derivative.spread_nan = problem.spread_nan;
-  derivative.output = problem.output;
-  return derivative;
-}
-
 size_t workspace_of(const cuda::KernelSum& problem, std::string_view method) {
   if (!Projections::contains(method)) {
     check_length(problem.size, cuda::longest_row(method), method);
     return cuda::kernel_sum_workspace(problem, method);
   }
-  if (problem.order == 0) return cuda::permutahedron_rank_workspace(by_projection(problem));
-  return cuda::permutahedron_rank_derivative_workspace(derivative_by_projection(problem));
+  if (problem.order == 0) return cuda::permutahedron_rank_workspace(cuda::rank_of(problem));
+  return cuda::permutahedron_rank_derivative_workspace(cuda::rank_derivative_of(problem));
 }
 
 void enqueue(const cuda::KernelSum& problem, std::string_view method, const Workspace& workspace) {
@@ -164,9 +150,9 @@ void enqueue(const cuda::KernelSum& problem, std::string_view method, const Work
   }
   if (problem.order == 0) {
     return DeviceGuard::check(
-        cuda::permutahedron_rank(by_projection(problem), method, workspace.rest(), stream));
+        cuda::permutahedron_rank(cuda::rank_of(problem), method, workspace.rest(), stream));
   }
-  DeviceGuard::check(cuda::permutahedron_rank_derivative(derivative_by_projection(problem), method,
+  DeviceGuard::check(cuda::permutahedron_rank_derivative(cuda::rank_derivative_of(problem), method,
                                                          workspace.rest(), stream));
 }
 

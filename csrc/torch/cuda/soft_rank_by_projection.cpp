@@ -4,9 +4,9 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
 
-#include <algorithm>
 #include <tuple>
 
+#include "cuda/projection/of_kernel_sum.h"
 #include "torch/cuda/projection_inputs.h"
 #include "torch/declaration/kernel.h"
 #include "torch/operators/soft_rank.h"
@@ -55,19 +55,12 @@ at::Tensor permutahedron_rank_derivative_cuda(at::TensorList directions, const a
 
 void run_rank_by_projection(const cuda::KernelSum& problem, std::string_view method) {
   check_blocks_fit(problem.size, method);
-  const cuda::RowBatch& batch = problem;
   if (problem.order == 0) {
-    const cuda::PermutahedronRank rank = {batch, problem.shift, problem.output};
+    const cuda::PermutahedronRank rank = cuda::rank_of(problem);
     return run_projection(rank, cuda::permutahedron_rank_workspace(rank), method,
                           cuda::permutahedron_rank);
   }
-  cuda::PermutahedronRankDerivative derivative;
-  derivative.batch = batch;
-  derivative.order = problem.order;
-  std::copy_n(problem.directions, problem.order, derivative.directions);
-  derivative.factor = problem.factor;
-  derivative.spread_nan = problem.spread_nan;
-  derivative.output = problem.output;
+  const cuda::PermutahedronRankDerivative derivative = cuda::rank_derivative_of(problem);
   run_projection(derivative, cuda::permutahedron_rank_derivative_workspace(derivative), method,
                  cuda::permutahedron_rank_derivative);
 }

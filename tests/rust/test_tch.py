@@ -17,6 +17,10 @@ SOURCE = REPOSITORY / "csrc" / "rust" / "rank-relax-tch" / "src"
 HERE = Path(__file__).parent / "tch"
 LIBTORCH = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
 
+pytestmark = pytest.mark.skipif(
+    shutil.which("rustc") is None, reason="rustc is not installed, and the crate has to be compiled"
+)
+
 of_capsule = ctypes.pythonapi.PyCapsule_GetPointer
 of_capsule.restype = ctypes.c_void_p
 of_capsule.argtypes = [ctypes.py_object, ctypes.c_char_p]
@@ -60,9 +64,6 @@ def crate(tmp_path_factory: pytest.TempPathFactory) -> Crate:
 
 
 def compiled(folder: Path, build: Path) -> Crate:
-    rustc = shutil.which("rustc")
-    if rustc is None:
-        pytest.skip("there is no rustc here")
     source = folder / "lib.rs"
     library = ["--edition=2021", "-L", build, "--crate-type", "rlib", "--crate-name"]
     used = ["--extern", "tch", "--extern", "rank_relax_tch"]
@@ -71,7 +72,7 @@ def compiled(folder: Path, build: Path) -> Crate:
         [*library, "rank_relax_tch", "-D", "warnings", source, "--extern", "tch"],
         ["--edition=2021", "-L", build, "--crate-type", "cdylib", HERE / "calls.rs", *used],
     ):
-        subprocess.run([rustc, "--out-dir", build, *command], check=True)
+        subprocess.run(["rustc", "--out-dir", build, *command], check=True)
     return Crate(build / "libcalls.so")
 
 

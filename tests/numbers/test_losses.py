@@ -560,12 +560,18 @@ def by_definition(
 BOUND = {torch.float64: 1e-10, torch.float32: 2e-3}
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 @every_loss_and_shape
 def test_losses_and_gradients_are_those_of_the_definition(
-    loss: Any,
+    loss: Any, definition: Any, options: dict[str, Any], shape: str, subtests: pytest.Subtests
+) -> None:
+    for weighted, dtype in itertools.product((False, True), (torch.float64, torch.float32)):
+        with subtests.test(weighted=weighted, dtype=dtype):
+            check_against(definition, loss, options, shape, weighted, dtype)
+
+
+def check_against(
     definition: Any,
+    loss: Any,
     options: dict[str, Any],
     shape: str,
     weighted: bool,
@@ -1052,18 +1058,17 @@ def test_integer_labels_are_compared_exactly(dtype: torch.dtype) -> None:
 
 
 @every_loss
-@pytest.mark.parametrize(
-    "dtype",
-    [torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.half],
-    ids=str,
-)
 def test_labels_are_of_any_dtype(
-    loss: Any, definition: Any, options: dict[str, Any], dtype: torch.dtype
+    loss: Any, definition: Any, options: dict[str, Any], subtests: pytest.Subtests
 ) -> None:
     scores, labels = torch.randn(3, 9), torch.randint(0, 4, (3, 9))
     mask = torch.rand(3, 9) < 0.8
     expected = loss(scores, labels, mask=mask, **options)
-    torch.testing.assert_close(loss(scores, labels.to(dtype), mask=mask, **options), expected)
+    unsigned = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+    for dtype in (*unsigned, torch.int8, torch.half):
+        with subtests.test(dtype=dtype):
+            actual = loss(scores, labels.to(dtype), mask=mask, **options)
+            torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("surrogate", ["squared", "squared_hinge"])
@@ -1751,13 +1756,13 @@ def test_errors_name_the_argument_and_what_to_do(loss: Any) -> None:
 
 
 @every_loss_of_ragged_lists
-@pytest.mark.parametrize("wrong", [[0, 4, 2, 6], [0, 2, 5], [0, 9], [1, 6], [-3, 6]], ids=str)
 def test_offsets_that_do_not_cut_the_items_are_an_error(
-    loss: Any, definition: Any, options: dict[str, Any], wrong: list[int]
+    loss: Any, definition: Any, options: dict[str, Any]
 ) -> None:
     message = f"^{loss.__name__}: offsets must rise from 0 to the number of items, 6"
-    with pytest.raises(ValueError, match=message):
-        loss(torch.randn(6), torch.arange(6), offsets=torch.tensor(wrong), **options)
+    for wrong in ([0, 4, 2, 6], [0, 2, 5], [0, 9], [1, 6], [-3, 6]):
+        with pytest.raises(ValueError, match=message):
+            loss(torch.randn(6), torch.arange(6), offsets=torch.tensor(wrong), **options)
 
 
 @pytest.mark.parametrize(

@@ -91,26 +91,29 @@ TOLERANCES = {torch.float64: 1e-11, torch.float32: 3e-5, torch.bfloat16: 2e-2}
 
 
 @of_every_function
-@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
-def test_lists_are_as_they_are_alone(case: str, masked: bool, dtype: torch.dtype) -> None:
+def test_lists_are_as_they_are_alone(case: str, masked: bool, subtests: pytest.Subtests) -> None:
     offsets = offsets_of(LENGTHS["many"])
-    x = torch.randn(int(offsets[-1])).to(dtype)
-    mask = torch.rand(x.shape) < 0.7 if masked else None
-    found = FUNCTIONS[case](x, mask=mask, offsets=offsets)
-    expected = one_by_one(case, x, offsets, mask)
-    assert found.dtype == expected.dtype
-    tolerance = TOLERANCES[dtype]
-    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+    for dtype, tolerance in TOLERANCES.items():
+        x = torch.randn(int(offsets[-1])).to(dtype)
+        mask = torch.rand(x.shape) < 0.7 if masked else None
+        with subtests.test(dtype=dtype):
+            found = FUNCTIONS[case](x, mask=mask, offsets=offsets)
+            expected = one_by_one(case, x, offsets, mask)
+            assert found.dtype == expected.dtype
+            close = {"rtol": tolerance, "atol": tolerance}
+            torch.testing.assert_close(found, expected, **close, equal_nan=True)
 
 
 @of_every_function
-@pytest.mark.parametrize("lengths", [[4, 4, 4], [7], [0, 0], [0, 3, 0]], ids=str)
-def test_few_lists_are_as_they_are_alone(case: str, lengths: list[int]) -> None:
-    offsets = offsets_of(lengths)
-    x = torch.randn(int(offsets[-1]), dtype=torch.double)
-    found, expected = FUNCTIONS[case](x, offsets=offsets), one_by_one(case, x, offsets, None)
-    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11, equal_nan=True)
+def test_few_lists_are_as_they_are_alone(case: str, subtests: pytest.Subtests) -> None:
+    for lengths in ([4, 4, 4], [7], [0, 0], [0, 3, 0]):
+        offsets = offsets_of(lengths)
+        x = torch.randn(int(offsets[-1]), dtype=torch.double)
+        with subtests.test(lengths=lengths):
+            found = FUNCTIONS[case](x, offsets=offsets)
+            expected = one_by_one(case, x, offsets, None)
+            torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11, equal_nan=True)
 
 
 @of_every_function

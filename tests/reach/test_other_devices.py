@@ -4,6 +4,7 @@ torch's lazy backend is such a device, in every build of torch: it records the o
 given and runs them later, and it has no views, so that what works there works on others too.
 """
 
+import itertools
 import os
 import re
 import subprocess
@@ -104,12 +105,15 @@ def test_results_and_gradients_are_those_of_the_oracle(
                 assert (distance(one, other) <= bound).all()
 
 
-@pytest.mark.parametrize("method", ALL_METHODS)
 @pytest.mark.parametrize("row", HARD)
-def test_hard_lists_get_what_the_cpu_gives(row: str, method: str, elsewhere: str) -> None:
-    for dtype, error in ((torch.float64, 1e-12), (torch.float32, 2e-6), (torch.float16, 2e-3)):
-        values = torch.tensor(HARD[row], dtype=torch.float64).to(dtype)
-        check_hard_list(values, method, error, elsewhere)
+def test_hard_lists_get_what_the_cpu_gives(
+    row: str, elsewhere: str, subtests: pytest.Subtests
+) -> None:
+    errors = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3}
+    for method, (dtype, error) in itertools.product(ALL_METHODS, errors.items()):
+        with subtests.test(method=method, dtype=dtype):
+            values = torch.tensor(HARD[row], dtype=torch.float64).to(dtype)
+            check_hard_list(values, method, error, elsewhere)
 
 
 def check_hard_list(values: Tensor, method: str, error: float, elsewhere: str) -> None:

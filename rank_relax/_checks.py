@@ -28,6 +28,7 @@ Reduction = Literal["mean", "sum", "none"]
 SMOOTH_CDFS: tuple[str, ...] = get_args(SmoothCdf)
 SPLIT_CDFS: tuple[str, ...] = get_args(SplitCdf)
 METHODS: tuple[str, ...] = get_args(Method)
+REDUCTIONS: tuple[str, ...] = get_args(Reduction)
 
 
 def check_tensor(function: str, name: str, value: object) -> None:
@@ -142,7 +143,7 @@ def check_choice(function: str, name: str, value: object, choices: tuple[str | N
 
 def check_reduction(function: str, reduction: object) -> None:
     """Raises for a reduction that there is not."""
-    check_choice(function, "reduction", reduction, get_args(Reduction))
+    check_choice(function, "reduction", reduction, REDUCTIONS)
 
 
 def check_method(function: str, method: object, methods: tuple[str, ...] = METHODS) -> None:
@@ -154,6 +155,8 @@ def check_method(function: str, method: object, methods: tuple[str, ...] = METHO
 
 def checked_dim(function: str, dim: object) -> int:
     """The dimension as an int; raises for what is none. Torch knows whether a tensor has it."""
+    if type(dim) is int:  # quickly, as most are
+        return dim
     number = None if isinstance(dim, Tensor) else from_array(dim)
     if isinstance(number, Tensor) and number.dtype in INTEGERS:
         return int(number)
@@ -183,6 +186,8 @@ def warn_of_single_items(
     if torch.compiler.is_compiling() or is_tracing():
         return
     if scores.dim() < 2 or scores.is_meta:
+        return
+    if type(scores) is Tensor and length is None and scores.shape[dim] != 1:  # quickly
         return
     shape = list(scores.shape)
     if not all(isinstance(size, int) for size in shape):

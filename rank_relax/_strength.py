@@ -26,6 +26,8 @@ def checked_strength(
     The value of a tensor is not looked at. One with a single element may have one dimension,
     which is what ``fully_shard`` can shard.
     """
+    if type(strength) is float and 0 < strength < math.inf:  # quickly, as most are
+        return strength
     strength = from_array(strength, torch.float64)
     if isinstance(strength, Tensor):
         if strength.dim() > 1 or (strength.dim() == 1 and strength.shape[0] != 1):

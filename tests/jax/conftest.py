@@ -1,7 +1,13 @@
+"""Which tests are asked, none of the slow ones with --fast; and JAX's modes."""
+
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
+
+# It compares with rank_relax for torch, which tests/jax/run has in its last environment alone.
+collect_ignore = [] if find_spec("torch") and find_spec("rank_relax") else ["test_torch.py"]
 
 # Most of the time goes into compiling what is run once.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
@@ -14,9 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--fast"):
         return
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="--fast"))
+    left_out = [item for item in items if item.get_closest_marker("slow") is not None]
+    items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+    config.hook.pytest_deselected(items=left_out)
 
 
 def _set_x64(wanted: bool) -> Iterator[None]:

@@ -25,10 +25,7 @@ def test_neither_torch_nor_its_package_is_imported() -> None:
 
 
 def test_the_wheel_is_for_every_version_of_python() -> None:
-    try:
-        wheel = distribution("rank_relax_jax").read_text("WHEEL") or ""
-    except ImportError:
-        pytest.skip("it is not installed, but on the path")
+    wheel = distribution("rank_relax_jax").read_text("WHEEL") or ""
     assert "Tag: py3-none-linux" in wheel
     assert "Root-Is-Purelib: false" in wheel
 
@@ -36,10 +33,7 @@ def test_the_wheel_is_for_every_version_of_python() -> None:
 def test_the_licence_is_installed() -> None:
     text = (SOURCES.parent / "LICENSE").read_text()
     assert (SOURCES / "jax" / "LICENSE").read_text() == text
-    try:
-        files = distribution("rank_relax_jax").files or []
-    except ImportError:
-        pytest.skip("it is not installed, but on the path")
+    files = distribution("rank_relax_jax").files or []
     (licence,) = (file for file in files if file.name == "LICENSE")
     assert licence.read_text() == text
 
@@ -73,7 +67,6 @@ def test_a_missing_library_is_an_error_that_says_what_to_do(
 
 @pytest.mark.slow
 def test_a_source_distribution_is_complete(tmp_path: Path) -> None:
-    pytest.importorskip("setuptools", minversion="77")
     kernels = os.environ.get("RANK_RELAX_KERNELS")
     build = "import sys; from setuptools import build_meta; "
     subprocess.run(

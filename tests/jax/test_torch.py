@@ -28,7 +28,6 @@ NASTY = {
     "far": np.array([[1.0, 2.0, 4.0, 3.0]]) + 1e6,
     "wide": np.array([[1.0, 2e9, 4e9, 3.0, -1e12]]),
 }
-MASKS = {"all": None, "some": 0}
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "soft_rank": lambda m, x, mask: m.soft_rank(x, 2.0, mask=mask),

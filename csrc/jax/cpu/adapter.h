@@ -3,9 +3,11 @@
 #include <cfenv>
 #include <cstdint>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/methods.h"
 #include "core/refusals.h"
@@ -25,6 +27,17 @@ class Refused : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A buffer's numbers, of which the caller knows the type.
+template <class T>
+const T* data_of(const ffi::AnyBuffer& buffer) {
+  return static_cast<const T*>(buffer.untyped_data());
+}
+
+template <class T>
+T* data_of(ffi::Result<ffi::AnyBuffer>& result) {
+  return static_cast<T*>(result->untyped_data());
+}
+
 /// The lists in a buffer: all dimensions but the last are one.
 template <class T>
 class Lists {
@@ -32,7 +45,7 @@ class Lists {
   Lists() : Lists(nullptr, 0, 0) {}
   /// For a buffer of that many lists, or one of one list that all of them share.
   Lists(const ffi::AnyBuffer& buffer, int64_t count)
-      : Lists(static_cast<const T*>(buffer.untyped_data()), count, buffer.dimensions().back()) {}
+      : Lists(data_of<T>(buffer), count, buffer.dimensions().back()) {}
   Lists(const T* data, int64_t count, int64_t size)
       : data_(data), sizes_{count, size}, strides_{size, 1} {}
 
@@ -71,6 +84,11 @@ class Optional {
     if (!buffer.has_value()) throw Refused("rank_relax: an operand is missing");
     return *buffer;
   }
+  /// The next one, if it was given at all.
+  std::optional<ffi::AnyBuffer> next_if(bool is_given) {
+    if (!is_given) return std::nullopt;
+    return next();
+  }
   size_t left() const { return given_.size() - place_; }
 
  private:
@@ -78,34 +96,15 @@ class Optional {
   size_t place_ = 0;
 };
 
-/// A batch of lists for the kernels, and which of their items count.
-template <class Scalar>
-class Batch {
- public:
-  Batch(const ffi::AnyBuffer& input, double strength, std::string_view method)
-      : lists_(input, count_of(input)),
-        count_(count_of(input)),
-        size_(size_of(input)),
-        strength_(strength),
-        method_(method) {
-    if (size_ > refusal::kLongestList && count_ > 0) {
-      throw Refused("rank_relax: " + refusal::too_long(size_));
-    }
-  }
+/// The mask, where that is all that may come behind the operands that every call has.
+inline std::optional<ffi::AnyBuffer> mask_of(const ffi::RemainingArgs& others) {
+  return Optional(others).next_if(others.size() > 0);
+}
 
-  void set_mask(const ffi::AnyBuffer& mask) { mask_ = Lists<uint8_t>(mask, count_); }
-
-  cpu::SoftBatch<Scalar> batch() const {
-    return {{count_, size_, lists_.rows(), mask_.rows()}, strength_, method_};
-  }
-
- private:
-  Lists<Scalar> lists_;
-  Lists<uint8_t> mask_;
-  int64_t count_, size_;
-  double strength_;
-  std::string_view method_;
-};
+/// Which items of so many lists count; without a mask, as the kernels have it, all.
+inline Lists<uint8_t> counted_by(const std::optional<ffi::AnyBuffer>& mask, int64_t count) {
+  return mask.has_value() ? Lists<uint8_t>(*mask, count) : Lists<uint8_t>();
+}
 
 /// visit(float()) or visit(double()).
 template <class Visit>
@@ -118,6 +117,23 @@ void visit_floating(ffi::DataType dtype, const Visit& visit) {
     default:
       throw Refused("rank_relax: the kernels take float32 and float64");
   }
+}
+
+/// visit(batch, float()) or visit(batch, double()) with the lists as the kernels take them.
+template <class Visit>
+void visit_batch(const ffi::AnyBuffer& input, double strength, std::string_view method,
+                 const std::optional<ffi::AnyBuffer>& mask, const Visit& visit) {
+  const int64_t count = count_of(input), size = size_of(input);
+  visit_floating(input.element_type(), [&](auto zero) {
+    using Scalar = decltype(zero);
+    if (size > refusal::kLongestList && count > 0) {
+      throw Refused("rank_relax: " + refusal::too_long(size));
+    }
+    const Lists<Scalar> lists(input, count);
+    const Lists<uint8_t> counted = counted_by(mask, count);
+    visit(cpu::SoftBatch<Scalar>{{count, size, lists.rows(), counted.rows()}, strength, method},
+          zero);
+  });
 }
 
 /// With which methods are asked about.
@@ -163,6 +179,17 @@ ffi::Error run(const Work& work) {
     return ffi::Error::Internal(std::string("rank_relax: ") + error.what());
   }
 }
+
+/// What follows the contexts in the binding of all that is softened.
+template <class Binding>
+auto with_softness(Binding&& binding) {
+  return std::forward<Binding>(binding)
+      .template Attr<double>("regularization_strength")
+      .template Attr<std::string_view>("method");
+}
+
+/// How the binding of all that is softened on the CPU begins.
+inline auto bind() { return with_softness(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()); }
 
 }  // namespace rank_relax::handlers
 

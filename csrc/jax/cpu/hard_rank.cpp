@@ -17,11 +17,10 @@ ffi::Error hard_rank(ffi::ThreadPool pool, bool descending, int64_t unit, bool /
       visit_order(input.element_type(), [&](auto order) {
         using Order = decltype(order);
         const Lists<typename Order::Bits> items(input, count_of(input));
-        Lists<uint8_t> mask;
-        if (others.size() > 0) mask = Lists<uint8_t>(Optional(others).next(), count_of(input));
+        const Lists<uint8_t> mask = counted_by(mask_of(others), count_of(input));
         cpu::hard_rank<Order>({count_of(input), size_of(input), items.rows(), mask.rows()},
-                              descending, static_cast<cpu::RankUnit>(unit),
-                              static_cast<Scalar*>(ranks->untyped_data()), parallel_for(pool));
+                              descending, static_cast<cpu::RankUnit>(unit), data_of<Scalar>(ranks),
+                              parallel_for(pool));
       });
     });
   });

@@ -14,7 +14,7 @@ class Levels {
   explicit Levels(const ffi::AnyBuffer& buffer) : size_(size_of(buffer)) {
     const auto take_in = [&](auto zero) {
       using Number = decltype(zero);
-      const auto* const from = static_cast<const Number*>(buffer.untyped_data());
+      const auto* const from = data_of<Number>(buffer);
       values_.assign(from, from + buffer.element_count());
     };
     switch (buffer.element_type()) {
@@ -41,10 +41,16 @@ class Levels {
   Lists<double> lists_;
 };
 
+/// The levels that come next, [*, L], if there are any, else the number for all lists.
+inline Levels next_levels(Optional& given, bool has_levels, double level) {
+  if (has_levels) return Levels(given.next());
+  return Levels(level);
+}
+
 /// Results in double, rounded to what they are returned in.
 template <class Scalar>
 void round_to(const std::vector<double>& from, ffi::Result<ffi::AnyBuffer>& to) {
-  auto* const rounded = static_cast<Scalar*>(to->untyped_data());
+  auto* const rounded = data_of<Scalar>(to);
   for (size_t i = 0; i < from.size(); ++i) rounded[i] = static_cast<Scalar>(from[i]);
 }
 

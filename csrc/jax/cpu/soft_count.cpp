@@ -15,7 +15,7 @@ std::vector<uint64_t> in_order(const ffi::AnyBuffer& keys, uint64_t of_nan) {
   std::vector<uint64_t> numbers(std::max<size_t>(count, 1));
   visit_order(keys.element_type(), [&](auto order) {
     using Order = decltype(order);
-    const auto* const from = static_cast<const typename Order::Bits*>(keys.untyped_data());
+    const auto* const from = data_of<typename Order::Bits>(keys);
     for (size_t i = 0; i < count; ++i) {
       numbers[i] = Order::is_nan(from[i]) ? of_nan : uint64_t{Order::key(from[i])};
     }
@@ -56,7 +56,7 @@ ffi::Error kernel_sum(ffi::ThreadPool pool, double strength, std::string_view me
                                static_cast<int>(order),
                                strength,
                                method},
-                              static_cast<Scalar*>(sums->untyped_data()), parallel_for(pool));
+                              data_of<Scalar>(sums), parallel_for(pool));
     });
   });
 }
@@ -64,10 +64,7 @@ ffi::Error kernel_sum(ffi::ThreadPool pool, double strength, std::string_view me
 }  // namespace
 
 RANK_RELAX_HANDLER(kernel_sum, kernel_sum,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Attr<int64_t>("order")
                        .Arg<ffi::AnyBuffer>()
                        .Arg<ffi::AnyBuffer>()

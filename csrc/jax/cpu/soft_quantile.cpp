@@ -1,6 +1,5 @@
 #include "cpu/soft_quantile.h"
 
-#include <optional>
 #include <vector>
 
 #include "adapter.h"
@@ -20,20 +19,13 @@ ffi::Error soft_quantile(ffi::ThreadPool pool, double strength, std::string_view
     check_smooth_cdf(method);
     if (quantiles->element_count() == 0) return;
     Optional given(others);
-    std::optional<Levels> q;
-    if (has_levels) {
-      q.emplace(given.next());
-    } else {
-      q.emplace(level);
-    }
-    visit_floating(input.element_type(), [&](auto zero) {
+    const Levels q = next_levels(given, has_levels, level);
+    const auto mask = given.next_if(has_mask);
+    visit_batch(input, strength, method, mask, [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (has_mask) batch.set_mask(given.next());
       std::vector<double> results(quantiles->element_count());
-      cpu::quantiles(batch.batch(), q->rows(), q->size(), results.data(),
-                     static_cast<double*>(points->untyped_data()),
-                     static_cast<double*>(densities->untyped_data()), parallel_for(pool));
+      cpu::quantiles(batch, q.rows(), q.size(), results.data(), data_of<double>(points),
+                     data_of<double>(densities), parallel_for(pool));
       round_to<Scalar>(results, quantiles);
     });
   });
@@ -47,13 +39,10 @@ ffi::Error at_levels(ffi::ThreadPool pool, double strength, std::string_view met
     check_smooth_cdf(method);
     if (rounded->element_count() == 0) return;
     const Levels wanted(levels);
-    visit_floating(input.element_type(), [&](auto zero) {
+    visit_batch(input, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
-      auto* const found = static_cast<double*>(points->untyped_data());
-      cpu::quantile_at_levels(batch.batch(), wanted.rows(), wanted.size(), found,
-                              parallel_for(pool));
+      auto* const found = data_of<double>(points);
+      cpu::quantile_at_levels(batch, wanted.rows(), wanted.size(), found, parallel_for(pool));
       round_to<Scalar>(std::vector<double>(found, found + rounded->element_count()), rounded);
     });
   });
@@ -70,23 +59,19 @@ ffi::Error product(ffi::ThreadPool pool, double strength, std::string_view metho
     check_smooth_cdf(method);
     if (output->element_count() == 0) return;
     const auto sizes = points.dimensions();
-    const cpu::LevelPoints at{
-        static_cast<const double*>(points.untyped_data()),
-        from_centers ? static_cast<const double*>(densities.untyped_data()) : nullptr,
-        sizes[sizes.size() - 2], from_centers};
-    visit_floating(input.element_type(), [&](auto zero) {
+    const cpu::LevelPoints at{data_of<double>(points),
+                              from_centers ? data_of<double>(densities) : nullptr,
+                              sizes[sizes.size() - 2], from_centers};
+    visit_batch(input, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
       if (transposed) {
         const Levels factors(vector);
-        return cpu::quantiles_to_items(batch.batch(), at, factors.rows(),
-                                       static_cast<Scalar*>(output->untyped_data()),
+        return cpu::quantiles_to_items(batch, at, factors.rows(), data_of<Scalar>(output),
                                        parallel_for(pool));
       }
       const Lists<Scalar> along(vector, count_of(input));
       std::vector<double> results(output->element_count());
-      cpu::quantiles_to_levels(batch.batch(), at, along.rows(), results.data(), parallel_for(pool));
+      cpu::quantiles_to_levels(batch, at, along.rows(), results.data(), parallel_for(pool));
       round_to<Scalar>(results, output);
     });
   });
@@ -95,10 +80,7 @@ ffi::Error product(ffi::ThreadPool pool, double strength, std::string_view metho
 }  // namespace
 
 RANK_RELAX_HANDLER(soft_quantile, soft_quantile,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Attr<double>("level")
                        .Attr<bool>("has_levels")
                        .Attr<bool>("has_mask")
@@ -109,10 +91,7 @@ RANK_RELAX_HANDLER(soft_quantile, soft_quantile,
                        .Ret<ffi::AnyBuffer>());
 
 RANK_RELAX_HANDLER(quantile_at_levels, at_levels,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Arg<ffi::AnyBuffer>()
                        .Arg<ffi::AnyBuffer>()
                        .RemainingArgs()
@@ -120,10 +99,7 @@ RANK_RELAX_HANDLER(quantile_at_levels, at_levels,
                        .Ret<ffi::AnyBuffer>());
 
 RANK_RELAX_HANDLER(quantile_product, product,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Attr<bool>("transposed")
                        .Attr<bool>("from_centers")
                        .Arg<ffi::AnyBuffer>()

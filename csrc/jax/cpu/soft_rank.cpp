@@ -15,12 +15,9 @@ ffi::Error soft_rank(ffi::ThreadPool pool, double strength, std::string_view met
     check_method(method);
     if (input.element_count() == 0) return;
     check_blocks_fit(size_of(input), method);
-    visit_floating(input.element_type(), [&](auto zero) {
+    visit_batch(input, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
-      cpu::soft_rank(batch.batch(), static_cast<Scalar*>(ranks->untyped_data()),
-                     parallel_for(pool));
+      cpu::soft_rank(batch, data_of<Scalar>(ranks), parallel_for(pool));
     });
   });
 }
@@ -33,11 +30,10 @@ ffi::Error derivative(ffi::ThreadPool pool, double strength, std::string_view me
     check_method(method);
     if (input.element_count() == 0) return;
     check_blocks_fit(size_of(input), method);
-    visit_floating(input.element_type(), [&](auto zero) {
+    Optional given(others);
+    const auto mask = given.next_if(has_mask);
+    visit_batch(input, strength, method, mask, [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      Optional given(others);
-      if (has_mask) batch.set_mask(given.next());
       std::vector<Lists<Scalar>> directions;
       while (given.left() > 0) directions.emplace_back(given.next(), count_of(input));
       if (static_cast<int>(directions.size()) > max_order(method)) {
@@ -46,8 +42,8 @@ ffi::Error derivative(ffi::ThreadPool pool, double strength, std::string_view me
       }
       std::vector<cpu::Rows<Scalar>> rows;
       for (const Lists<Scalar>& direction : directions) rows.push_back(direction.rows());
-      cpu::soft_rank_derivative(batch.batch(), rows.data(), static_cast<int>(rows.size()),
-                                static_cast<Scalar*>(output->untyped_data()), parallel_for(pool));
+      cpu::soft_rank_derivative(batch, rows.data(), static_cast<int>(rows.size()),
+                                data_of<Scalar>(output), parallel_for(pool));
     });
   });
 }
@@ -55,22 +51,10 @@ ffi::Error derivative(ffi::ThreadPool pool, double strength, std::string_view me
 }  // namespace
 
 RANK_RELAX_HANDLER(soft_rank, soft_rank,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
-                       .Arg<ffi::AnyBuffer>()
-                       .RemainingArgs()
-                       .Ret<ffi::AnyBuffer>());
+                   bind().Arg<ffi::AnyBuffer>().RemainingArgs().Ret<ffi::AnyBuffer>());
 
-RANK_RELAX_HANDLER(soft_rank_derivative, derivative,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
-                       .Attr<bool>("has_mask")
-                       .Arg<ffi::AnyBuffer>()
-                       .RemainingArgs()
-                       .Ret<ffi::AnyBuffer>());
+RANK_RELAX_HANDLER(
+    soft_rank_derivative, derivative,
+    bind().Attr<bool>("has_mask").Arg<ffi::AnyBuffer>().RemainingArgs().Ret<ffi::AnyBuffer>());
 
 }  // namespace rank_relax::handlers

@@ -14,13 +14,10 @@ ffi::Error soft_sort(ffi::ThreadPool pool, double strength, std::string_view met
   return run([&] {
     check_smooth_cdf(method);
     if (input.element_count() == 0) return;
-    visit_floating(input.element_type(), [&](auto zero) {
+    visit_batch(input, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
-      cpu::quantile_sort(batch.batch(), static_cast<Scalar*>(values->untyped_data()),
-                         static_cast<double*>(points->untyped_data()),
-                         static_cast<double*>(densities->untyped_data()), parallel_for(pool));
+      cpu::quantile_sort(batch, data_of<Scalar>(values), data_of<double>(points),
+                         data_of<double>(densities), parallel_for(pool));
     });
   });
 }
@@ -33,16 +30,12 @@ ffi::Error product(ffi::ThreadPool pool, double strength, std::string_view metho
   return run([&] {
     check_smooth_cdf(method);
     if (input.element_count() == 0) return;
-    visit_floating(input.element_type(), [&](auto zero) {
+    visit_batch(input, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
       const Lists<Scalar> factors(vector, count_of(input));
-      cpu::quantile_sort_product(batch.batch(),
-                                 {static_cast<const double*>(points.untyped_data()),
-                                  static_cast<const double*>(densities.untyped_data())},
-                                 factors.rows(), transposed,
-                                 static_cast<Scalar*>(output->untyped_data()), parallel_for(pool));
+      cpu::quantile_sort_product(batch, {data_of<double>(points), data_of<double>(densities)},
+                                 factors.rows(), transposed, data_of<Scalar>(output),
+                                 parallel_for(pool));
     });
   });
 }
@@ -50,10 +43,7 @@ ffi::Error product(ffi::ThreadPool pool, double strength, std::string_view metho
 }  // namespace
 
 RANK_RELAX_HANDLER(soft_sort, soft_sort,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Arg<ffi::AnyBuffer>()
                        .RemainingArgs()
                        .Ret<ffi::AnyBuffer>()
@@ -61,10 +51,7 @@ RANK_RELAX_HANDLER(soft_sort, soft_sort,
                        .Ret<ffi::AnyBuffer>());
 
 RANK_RELAX_HANDLER(soft_sort_product, product,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Attr<bool>("transposed")
                        .Arg<ffi::AnyBuffer>()
                        .Arg<ffi::AnyBuffer>()

@@ -24,15 +24,12 @@ ffi::Error soft_sort(ffi::ThreadPool pool, double strength, std::string_view met
     if (input.element_count() == 0) return;
     check_projection(method, size_of(input));
     std::vector<int64_t> places(input.element_count());
-    visit_floating(input.element_type(), [&](auto zero) {
+    visit_batch(input, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
-      cpu::permutahedron_sort(batch.batch(), static_cast<Scalar*>(values->untyped_data()),
-                              places.data(), static_cast<int32_t*>(blocks->untyped_data()),
-                              parallel_for(pool));
+      cpu::permutahedron_sort(batch, data_of<Scalar>(values), places.data(),
+                              data_of<int32_t>(blocks), parallel_for(pool));
     });
-    std::copy(places.begin(), places.end(), static_cast<int32_t*>(permutation->untyped_data()));
+    std::copy(places.begin(), places.end(), data_of<int32_t>(permutation));
   });
 }
 
@@ -45,18 +42,15 @@ ffi::Error product(ffi::ThreadPool pool, double strength, std::string_view metho
     if (input.element_count() == 0) return;
     check_projection(method, size_of(input));
     const int64_t count = count_of(input), size = size_of(input);
-    const auto* const given = static_cast<const int32_t*>(permutation.untyped_data());
+    const auto* const given = data_of<int32_t>(permutation);
     const std::vector<int64_t> places(given, given + count * size);
     const Lists<int64_t> items(places.data(), count, size);
     const Lists<int32_t> numbers(blocks, count);
-    visit_floating(input.element_type(), [&](auto zero) {
+    visit_batch(input, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
       const Lists<Scalar> factors(vector, count);
-      cpu::permutahedron_sort_product(batch.batch(), {items.rows(), numbers.rows()}, factors.rows(),
-                                      transposed, static_cast<Scalar*>(output->untyped_data()),
-                                      parallel_for(pool));
+      cpu::permutahedron_sort_product(batch, {items.rows(), numbers.rows()}, factors.rows(),
+                                      transposed, data_of<Scalar>(output), parallel_for(pool));
     });
   });
 }
@@ -64,10 +58,7 @@ ffi::Error product(ffi::ThreadPool pool, double strength, std::string_view metho
 }  // namespace
 
 RANK_RELAX_HANDLER(projection_sort, soft_sort,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Arg<ffi::AnyBuffer>()
                        .RemainingArgs()
                        .Ret<ffi::AnyBuffer>()
@@ -75,10 +66,7 @@ RANK_RELAX_HANDLER(projection_sort, soft_sort,
                        .Ret<ffi::AnyBuffer>());
 
 RANK_RELAX_HANDLER(projection_sort_product, product,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Attr<bool>("transposed")
                        .Arg<ffi::AnyBuffer>()
                        .Arg<ffi::AnyBuffer>()

@@ -1,7 +1,5 @@
 #include "cpu/soft_topk.h"
 
-#include <optional>
-
 #include "adapter.h"
 #include "levels.h"
 
@@ -18,18 +16,12 @@ ffi::Error soft_topk(ffi::ThreadPool pool, double strength, std::string_view met
     check_smooth_cdf(method);
     if (input.element_count() == 0) return;
     Optional given(others);
-    std::optional<Levels> k;
-    if (has_levels) {
-      k.emplace(given.next());
-    } else {
-      k.emplace(level);
-    }
-    visit_floating(input.element_type(), [&](auto zero) {
+    const Levels k = next_levels(given, has_levels, level);
+    const auto mask = given.next_if(has_mask);
+    visit_batch(input, strength, method, mask, [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(input, strength, method);
-      if (has_mask) batch.set_mask(given.next());
-      cpu::topk(batch.batch(), k->rows(), static_cast<Scalar*>(chosen->untyped_data()),
-                static_cast<double*>(densities->untyped_data()), parallel_for(pool));
+      cpu::topk(batch, k.rows(), data_of<Scalar>(chosen), data_of<double>(densities),
+                parallel_for(pool));
     });
   });
 }
@@ -42,13 +34,10 @@ ffi::Error product(ffi::ThreadPool pool, double strength, std::string_view metho
   return run([&] {
     check_smooth_cdf(method);
     if (vector.element_count() == 0) return;
-    const Lists<double> slopes(static_cast<const double*>(densities.untyped_data()),
-                               count_of(vector), size_of(vector));
-    visit_floating(vector.element_type(), [&](auto zero) {
+    const Lists<double> slopes(data_of<double>(densities), count_of(vector), size_of(vector));
+    visit_batch(vector, strength, method, std::nullopt, [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      const Batch<Scalar> batch(vector, strength, method);
-      cpu::topk_product(batch.batch(), slopes.rows(), static_cast<Scalar*>(output->untyped_data()),
-                        parallel_for(pool));
+      cpu::topk_product(batch, slopes.rows(), data_of<Scalar>(output), parallel_for(pool));
     });
   });
 }
@@ -56,10 +45,7 @@ ffi::Error product(ffi::ThreadPool pool, double strength, std::string_view metho
 }  // namespace
 
 RANK_RELAX_HANDLER(soft_topk, soft_topk,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Attr<double>("level")
                        .Attr<bool>("has_levels")
                        .Attr<bool>("has_mask")
@@ -68,14 +54,8 @@ RANK_RELAX_HANDLER(soft_topk, soft_topk,
                        .Ret<ffi::AnyBuffer>()
                        .Ret<ffi::AnyBuffer>());
 
-RANK_RELAX_HANDLER(soft_topk_product, product,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
-                       .Arg<ffi::AnyBuffer>()
-                       .Arg<ffi::AnyBuffer>()
-                       .RemainingArgs()
-                       .Ret<ffi::AnyBuffer>());
+RANK_RELAX_HANDLER(
+    soft_topk_product, product,
+    bind().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>().RemainingArgs().Ret<ffi::AnyBuffer>());
 
 }  // namespace rank_relax::handlers

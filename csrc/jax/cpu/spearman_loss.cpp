@@ -15,16 +15,12 @@ ffi::Error loss(ffi::ThreadPool pool, double strength, std::string_view method, 
     check_method(method);
     if (losses->element_count() == 0) return;
     check_blocks_fit(size_of(predictions), method);
-    visit_floating(predictions.element_type(), [&](auto zero) {
+    visit_batch(predictions, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(predictions, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
       const Lists<Scalar> of_targets_side(targets, count_of(predictions));
-      cpu::spearman_loss_forward(
-          batch.batch(), cpu::Targets<Scalar>{of_targets_side.rows(), are_ranks},
-          static_cast<Scalar*>(losses->untyped_data()),
-          static_cast<Scalar*>(of_predictions->untyped_data()),
-          static_cast<Scalar*>(of_targets->untyped_data()), parallel_for(pool));
+      cpu::spearman_loss_forward(batch, cpu::Targets<Scalar>{of_targets_side.rows(), are_ranks},
+                                 data_of<Scalar>(losses), data_of<Scalar>(of_predictions),
+                                 data_of<Scalar>(of_targets), parallel_for(pool));
     });
   });
 }
@@ -40,15 +36,13 @@ ffi::Error gradient(ffi::ThreadPool pool, double strength, std::string_view meth
     check_method(method);
     if (side.element_count() == 0) return;
     check_blocks_fit(size_of(side), method);
-    visit_floating(side.element_type(), [&](auto zero) {
+    visit_batch(side, strength, method, mask_of(others), [&](const auto& batch, auto zero) {
       using Scalar = decltype(zero);
-      Batch<Scalar> batch(side, strength, method);
-      if (others.size() > 0) batch.set_mask(Optional(others).next());
       const Scalar one = 1;
       const Lists<Scalar> of_losses = Lists<Scalar>::same(one);
       const Lists<Scalar> of_ranks(rank_gradient, count_of(side));
-      cpu::spearman_loss_backward(batch.batch(), of_losses.rows(), of_ranks.rows(),
-                                  static_cast<Scalar*>(output->untyped_data()), parallel_for(pool));
+      cpu::spearman_loss_backward(batch, of_losses.rows(), of_ranks.rows(), data_of<Scalar>(output),
+                                  parallel_for(pool));
     });
   });
 }
@@ -56,10 +50,7 @@ ffi::Error gradient(ffi::ThreadPool pool, double strength, std::string_view meth
 }  // namespace
 
 RANK_RELAX_HANDLER(spearman_loss, loss,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Attr<bool>("are_ranks")
                        .Arg<ffi::AnyBuffer>()
                        .Arg<ffi::AnyBuffer>()
@@ -69,10 +60,7 @@ RANK_RELAX_HANDLER(spearman_loss, loss,
                        .Ret<ffi::AnyBuffer>());
 
 RANK_RELAX_HANDLER(spearman_gradient, gradient,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::ThreadPool>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind()
                        .Attr<bool>("are_ranks")
                        .Arg<ffi::AnyBuffer>()
                        .Arg<ffi::AnyBuffer>()

@@ -87,6 +87,12 @@ cuda::KernelSum problem_of(double strength, const ffi::AnyBuffer& input,
   return problem;
 }
 
+/// bind() of csrc/jax/cpu/adapter.h for devices.
+auto bind_on_device() {
+  return with_softness(
+      ffi::Ffi::Bind().Ctx<ffi::PlatformStream<cudaStream_t>>().Ctx<ffi::ScratchAllocator>());
+}
+
 ffi::Error soft_rank(cudaStream_t stream, ffi::ScratchAllocator scratch, double strength,
                      std::string_view method, ffi::AnyBuffer input, ffi::RemainingArgs others,
                      ffi::Result<ffi::AnyBuffer> ranks) {
@@ -94,7 +100,7 @@ ffi::Error soft_rank(cudaStream_t stream, ffi::ScratchAllocator scratch, double 
     check_method(method);
     if (input.element_count() == 0) return;
     cuda::KernelSum problem = problem_of(strength, input, ranks);
-    if (others.size() > 0) problem.mask = items_of(Optional(others).next());
+    if (const auto mask = mask_of(others)) problem.mask = items_of(*mask);
     problem.shift = 0.5;
     run_rank(problem, method, stream, scratch);
   });
@@ -108,7 +114,7 @@ ffi::Error derivative(cudaStream_t stream, ffi::ScratchAllocator scratch, double
     if (input.element_count() == 0) return;
     cuda::KernelSum problem = problem_of(strength, input, output);
     Optional given(others);
-    if (has_mask) problem.mask = items_of(given.next());
+    if (const auto mask = given.next_if(has_mask)) problem.mask = items_of(*mask);
     if (static_cast<int>(given.left()) > max_order(method)) {
       throw Refused("rank_relax: method '" + std::string(method) +
                     "' has no derivatives of order " + std::to_string(given.left()));
@@ -121,21 +127,10 @@ ffi::Error derivative(cudaStream_t stream, ffi::ScratchAllocator scratch, double
 }  // namespace
 
 RANK_RELAX_HANDLER(soft_rank_cuda, soft_rank,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::PlatformStream<cudaStream_t>>()
-                       .Ctx<ffi::ScratchAllocator>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
-                       .Arg<ffi::AnyBuffer>()
-                       .RemainingArgs()
-                       .Ret<ffi::AnyBuffer>());
+                   bind_on_device().Arg<ffi::AnyBuffer>().RemainingArgs().Ret<ffi::AnyBuffer>());
 
 RANK_RELAX_HANDLER(soft_rank_derivative_cuda, derivative,
-                   ffi::Ffi::Bind()
-                       .Ctx<ffi::PlatformStream<cudaStream_t>>()
-                       .Ctx<ffi::ScratchAllocator>()
-                       .Attr<double>("regularization_strength")
-                       .Attr<std::string_view>("method")
+                   bind_on_device()
                        .Attr<bool>("has_mask")
                        .Arg<ffi::AnyBuffer>()
                        .RemainingArgs()

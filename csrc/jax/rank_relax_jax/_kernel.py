@@ -90,6 +90,40 @@ class Kernel:
 
         ad.primitive_transposes[self.primitive] = rule
 
+    def is_own_transpose_in(self, places: Callable[..., Sequence[int]]) -> None:
+        """Gives it as transpose itself, with the cotangent in the place.
+
+        Where it has the attribute `transposed`, the other of both; where not, it is symmetric.
+        """
+
+        def transpose(place: int, cotangent: Array, *operands: Any, **attributes: Any) -> Any:
+            if "transposed" in attributes:
+                attributes["transposed"] = not attributes["transposed"]
+            return self(*_with(operands, place, cotangent), **attributes)
+
+        self.is_linear_in(places, transpose)
+
+    def has_derivative_by(self, formula: Callable[..., Array], vector: int, items: int) -> None:
+        """Gives the product of a vector and a Jacobian at some items its jvp, with these places.
+
+        It is linear in the vector; in the items it has the tangent of a formula that takes what the
+        kernel takes.
+        """
+
+        def jvp(primals: Any, tangents: Any, **attributes: Any) -> Any:
+            result = self(*primals, **attributes)
+            terms = []
+            if not is_zero(tangents[vector]):
+                terms.append(self(*_with(primals, vector, tangents[vector]), **attributes))
+
+            def of_items(values: Array) -> Array:
+                return formula(*_with(primals, items, values), **attributes)
+
+            terms.append(tangent_of(of_items, [primals[items]], [tangents[items]]))
+            return [result], [total(terms)]
+
+        self.has_jvp(jvp)
+
     def _run(self, *operands: Array, **attributes: Any) -> Any:
         return _compiled(self, tuple(sorted(attributes.items())))(*operands)
 
@@ -132,6 +166,15 @@ class Kernel:
         alike = sharded_alike(varying_alike(fronted), len(fronted[0].shape) - 1)
         results = self.primitive.bind(*alike, **attributes)
         return results, [0] * len(results)
+
+
+def like_first(first: Any, *_: Any, **__: Any) -> list[Result]:
+    """One result, like a list of the first operand."""
+    return [((first.shape[-1],), first.dtype)]
+
+
+def _with(operands: Sequence[Any], place: int, other: Any) -> tuple[Any, ...]:
+    return (*operands[:place], other, *operands[place + 1 :])
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,7 +9,8 @@ from jax import Array
 from jax.lax import stop_gradient
 
 from rank_relax_jax._cdf import log_density
-from rank_relax_jax._kernel import BITS, Kernel, is_zero, tangent_of, total, unknown
+from rank_relax_jax._checks import Strength, plain
+from rank_relax_jax._kernel import BITS, Kernel, is_zero, unknown
 from rank_relax_jax._scaled import centered
 
 # By the implicit function theorem on Σ_j F(α (b_l - x_j)) = level_l
@@ -42,6 +43,29 @@ _at_levels = Kernel("quantile_at_levels", _points, is_single=False)  # x, levels
 product = Kernel("quantile_product", _products)
 
 
+def results_at(
+    kernel: Kernel,
+    items: Array,
+    levels: float | Array,
+    mask: Array | None,
+    strength: Strength,
+    method: str,
+) -> Any:
+    """What a kernel says of lists at levels of each, [*, L], or at a number for all of them."""
+    each = (levels,) if isinstance(levels, Array) else ()
+    masks = () if mask is None else (mask,)
+    return kernel(
+        items,
+        *each,
+        *masks,
+        regularization_strength=plain(strength),
+        method=method,
+        level=0.0 if isinstance(levels, Array) else levels,
+        has_levels=isinstance(levels, Array),
+        has_mask=mask is not None,
+    )
+
+
 def points_at_levels(
     items: Array, levels: Array, mask: Array | None, strength: float, method: str
 ) -> Array:
@@ -71,56 +95,17 @@ def _jvp_of_points(primals: Any, tangents: Any, **attributes: Any) -> Any:
     return [rounded, points], [tangent, None]
 
 
-def _jvp_of_product(primals: Any, tangents: Any, **attributes: Any) -> Any:
-    items, levels, points, densities, vector, *masks = primals
-    result = product(*primals, **attributes)
-    terms = []
-    if not is_zero(tangents[4]):
-        terms.append(product(items, levels, points, densities, tangents[4], *masks, **attributes))
-
-    def of_items(values: Array) -> Array:
-        return _product_by_weights(
-            values, levels, vector, masks[0] if masks else None, **attributes
-        )
-
-    terms.append(tangent_of(of_items, [items], [tangents[0]]))
-    return [result], [total(terms)]
-
-
-def _transpose_of_product(
-    place: int,
-    cotangent: Array,
-    items: Array,
-    levels: Array,
-    points: Array,
-    densities: Array,
-    _: Any,
-    *masks: Array,
-    transposed: bool,
-    **attributes: Any,
-) -> Any:
-    return product(
-        items,
-        levels,
-        points,
-        densities,
-        cotangent,
-        *masks,
-        transposed=not transposed,
-        **attributes,
-    )
-
-
 _at_levels.has_jvp(_jvp_of_points)
-product.has_jvp(_jvp_of_product)
-product.is_linear_in(lambda *_, **__: (4,), _transpose_of_product)
+product.is_own_transpose_in(lambda *_, **__: (4,))
 
 
 def _product_by_weights(
     items: Array,
     levels: Array,
+    _points: Array,
+    _densities: Array,
     vector: Array,
-    mask: Array | None,
+    mask: Array | None = None,
     *,
     regularization_strength: float,
     method: str,
@@ -143,6 +128,9 @@ def _product_by_weights(
         return jnp.where(counted, jnp.where(undefined, of_unknown, sums), 0)
     sums = (weights * jnp.where(counted, vector, 0)[..., None, :]).sum(-1)
     return jnp.where(jnp.isnan(points), of_unknown, sums)
+
+
+product.has_derivative_by(_product_by_weights, vector=4, items=0)
 
 
 def _weights(values: Array, points: Array, counted: Array, strength: float, method: str) -> Array:

@@ -17,18 +17,11 @@ from rank_relax_jax._checks import (
     Strength,
     as_float,
     at_least_float32,
-    check_choice,
-    check_method,
     checked_array,
-    checked_dim,
-    checked_mask,
-    checked_scores,
     is_floating,
-    plain,
-    strength_given,
 )
 from rank_relax_jax._kernel import BITS, Kernel, is_zero
-from rank_relax_jax._scaled import ScaledList, is_scaled
+from rank_relax_jax._relaxed import RelaxedLists
 
 
 def _quantiles_and_points(items: Any, *others: Any, has_levels: bool, **_: Any) -> list[Any]:
@@ -46,20 +39,14 @@ def _jvp(
     has_levels: bool,
     has_mask: bool,
     level: float,
-    regularization_strength: float,
-    method: str,
+    **softness: Any,
 ) -> Any:
     items = primals[0]
     mask = primals[-1] if has_mask else None
     if has_levels and not is_zero(tangents[1]):
         raise ValueError(_levels.CONSTANT)
     quantiles, points, densities = _quantile(
-        *primals,
-        has_levels=has_levels,
-        has_mask=has_mask,
-        level=level,
-        regularization_strength=regularization_strength,
-        method=method,
+        *primals, has_levels=has_levels, has_mask=has_mask, level=level, **softness
     )
     tangent = None
     if not is_zero(tangents[0]):
@@ -71,10 +58,9 @@ def _jvp(
             densities,
             tangents[0],
             *(() if mask is None else (mask,)),
-            regularization_strength=regularization_strength,
-            method=method,
             transposed=False,
             from_centers=True,
+            **softness,
         )
     return [quantiles, points, densities], [tangent, None, None]
 
@@ -149,43 +135,32 @@ def soft_quantile(
         >>> [f"{each:.4f}" for each in result]
         ['1.0000', '3.0000', '9.0000']
     """
-    given = checked_scores("soft_quantile", "input", input)
-    mask = checked_mask("soft_quantile", mask, "input", given)
-    strength = strength_given("soft_quantile", regularization_strength, temperature)
+    lists = RelaxedLists(
+        "soft_quantile",
+        input,
+        regularization_strength,
+        temperature,
+        method,
+        dim,
+        mask,
+        scale,
+        SMOOTH_CDFS,
+    )
     level = _checked_q(q)
-    dim = checked_dim("soft_quantile", dim, "input", given)
-    check_method("soft_quantile", method, SMOOTH_CDFS)
-    check_choice("soft_quantile", "scale", scale, (None, "std"))
-    if given.shape[dim] == 0:
+    if lists.values.shape[-1] == 0:
         raise ValueError(
             "soft_quantile: input must have at least one item in its last dimension, got shape "
-            f"{list(jnp.moveaxis(given, dim, -1).shape)}"
+            f"{list(lists.values.shape)}"
         )
-    values = at_least_float32(jnp.moveaxis(given, dim, -1))
-    if mask is not None:
-        mask = jnp.moveaxis(mask, dim, -1)
-    scaled = None
-    if is_scaled(strength, scale):
-        scaled = ScaledList(values, strength, scale == "std", mask)
-        values = scaled.values
-    has_levels = isinstance(level, Array)
-    operands = [values]
+    values, restored = lists.scaled(lists.values)
+    shares = level
     if isinstance(level, Array):
-        shares = at_least_float32(level)
-        operands.append(jnp.broadcast_to(shares.ravel(), (*values.shape[:-1], shares.size)))
-    if mask is not None:
-        operands.append(mask)
-    quantiles: Array = _quantile(
-        *operands,
-        regularization_strength=plain(strength),
-        method=method,
-        level=0.0 if isinstance(level, Array) else level,
-        has_levels=has_levels,
-        has_mask=mask is not None,
+        of_all = at_least_float32(level).ravel()
+        shares = jnp.broadcast_to(of_all, (*values.shape[:-1], of_all.size))
+    quantiles: Array = _levels.results_at(
+        _quantile, values, shares, lists.mask, lists.strength, method
     )[0]
-    if scaled is not None:
-        quantiles = scaled.restored(quantiles)
-    quantiles = quantiles.astype(given.dtype)
+    quantiles = restored(quantiles).astype(lists.input.dtype)
     if isinstance(level, Array) and level.ndim == 1:
         return jnp.moveaxis(quantiles, -1, 0)
     return quantiles[..., 0]

@@ -11,20 +11,13 @@ from rank_relax_jax._checks import (
     Method,
     Scale,
     Strength,
-    at_least_float32,
     check_bool,
-    check_choice,
-    check_method,
-    checked_dim,
-    checked_mask,
-    checked_scores,
     plain,
-    strength_given,
     warn_of_single_items,
 )
-from rank_relax_jax._kernel import Kernel, is_zero, total
+from rank_relax_jax._kernel import Kernel, is_zero, like_first, total
 from rank_relax_jax._library import max_order
-from rank_relax_jax._scaled import ScaledList, is_scaled
+from rank_relax_jax._relaxed import RelaxedLists
 
 # Every derivative of a soft rank is one kernel, k times linear: for a smooth CDF
 #
@@ -38,12 +31,8 @@ from rank_relax_jax._scaled import ScaledList, is_scaled
 #     with respect to x:     D(v_1 .. v_k, w; x)
 
 
-def _like_items(items: Any, *_: Any, **__: Any) -> list[Any]:
-    return [((items.shape[-1],), items.dtype)]
-
-
-_rank = Kernel("soft_rank", _like_items)  # x [, mask]
-_derivative = Kernel("soft_rank_derivative", _like_items)  # x [, mask], v_1, ..., v_k
+_rank = Kernel("soft_rank", like_first)  # x [, mask]
+_derivative = Kernel("soft_rank_derivative", like_first)  # x [, mask], v_1, ..., v_k
 
 
 def rank(items: Array, mask: Array | None, strength: float, method: str) -> Array:
@@ -104,19 +93,9 @@ def _jvp_of_derivative(
     return [along(directions)], [total(terms)]
 
 
-def _transpose_of_derivative(
-    place: int, cotangent: Array, *operands: Any, **attributes: Any
-) -> Any:
-    changed = list(operands)
-    changed[place] = cotangent
-    return _derivative(*changed, **attributes)
-
-
 _rank.has_jvp(_jvp_of_rank)
 _derivative.has_jvp(_jvp_of_derivative)
-_derivative.is_linear_in(
-    lambda *operands, has_mask, **_: range(1 + has_mask, len(operands)), _transpose_of_derivative
-)
+_derivative.is_own_transpose_in(lambda *operands, has_mask, **_: range(1 + has_mask, len(operands)))
 
 
 def soft_rank(
@@ -178,23 +157,16 @@ def soft_rank(
         >>> rank_relax_jax.soft_rank(x, 100.0, normalize=False)
         Array([1., 2., 0.], dtype=float32)
     """
-    given = checked_scores("soft_rank", "input", input)
-    mask = checked_mask("soft_rank", mask, "input", given)
-    strength = strength_given("soft_rank", regularization_strength, temperature)
-    dim = checked_dim("soft_rank", dim, "input", given)
-    check_method("soft_rank", method)
+    lists = RelaxedLists(
+        "soft_rank", input, regularization_strength, temperature, method, dim, mask, scale
+    )
     check_bool("soft_rank", "descending", descending)
     check_bool("soft_rank", "normalize", normalize)
-    check_choice("soft_rank", "scale", scale, (None, "std"))
-    warn_of_single_items("soft_rank", "input", given, dim)
-    scores = at_least_float32(jnp.moveaxis(given, dim, -1))
-    if mask is not None:
-        mask = jnp.moveaxis(mask, dim, -1)
-    values = -scores if descending else scores
-    if is_scaled(strength, scale):
-        values = ScaledList(values, strength, scale == "std", mask).values
-    ranks = rank(values, mask, plain(strength), method)
+    warn_of_single_items("soft_rank", "input", lists.input, lists.dim)
+    scores, mask = lists.values, lists.mask
+    values, _ = lists.scaled(-scores if descending else scores)
+    ranks = rank(values, mask, plain(lists.strength), method)
     if not normalize:
         counted = ~jnp.isnan(scores) if mask is None else mask & ~jnp.isnan(scores)
         ranks = ranks * jnp.maximum(counted.sum(-1, keepdims=True) - 1, 0).astype(ranks.dtype)
-    return jnp.moveaxis(ranks, -1, dim).astype(given.dtype)
+    return lists.as_given(ranks)

@@ -12,18 +12,20 @@ from rank_relax_jax._checks import (
     Method,
     Scale,
     Strength,
-    at_least_float32,
     check_bool,
-    check_choice,
-    check_method,
-    checked_dim,
-    checked_mask,
-    checked_scores,
     plain,
-    strength_given,
 )
-from rank_relax_jax._kernel import BITS, Kernel, is_zero, sharded_alike, tangent_of, total, unknown
-from rank_relax_jax._scaled import ScaledList, centered, is_scaled
+from rank_relax_jax._kernel import (
+    BITS,
+    Kernel,
+    is_zero,
+    like_first,
+    sharded_alike,
+    total,
+    unknown,
+)
+from rank_relax_jax._relaxed import RelaxedLists
+from rank_relax_jax._scaled import centered
 from rank_relax_jax.counts import kernel_sum
 
 # By a smooth CDF y_k solves Σ_j F(α (y_k - x_j)) = k - 1/2, so that
@@ -39,12 +41,8 @@ def _values_and_points(items: Any, *_: Any, **__: Any) -> list[Any]:
     return [((size,), items.dtype), ((size, 2), BITS), ((size, 2), BITS)]
 
 
-def _like_items(items: Any, *_: Any, **__: Any) -> list[Any]:
-    return [((items.shape[-1],), items.dtype)]
-
-
 _sort = Kernel("soft_sort", _values_and_points, is_single=False)  # x [, mask]
-_product = Kernel("soft_sort_product", _like_items)  # x, points, densities, vector [, mask]
+_product = Kernel("soft_sort_product", like_first)  # x, points, densities, vector [, mask]
 
 
 def _jvp_of_sort(
@@ -69,45 +67,16 @@ def _jvp_of_sort(
     return list(results), [tangent, None, None]
 
 
-def _jvp_of_product(primals: Any, tangents: Any, **attributes: Any) -> Any:
-    items, points, densities, vector, *masks = primals
-    result = _product(*primals, **attributes)
-    terms = []
-    if not is_zero(tangents[3]):
-        terms.append(_product(items, points, densities, tangents[3], *masks, **attributes))
-
-    def of_items(values: Array) -> Array:
-        return _product_by_sums(values, vector, masks[0] if masks else None, **attributes)
-
-    terms.append(tangent_of(of_items, [items], [tangents[0]]))
-    return [result], [total(terms)]
-
-
-def _transpose_of_product(
-    place: int,
-    cotangent: Array,
-    items: Array,
-    points: Array,
-    densities: Array,
-    _: Any,
-    *masks: Array,
-    transposed: bool,
-    **attributes: Any,
-) -> Any:
-    return _product(
-        items, points, densities, cotangent, *masks, transposed=not transposed, **attributes
-    )
-
-
 _sort.has_jvp(_jvp_of_sort)
-_product.has_jvp(_jvp_of_product)
-_product.is_linear_in(lambda *_, **__: (3,), _transpose_of_product)
+_product.is_own_transpose_in(lambda *_, **__: (3,))
 
 
 def _product_by_sums(
     items: Array,
+    _points: Array,
+    _densities: Array,
     vector: Array,
-    mask: Array | None,
+    mask: Array | None = None,
     *,
     regularization_strength: float,
     method: str,
@@ -149,6 +118,8 @@ def _product_by_sums(
     return jnp.where(last, unknown(last, of_undefined), jnp.where(known, sums, 0))
 
 
+_product.has_derivative_by(_product_by_sums, vector=3, items=0)
+
 # By a projection J, the Jacobian of the sorted values, shares out each block of places among its
 # items with weights r. It is constant between kinks for l2; for kl the weights r = softmax(-x) of a
 # block move by dr = -r ⊙ (dx - <r, dx>), so that, with Pᵀ from places to items,
@@ -164,7 +135,7 @@ def _values_and_blocks(items: Any, *_: Any, **__: Any) -> list[Any]:
 
 _projection = Kernel("projection_sort", _values_and_blocks, is_single=False)  # x [, mask]
 # x, permutation, blocks, vector [, mask]
-_projection_product = Kernel("projection_sort_product", _like_items)
+_projection_product = Kernel("projection_sort_product", like_first)
 
 
 def _jvp_of_projection(primals: Any, tangents: Any, **attributes: Any) -> Any:
@@ -219,25 +190,9 @@ def _jvp_of_projection_product(
     return [result], [total(terms)]
 
 
-def _transpose_of_projection_product(
-    place: int,
-    cotangent: Array,
-    items: Array,
-    permutation: Array,
-    blocks: Array,
-    _: Any,
-    *masks: Array,
-    transposed: bool,
-    **attributes: Any,
-) -> Any:
-    return _projection_product(
-        items, permutation, blocks, cotangent, *masks, transposed=not transposed, **attributes
-    )
-
-
 _projection.has_jvp(_jvp_of_projection)
 _projection_product.has_jvp(_jvp_of_projection_product)
-_projection_product.is_linear_in(lambda *_, **__: (3,), _transpose_of_projection_product)
+_projection_product.is_own_transpose_in(lambda *_, **__: (3,))
 
 
 def _sorted(items: Array, mask: Array | None, strength: float, method: str) -> Array:
@@ -300,32 +255,26 @@ def soft_sort(
         >>> [f"{each:.4f}" for each in rank_relax_jax.soft_sort(x)]
         ['-1.6303', '0.4089', '2.5188']
     """
-    given = checked_scores("soft_sort", "input", input)
-    mask = checked_mask("soft_sort", mask, "input", given)
-    strength = strength_given("soft_sort", regularization_strength, temperature)
-    dim = checked_dim("soft_sort", dim, "input", given)
-    check_method("soft_sort", method)
+    lists = RelaxedLists(
+        "soft_sort", input, regularization_strength, temperature, method, dim, mask, scale
+    )
     check_bool("soft_sort", "descending", descending)
-    check_choice("soft_sort", "scale", scale, (None, "std"))
+    strength, values, mask = lists.strength, lists.values, lists.mask
     if isinstance(strength, Array) and method == "kl":
         raise ValueError(
             "soft_sort: regularization_strength must be a float for method 'kl', whose sorted "
             "values are not those of scaled ones, got an array; give it as a float, or take 'l2'"
         )
-    values = at_least_float32(jnp.moveaxis(given, dim, -1))
     if mask is not None:
-        values, mask = sharded_alike([values, jnp.moveaxis(mask, dim, -1)], values.ndim - 1)
+        values, mask = sharded_alike([values, mask], values.ndim - 1)
     values = -values if descending else values
-    if is_scaled(strength, scale):
-        # By l2 a strength is in units of the value.
-        factor = 1 / strength if isinstance(strength, Array) and method == "l2" else strength
-        scaled = ScaledList(values, factor, scale == "std", mask)
-        ordered = scaled.restored(_sorted(scaled.values, mask, plain(strength), method))
-    else:
-        ordered = _sorted(values, mask, plain(strength), method)
+    # By l2 a strength is in units of the value.
+    factor = 1 / strength if isinstance(strength, Array) and method == "l2" else strength
+    values, restored = lists.scaled(values, factor)
+    ordered = restored(_sorted(values, mask, plain(strength), method))
     if descending:
         ordered = -ordered
     if mask is not None:  # no points, and no -0
         place = jnp.arange(values.shape[-1])
         ordered = jnp.where(place >= mask.sum(-1, keepdims=True), 0, ordered)
-    return jnp.moveaxis(ordered, -1, dim).astype(given.dtype)
+    return lists.as_given(ordered)

@@ -28,7 +28,7 @@ from rank_relax_jax._checks import (
     strength_given,
     warn_of_single_items,
 )
-from rank_relax_jax._kernel import Kernel, is_zero, tangent_of, total, unknown
+from rank_relax_jax._kernel import Kernel, is_zero, like_first, tangent_of, total, unknown
 from rank_relax_jax._library import linear_spread
 from rank_relax_jax._scaled import ScaledList, is_scaled
 from rank_relax_jax.hard_ranks import centered_hard_rank
@@ -41,13 +41,9 @@ def _losses(predictions: Any, *_: Any, **__: Any) -> list[Any]:
     return [((), predictions.dtype), of_items, of_items]
 
 
-def _like_items(items: Any, *_: Any, **__: Any) -> list[Any]:
-    return [((items.shape[-1],), items.dtype)]
-
-
 _loss = Kernel("spearman_loss", _losses, is_single=False)  # predictions, targets [, mask]
 # One side, the other, the loss's gradient with respect to the ranks of the one [, mask].
-_gradient = Kernel("spearman_gradient", _like_items)
+_gradient = Kernel("spearman_gradient", like_first)
 
 
 def _jvp_of_loss(

@@ -20,20 +20,13 @@ from rank_relax_jax._checks import (
     as_float,
     at_least_float32,
     check_bool,
-    check_choice,
-    check_method,
     checked_array,
-    checked_dim,
-    checked_mask,
-    checked_scores,
     is_floating,
     is_integer,
-    plain,
-    strength_given,
     warn_of_single_items,
 )
-from rank_relax_jax._kernel import BITS, Kernel, is_zero, tangent_of, total, unknown
-from rank_relax_jax._scaled import ScaledList, is_scaled
+from rank_relax_jax._kernel import BITS, Kernel, is_zero, like_first, unknown
+from rank_relax_jax._relaxed import RelaxedLists
 
 # A mask m_i = F(α (x_i - c)) with c such that Σ_i m_i = k, and densities f_i = F'(α (x_i - c)): by
 # the implicit function theorem
@@ -49,13 +42,9 @@ def _shares(items: Any, *_: Any, **__: Any) -> list[Any]:
     return [((size,), items.dtype), ((size, 2), BITS)]
 
 
-def _like_vector(vector: Any, *_: Any, **__: Any) -> list[Any]:
-    return [((vector.shape[-1],), vector.dtype)]
-
-
 _topk = Kernel("soft_topk", _shares, is_single=False)  # x [, k] [, mask]
 # vector, densities, x, k [, mask]; the last ones are for the formula alone.
-_product = Kernel("soft_topk_product", _like_vector)
+_product = Kernel("soft_topk_product", like_first)
 
 
 def _jvp_of_topk(
@@ -65,19 +54,13 @@ def _jvp_of_topk(
     has_levels: bool,
     has_mask: bool,
     level: float,
-    regularization_strength: float,
-    method: str,
+    **softness: Any,
 ) -> Any:
     items = primals[0]
     if has_levels and not is_zero(tangents[1]):
         raise ValueError(_levels.CONSTANT)
     chosen, densities = _topk(
-        *primals,
-        has_levels=has_levels,
-        has_mask=has_mask,
-        level=level,
-        regularization_strength=regularization_strength,
-        method=method,
+        *primals, has_levels=has_levels, has_mask=has_mask, level=level, **softness
     )
     tangent = None
     if not is_zero(tangents[0]):
@@ -88,44 +71,21 @@ def _jvp_of_topk(
             items,
             number.astype(items.dtype),
             *((primals[-1],) if has_mask else ()),
-            regularization_strength=regularization_strength,
-            method=method,
+            **softness,
         )
     return [chosen, densities], [tangent, None]
 
 
-def _jvp_of_product(primals: Any, tangents: Any, **attributes: Any) -> Any:
-    vector, densities, items, number, *masks = primals
-    result = _product(*primals, **attributes)
-    terms = []
-    if not is_zero(tangents[0]):
-        terms.append(_product(tangents[0], densities, items, number, *masks, **attributes))
-
-    def of_items(values: Array) -> Array:
-        return _product_by_densities(
-            vector, values, number, masks[0] if masks else None, **attributes
-        )
-
-    terms.append(tangent_of(of_items, [items], [tangents[2]]))
-    return [result], [total(terms)]
-
-
-def _transpose_of_product(
-    place: int, cotangent: Array, _: Any, *others: Array, **attributes: Any
-) -> Any:
-    return _product(cotangent, *others, **attributes)
-
-
 _topk.has_jvp(_jvp_of_topk)
-_product.has_jvp(_jvp_of_product)
-_product.is_linear_in(lambda *_, **__: (0,), _transpose_of_product)
+_product.is_own_transpose_in(lambda *_, **__: (0,))
 
 
 def _product_by_densities(
     vector: Array,
+    _: Array,
     items: Array,
     number: Array,
-    mask: Array | None,
+    mask: Array | None = None,
     *,
     regularization_strength: float,
     method: str,
@@ -140,6 +100,9 @@ def _product_by_densities(
     mean = (f * v).sum(-1, keepdims=True) / jnp.where(sums == 0, 1, sums)
     products = (v - mean) * f * regularization_strength
     return jnp.where(undefined, unknown(undefined, items), products)
+
+
+_product.has_derivative_by(_product_by_densities, vector=0, items=2)
 
 
 def _densities(
@@ -257,35 +220,23 @@ def soft_topk(
         >>> [f"{each:.4f}" for each in result]
         ['0.6819', '0.0964', '0.2248', '0.9969']
     """
-    given = checked_scores("soft_topk", "input", input)
-    mask = checked_mask("soft_topk", mask, "input", given)
-    strength = strength_given("soft_topk", regularization_strength, temperature)
-    dim = checked_dim("soft_topk", dim, "input", given)
-    check_method("soft_topk", method, SMOOTH_CDFS)
-    check_bool("soft_topk", "largest", largest)
-    check_choice("soft_topk", "scale", scale, (None, "std"))
-    warn_of_single_items("soft_topk", "input", given, dim)
-    values = at_least_float32(jnp.moveaxis(given, dim, -1))
-    number = _checked_k(k, values, dim)
-    if mask is not None:
-        mask = jnp.moveaxis(mask, dim, -1)
-    values = values if largest else -values
-    if is_scaled(strength, scale):
-        values = ScaledList(values, strength, scale == "std", mask).values
-    operands = [values]
-    if isinstance(number, Array):
-        operands.append(number)
-    if mask is not None:
-        operands.append(mask)
-    chosen, _ = _topk(
-        *operands,
-        regularization_strength=plain(strength),
-        method=method,
-        level=0.0 if isinstance(number, Array) else number,
-        has_levels=isinstance(number, Array),
-        has_mask=mask is not None,
+    lists = RelaxedLists(
+        "soft_topk",
+        input,
+        regularization_strength,
+        temperature,
+        method,
+        dim,
+        mask,
+        scale,
+        SMOOTH_CDFS,
     )
-    return jnp.moveaxis(chosen, -1, dim).astype(given.dtype)
+    check_bool("soft_topk", "largest", largest)
+    warn_of_single_items("soft_topk", "input", lists.input, lists.dim)
+    number = _checked_k(k, lists.values, lists.dim)
+    values, _ = lists.scaled(lists.values if largest else -lists.values)
+    chosen, _ = _levels.results_at(_topk, values, number, lists.mask, lists.strength, method)
+    return lists.as_given(chosen)
 
 
 def _checked_k(k: object, values: Array, dim: int) -> float | Array:

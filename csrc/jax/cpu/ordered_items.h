@@ -1,51 +1,39 @@
 #pragma once
 
 #include "adapter.h"
-#include "cpu/sort/sort_key.h"
+#include "cpu/sort/visit_order.h"
 
 namespace rank_relax::handlers {
 
-/// visit(order) with that of cpu/sort/sort_key.h for a dtype of integers.
-template <class Visit>
-void visit_order_of_integers(ffi::DataType dtype, const Visit& visit) {
+inline cpu::Format format_of(ffi::DataType dtype) {
   switch (dtype) {
     case ffi::PRED:
-      return visit(cpu::BoolOrder{});
+      return cpu::Format::kBool;
     case ffi::S8:
-      return visit(cpu::IntegerOrder<int8_t>{});
     case ffi::S16:
-      return visit(cpu::IntegerOrder<int16_t>{});
     case ffi::S32:
-      return visit(cpu::IntegerOrder<int32_t>{});
     case ffi::S64:
-      return visit(cpu::IntegerOrder<int64_t>{});
+      return cpu::Format::kSigned;
     case ffi::U8:
-      return visit(cpu::IntegerOrder<uint8_t>{});
     case ffi::U16:
-      return visit(cpu::IntegerOrder<uint16_t>{});
     case ffi::U32:
-      return visit(cpu::IntegerOrder<uint32_t>{});
     case ffi::U64:
-      return visit(cpu::IntegerOrder<uint64_t>{});
+      return cpu::Format::kUnsigned;
+    case ffi::BF16:
+      return cpu::Format::kBFloat;
+    case ffi::F16:
+    case ffi::F32:
+    case ffi::F64:
+      return cpu::Format::kFloat;
     default:
       throw Refused("rank_relax: items of this dtype have no order");
   }
 }
 
+/// visit(order) with that of cpu/sort/sort_key.h for a dtype.
 template <class Visit>
 void visit_order(ffi::DataType dtype, const Visit& visit) {
-  switch (dtype) {
-    case ffi::F64:
-      return visit(cpu::Float64Order{});
-    case ffi::F32:
-      return visit(cpu::Float32Order{});
-    case ffi::F16:
-      return visit(cpu::Float16Order{});
-    case ffi::BF16:
-      return visit(cpu::BFloat16Order{});
-    default:
-      return visit_order_of_integers(dtype, visit);
-  }
+  cpu::visit_order(format_of(dtype), ffi::ByteWidth(dtype), visit);
 }
 
 }  // namespace rank_relax::handlers

@@ -16,9 +16,7 @@ std::vector<uint64_t> in_order(const ffi::AnyBuffer& keys, uint64_t of_nan) {
   visit_order(keys.element_type(), [&](auto order) {
     using Order = decltype(order);
     const auto* const from = data_of<typename Order::Bits>(keys);
-    for (size_t i = 0; i < count; ++i) {
-      numbers[i] = Order::is_nan(from[i]) ? of_nan : uint64_t{Order::key(from[i])};
-    }
+    cpu::put_in_order<Order>({from, 1}, static_cast<int64_t>(count), of_nan, numbers.data());
   });
   return numbers;
 }

@@ -50,8 +50,8 @@ def test_vmap_over_any_axis_of_values_gradients_and_second_derivatives(name: str
         return function(x), jax.grad(lambda x: (function(x) ** 2).sum())(x), second(x)
 
     x = batch()
-    one_by_one = jax.jit(lambda x: [all_of(row) for row in x])(x)
-    expected = [jnp.stack(each) for each in zip(*one_by_one, strict=True)]
+    of_one = jax.jit(all_of)
+    expected = [jnp.stack(each) for each in zip(*map(of_one, x), strict=True)]
     for axis, lists in ((0, x), (1, x.T)):
         results = jax.jit(jax.vmap(all_of, in_axes=axis))(lists)
         for one, other in zip(results, expected, strict=True):
@@ -66,8 +66,9 @@ def test_nested_vmap_and_unmapped_operands(name: str) -> None:
     results = jax.jit(jax.vmap(jax.vmap(lambda x, s: function(x + s), (0, None)), (None, 0)))(
         x, shifts
     )
-    for i, shift in enumerate(shifts):
-        assert_near(results[i], jax.jit(jax.vmap(function))(x + shift))
+    of_lists = jax.jit(jax.vmap(function))
+    for result, shift in zip(results, shifts, strict=True):
+        assert_near(result, of_lists(x + shift))
 
 
 def test_operands_that_are_not_mapped_are_shared() -> None:
@@ -112,16 +113,20 @@ def test_dim_names_the_dimension_of_a_list(dim: int) -> None:
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precisions_are_computed_in_float32(dtype: jnp.dtype) -> None:
     x = batch()[0].astype(dtype)
-    for name, function in FUNCTIONS.items():
-        if name in ("hard_rank", "soft_count"):
-            continue  # these do something with x themselves
-        result, expected = function(x), function(x.astype(jnp.float32))
+
+    @jax.jit
+    def all_of(x: Array) -> list[Array]:
+        results = [
+            function(x)
+            for name, function in FUNCTIONS.items()
+            if name not in ("hard_rank", "soft_count")  # these do something with x themselves
+        ]
+        return [*results, jax.grad(lambda x: rr.spearman_loss(x, LABELS, 2.0))(x)]
+
+    for result, expected in zip(all_of(x), all_of(x.astype(jnp.float32)), strict=True):
         assert result.dtype == dtype
         assert expected.dtype == jnp.float32
         np.testing.assert_array_equal(result, expected.astype(dtype))
-    gradient = jax.grad(lambda x: rr.spearman_loss(x, LABELS, 2.0))(x)
-    expected = jax.grad(lambda x: rr.spearman_loss(x, LABELS, 2.0))(x.astype(jnp.float32))
-    np.testing.assert_array_equal(gradient, expected.astype(dtype))
 
 
 @every
@@ -167,19 +172,28 @@ def test_bits_do_not_depend_on_what_runs_beside() -> None:
 
 
 def test_empty_batches_and_lists() -> None:
+    @jax.jit
+    def all_of(x: Array) -> tuple[list[Array], list[Array]]:
+        like_lists = [
+            rr.soft_rank(x),
+            rr.soft_sort(x),
+            rr.soft_topk(x, 0),
+            rr.soft_count(x, x),
+            rr.hard_rank(x),
+            rr.soft_sort(x, method="l2"),
+            jax.grad(lambda x, t=x: rr.spearman_loss(x, t, reduction="sum"))(x),
+        ]
+        losses = [
+            rr.spearman_loss(x, x, reduction="sum"),
+            rr.ndcg_loss(x, x),
+            rr.listmle_loss(x, x),
+        ]
+        return like_lists, losses
+
     for shape in ((0,), (2, 0), (0, 3)):
-        x = jnp.zeros(shape)
-        assert rr.soft_rank(x).shape == shape
-        assert rr.soft_sort(x).shape == shape
-        assert rr.soft_topk(x, 0).shape == shape
-        assert rr.soft_count(x, x).shape == shape
-        assert rr.hard_rank(x).shape == shape
-        assert rr.soft_sort(x, method="l2").shape == shape
-        np.testing.assert_array_equal(rr.spearman_loss(x, x, reduction="sum"), 0.0)
-        np.testing.assert_array_equal(rr.ndcg_loss(x, x), 0.0)
-        np.testing.assert_array_equal(rr.listmle_loss(x, x), 0.0)
-        gradient = jax.grad(lambda x, t=x: rr.spearman_loss(x, t, reduction="sum"))(x)
-        assert gradient.shape == shape
+        like_lists, losses = all_of(jnp.zeros(shape))
+        assert [each.shape for each in like_lists] == [shape] * len(like_lists)
+        np.testing.assert_array_equal(losses, np.zeros(len(losses)))
     of_mask = jax.jit(jax.hessian(lambda x: rr.soft_topk(x, 0).sum()))(jnp.zeros((2, 0)))
     assert of_mask.shape == (2, 0, 2, 0)
     counts = rr.soft_count(jnp.array([1.0, jnp.nan]), jnp.zeros(0))

@@ -48,14 +48,20 @@ std::vector<double> whole(const std::string& method, const std::vector<double>& 
   return among<Scalar>(1, method, values, strength, directions);
 }
 
-/// Among as many as go abreast in any instruction set; nothing for a row that is too long for that.
+#ifndef RANK_RELAX_PORTABLE
+#error "abreast() knows the lanes of the baseline's vectors alone: compile with RANK_RELAX_PORTABLE"
+#endif
+
+/// Among as many as go abreast in the baseline instruction set, and one more; nothing for a row
+/// that is too long for that.
 template <class Scalar>
 std::vector<double> abreast(const std::string& method, const std::vector<double>& values,
                             double strength, const std::vector<std::vector<double>>& directions) {
   const auto size = static_cast<int64_t>(values.size());
   if (size > kLongestSortedAbreast[precision_of<Scalar>]) return {};
-  const int64_t copies = size > kLongestAbreast ? 16 * kFewestLongGroups + 1 : 17;
-  return among<Scalar>(copies, method, values, strength, directions);
+  constexpr int64_t kLanes = 16 / sizeof(Scalar);
+  const int64_t groups = size > kLongestAbreast ? kFewestLongGroups : 1;
+  return among<Scalar>(groups * kLanes + 1, method, values, strength, directions);
 }
 
 template <class Scalar>

@@ -1,0 +1,126 @@
+"""Draws ``docs/pictures/choosing.png``: what a strength does, and who shares the gradient.
+
+Above: how far results for a list of 1000 are from the hard ones. Below: the share of the items that
+have nine tenths of the gradient of Spearman's loss, between the quartiles of twenty random lists.
+One picture for light pages and one for dark ones.
+
+Needs rank_relax and matplotlib.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+
+from rank_relax import hard_rank, soft_quantile, soft_rank, soft_sort, soft_topk, spearman_loss
+
+PICTURES = Path(__file__).resolve().parent.parent / "pictures"
+STRENGTHS = torch.logspace(-1, 4, 41, dtype=torch.float64)
+LISTS = 20
+
+
+class Theme(NamedTuple):
+    paper: str
+    ink: str
+    faint: str
+    colours: tuple[str, str, str, str]
+
+
+# After Okabe and Ito, who chose theirs for colour-blind eyes.
+THEMES = {
+    "choosing.png": Theme(
+        "white", "#222222", "#999999", ("#0072B2", "#B65400", "#00805E", "#A8527F")
+    ),
+    "choosing_dark.png": Theme(
+        "#14181e", "#dddddd", "#777777", ("#56B4E9", "#E69F00", "#2BC79B", "#E08FBB")
+    ),
+}
+
+
+def normal(n: int) -> torch.Tensor:
+    """A list that lies as a standard normal distribution has it."""
+    return torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+
+
+def distances() -> dict[str, list[float]]:
+    """How far four results are from the hard ones, for each strength."""
+    x = normal(1000)
+    curves: dict[str, list[float]] = {}
+    for strength in STRENGTHS.tolist():
+        mask = soft_topk(x, 10, strength)
+        points = {
+            "soft_sort: last value": soft_sort(x, strength)[-1] - x[-1],
+            "soft_quantile: 0.9": soft_quantile(x, 0.9, strength) - x.quantile(0.9),
+            "soft_topk: share lost": 1 - mask[-10:].sum() / 10,
+            "soft_rank: largest error": (soft_rank(x, strength) - hard_rank(x)).abs().max(),
+        }
+        for name, value in points.items():
+            curves.setdefault(name, []).append(value.abs().item())
+    return curves
+
+
+def shares(n: int) -> torch.Tensor:
+    """The share of ``n`` items that have 0.9 of the gradient: [strengths, lists]."""
+    generator = torch.Generator().manual_seed(n)
+    scores = torch.randn(LISTS, n, dtype=torch.float64, generator=generator)
+    targets = scores + torch.randn(LISTS, n, dtype=torch.float64, generator=generator)
+    found = []
+    for strength in STRENGTHS.tolist():
+        leaf = scores.clone().requires_grad_()
+        spearman_loss(leaf, targets, strength, scale="std", reduction="sum").backward()
+        assert leaf.grad is not None
+        sizes = leaf.grad.abs().sort(descending=True).values.cumsum(-1)
+        found.append(((sizes < 0.9 * sizes[:, -1:]).sum(-1) + 1) / n)
+    return torch.stack(found)
+
+
+def draw(path: Path, theme: Theme) -> None:
+    figure = Figure(figsize=(7.0, 8.4), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    for (name, curve), colour in zip(CURVES.items(), theme.colours, strict=True):
+        above.plot(STRENGTHS, curve, color=colour, linewidth=2, label=name)
+    above.set(xscale="log", yscale="log", ylim=(1e-3, 100))
+    above.set(title="Distance from the hard result, 1000 items", ylabel="of values: in units of σ")
+    above.legend(frameon=False, loc="upper right", labelcolor="linecolor")
+    for (n, share), colour in zip(SHARES.items(), theme.colours, strict=True):
+        lower, middle, upper = torch.quantile(
+            share.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), dim=1
+        )
+        below.plot(STRENGTHS, middle, color=colour, linewidth=2, label=f"n = {n:,}")
+        below.fill_between(STRENGTHS, lower, upper, color=colour, alpha=0.25, linewidth=0)
+        i = int((STRENGTHS - 0.16 * n).abs().argmin())
+        below.plot(STRENGTHS[i], middle[i], "o", color=colour, markersize=7)
+    below.set(xscale="log", ylim=(0, 0.85), xlabel="strength times standard deviation, α·σ")
+    below.set_title("Share of items with 90 % of the gradient (dots: 0.16 n)")
+    below.legend(frameon=False, loc="lower left", labelcolor="linecolor")
+    for axes in (above, below):
+        axes.axvspan(1, 10, color=theme.faint, alpha=0.15, linewidth=0)
+        axes.set_xlim(0.1, 1e4)
+        axes.grid(color=theme.faint, alpha=0.3, linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+CURVES = distances()
+SHARES = {n: shares(n) for n in (16, 100, 1000, 10_000)}
+
+
+def main() -> None:
+    for name, theme in THEMES.items():
+        style = {
+            "font.size": 12,
+            "figure.facecolor": theme.paper,
+            "axes.facecolor": theme.paper,
+            **dict.fromkeys(
+                ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
+                theme.ink,
+            ),
+        }
+        with matplotlib.rc_context(style):
+            draw(PICTURES / name, theme)
+
+
+if __name__ == "__main__":
+    main()

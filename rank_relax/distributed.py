@@ -2,8 +2,8 @@ r"""One list over many processes: ranks, counts and Spearman's loss of lists spl
 
 Every process of a ``torch.distributed`` group holds a part of the last dimension, of any length,
 zero included, and ranks are those of the whole list. What passes between the processes is a few
-kilobytes, whatever the number of items: moments of the items, which add (:doc:`docs/distributed.md`
-says how many). A list so wide that its moments would outnumber its items is gathered; so are the
+kilobytes, whatever the number of items: moments of the items, which add (docs/distributed.md says
+how many). A list so wide that its moments would outnumber its items is gathered; so are the
 values of :func:`soft_count`, always.
 
 **Gradients** are those of the sum of all processes' losses. :func:`spearman_loss` returns the same

@@ -45,7 +45,7 @@ def auc_loss(
         margin: The m of the squared ones.
         mask: Bool, of the shape of ``scores``, true where an item counts.
         weights: Of either side's items, from 0 up, of the shape of ``scores``: a pair has the
-            product, |P| and |N| are sums.
+            product, :math:`|P|` and :math:`|N|` are sums.
         offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N.
         temperature: T > 0, in units of the scores. A 0-dim tensor makes it learnable.
         reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.

@@ -46,6 +46,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "rank_relax"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_extra_path = ["playground.html"]
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "rank_relax"},

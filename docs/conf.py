@@ -7,6 +7,7 @@ with a `_dark` beside it two pictures, of which the theme shows one.
 
 import os
 import re
+import runpy
 from pathlib import Path
 
 from docutils import nodes
@@ -69,6 +70,12 @@ HERE = {file: name for name, file in PAGES.items()}
 LINK = re.compile(r"(?<!!)\[([^][]+)\]\(([^():#]+)(#[^()]*)?\)")
 
 
+def draw_functions(app: Sphinx) -> None:
+    """Draws the pictures of the reference, with the library that is installed."""
+    script = runpy.run_path(str(app.srcdir / "examples" / "plot_functions.py"))
+    script["draw"](app.srcdir / "reference" / "plots")
+
+
 def read_pages(app: Sphinx, docname: str, source: list[str]) -> None:
     """Reads the pages that lie elsewhere, and makes links fit the place where the site has them."""
     page = app.srcdir / docname
@@ -125,6 +132,7 @@ def every_name_has_a_place(app: Sphinx, env: object) -> None:
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", draw_functions)
     app.connect("source-read", read_pages)
     app.connect("doctree-read", pair_pictures)
     app.connect("doctree-read", strip_code)

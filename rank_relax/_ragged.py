@@ -98,7 +98,7 @@ class RaggedLists:
         return torch.full((lists,), value, dtype=dtype, device=self.offsets.device)
 
     def sum(self, items: Tensor) -> Tensor:
-        """A number a list, in the widest precision of the device on the way; of bools an int64."""
+        """A number per list, in the widest precision of the device meanwhile; of bools an int64."""
         if items.dtype == torch.bool:
             return self.full(0, torch.int64).index_add(0, self.of_item, items.long())
         zeros = self.full(0, widest_dtype(items.device))

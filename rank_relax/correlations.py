@@ -42,7 +42,7 @@ def spearman_correlation(
             each side is compared in its own.
         dim: The dimension that holds a list.
         mask: Bool, of the shape of ``predictions``, true where a pair counts.
-        reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one number a list.
+        reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one number per list.
 
     Returns:
         For ``reduction="none"`` a tensor of the batch shape, else a scalar; of the floating dtype

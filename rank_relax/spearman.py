@@ -80,7 +80,7 @@ def spearman_loss(
         dim: The dimension that holds a list. A batch of lists of one item each, such as the
             ``[N, 1]`` of a ``Linear(..., 1)``, has a constant loss, and a warning.
         mask: Bool, of the shape of ``predictions``, true where a pair counts.
-        reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one loss per list.
         scale: ``"std"`` divides what is ranked softly by its list's own standard deviation, so that
             one strength serves any scale of scores.
         target_ranks: ``"hard"`` takes the hard ranks of the targets, ties averaged: only their

@@ -144,7 +144,7 @@ class Lists:
         return share.to(items.dtype), total
 
     def sum(self, items: Tensor) -> Tensor:
-        """A number a list."""
+        """A number per list."""
         return items.sum(-1) if self.ragged is None else self.ragged.sum(items)
 
     def largest(self, items: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class OrderedPairs:
         self.offsets = lists.offsets
 
     def weight(self, upper: Tensor, lower: Tensor) -> Tensor:
-        """Σ u_i v_j, one number a list."""
+        """Σ u_i v_j, one number per list."""
         upper, lower = self._placed(upper), self._placed(lower)
         lower = lower.to(widest_dtype(lower.device))
         points = torch.zeros_like(lower)  # F(0) = 1/2

@@ -39,7 +39,7 @@ def average_precision_loss(
         offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N.
         temperature: T > 0, in units of the scores: smaller is closer to the metric. The default is
             for cosine similarities. A 0-dim tensor makes it learnable.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` or ``[L]`` for ``reduction="none"``, of the dtype of ``scores``. A

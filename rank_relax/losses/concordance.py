@@ -51,7 +51,7 @@ def concordance_loss(
             with ``reduction="none"``, have their own indices.
         temperature: T > 0, in units of the scores: smaller is closer to the index. A 0-dim tensor
             makes it learnable.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` or ``[L]`` for ``reduction="none"``, of the dtype of ``scores``. A
@@ -161,7 +161,7 @@ class ConcordanceLoss(RankingLoss):
 
     Shapes:
         ``scores``, ``times``, ``events``, ``mask`` and ``weights`` of one shape; returns a scalar,
-        or one loss a list for ``reduction="none"``.
+        or one loss per list for ``reduction="none"``.
 
     Raises:
         TypeError, ValueError: for an option that :func:`concordance_loss` would refuse; when

@@ -60,7 +60,7 @@ def partial_auc_loss(
             stands for, in the rates too.
         offsets: Where each list begins and the last ends, int64 ``[L + 1]``, from 0 to N.
         temperature: T > 0, in units of the scores. A 0-dim tensor makes it learnable.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` or ``[L]`` for ``reduction="none"``, of the dtype of ``scores``. A

@@ -54,7 +54,7 @@ def trimmed_mean(
         temperature: T > 0, in units of the losses: smaller is closer to the trimmed mean, above
             which this is by no more than T H(β) / (1 - β), H(β) = -β ln β - (1 - β) ln (1 - β).
             A 0-dim tensor makes it learnable.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one mean a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one mean per list.
 
     Returns:
         A scalar, or ``[...]`` or ``[L]`` for ``reduction="none"``, of the dtype of ``losses``,
@@ -119,7 +119,7 @@ def cvar(
         temperature: T > 0, in units of the losses: smaller is closer to the mean of the worst
             share, below which this is by no more than T H(β) / β, H(β) = -β ln β - (1 - β) ln
             (1 - β). A 0-dim tensor makes it learnable.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one value a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one value per list.
 
     Returns:
         A scalar, or ``[...]`` or ``[L]`` for ``reduction="none"``, of the dtype of ``losses``,
@@ -320,8 +320,8 @@ class TrimmedMean(_MeanOfLosses):
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Shapes:
-        ``losses``, ``mask`` and ``weights`` of one shape; returns a scalar, or one mean a list for
-        ``reduction="none"``.
+        ``losses``, ``mask`` and ``weights`` of one shape; returns a scalar, or one mean per list
+        for ``reduction="none"``.
 
     Raises:
         TypeError, ValueError: for an option that :func:`trimmed_mean` would refuse; when called, as
@@ -360,8 +360,8 @@ class CVaR(_MeanOfLosses):
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Shapes:
-        ``losses``, ``mask`` and ``weights`` of one shape; returns a scalar, or one value a list for
-        ``reduction="none"``.
+        ``losses``, ``mask`` and ``weights`` of one shape; returns a scalar, or one value per list
+        for ``reduction="none"``.
 
     Raises:
         TypeError, ValueError: for an option that :func:`cvar` would refuse; when called, as it

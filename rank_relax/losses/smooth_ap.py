@@ -67,7 +67,7 @@ def smooth_ap_loss(
             query out of a ``reference`` that holds it.
         temperature: T > 0, in units of the similarities: smaller is closer to the metric. A 0-dim
             tensor makes it learnable.
-        reduction: ``"mean"`` or ``"sum"`` over queries, or ``"none"`` for one loss a query.
+        reduction: ``"mean"`` or ``"sum"`` over queries, or ``"none"`` for one loss per query.
 
     Returns:
         A scalar, or ``[B]`` for ``reduction="none"``, of the dtype of ``embeddings``. A query with
@@ -243,7 +243,7 @@ class SmoothAPLoss(nn.Module):
 
     Shapes:
         ``embeddings`` ``[B, D]``, ``labels`` ``[B]``, and if there is a reference set, ``[M, D]``
-        and ``[M]``; returns a scalar, or one loss a query for ``reduction="none"``.
+        and ``[M]``; returns a scalar, or one loss per query for ``reduction="none"``.
 
     Raises:
         TypeError, ValueError: for an option that :func:`smooth_ap_loss` would refuse; when called,

@@ -53,7 +53,7 @@ def topk_cross_entropy_loss(
         weights: Factors of the relevance, from 0 up, of the shape of ``scores``.
         offsets: Not supported: lists of different lengths are rows with a ``mask``.
         temperature: T > 0, in units of the scores. A 0-dim tensor makes it learnable.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list without
@@ -178,7 +178,7 @@ class TopKCrossEntropyLoss(RankingLoss):
 
     Shapes:
         ``scores``, ``mask`` and ``weights`` of one shape, ``labels`` of the same or, for classes,
-        without its last dimension; returns a scalar, or one loss a list for ``reduction="none"``.
+        without its last dimension; returns a scalar, or one loss per list for ``reduction="none"``.
 
     Raises:
         TypeError, ValueError: for an option that :func:`topk_cross_entropy_loss` would refuse; when

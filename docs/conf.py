@@ -5,9 +5,10 @@ here: README.md and its like become pages, links to files of the repository down
 with a `_dark` beside it two pictures, of which the theme shows one.
 """
 
+import importlib
 import os
 import re
-import runpy
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -72,8 +73,8 @@ LINK = re.compile(r"(?<!!)\[([^][]+)\]\(([^():#]+)(#[^()]*)?\)")
 
 def draw_functions(app: Sphinx) -> None:
     """Draws the pictures of the reference, with the library that is installed."""
-    script = runpy.run_path(str(app.srcdir / "examples" / "plot_functions.py"))
-    script["draw"](app.srcdir / "reference" / "plots")
+    sys.path.append(str(app.srcdir / "examples"))
+    importlib.import_module("plot_functions").draw(app.srcdir / "reference" / "plots")
 
 
 def read_pages(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -17,11 +17,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.polynomial.chebyshev import cheb2poly, chebvander
 from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
-from scipy.special import expit, ndtr
+from scipy.special import expit, ndtr, ndtri
+from themes import Theme, save
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PICTURES = REPOSITORY / "docs" / "pictures"
@@ -70,8 +72,8 @@ def truncation_error(kernel: Kernel, half_width: float, terms: int) -> float:
     return float(np.abs(series - exact).max())
 
 
-def draw_terms(path: Path) -> None:
-    figure = Figure(figsize=(8.0, 3.9), layout="constrained", facecolor="white")
+def draw_terms(theme: Theme) -> Figure:
+    figure = Figure(figsize=(8.0, 3.9), layout="constrained")
     all_terms = np.arange(4, 65, 4)
     all_axes = figure.subplots(1, 2, sharey=True)
     for axes, (method, kernel) in zip(all_axes, CDFS.items(), strict=True):
@@ -79,22 +81,21 @@ def draw_terms(path: Path) -> None:
             errors = [truncation_error(kernel, spread / 2, int(terms)) for terms in all_terms]
             axes.plot(all_terms, errors, "o-", color=colour, markersize=3, label=f"{spread}")
         for tolerance, text_at, name in ((4e-8, 6e-8, "float32"), (4e-15, 3e-16, "float64")):
-            axes.axhline(tolerance, color="0.6", linewidth=1, linestyle=":", zorder=0)
-            axes.text(64, text_at, name, color="0.4", ha="right", fontsize=8)
+            axes.axhline(tolerance, color=theme.faint, linewidth=1, linestyle=":", zorder=0)
+            axes.text(64, text_at, name, color=theme.faint, ha="right", fontsize=8)
         axes.set(yscale="log", ylim=(2e-17, 3), xlabel="terms in each variable", title=method)
         axes.set_xticks(np.arange(8, 65, 8))
-        axes.spines[["top", "right"]].set_visible(False)
     all_axes[0].set(ylabel="largest error of F − ½ for a pair")
     all_axes[1].legend(
         title="scaled spread", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)
     )
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 # Boxes
 
 
-def draw_boxes(path: Path) -> None:
+def draw_boxes(theme: Theme) -> Figure:
     kernel = CDFS["gaussian"]
     width, reach = constants("core/cdf/gaussian.h", "box_grid")[:2]
     terms = int(constants("core/series/series_spread.h", "kGridTerms")[0])
@@ -123,7 +124,7 @@ def draw_boxes(path: Path) -> None:
                 coefficients += series @ moments[source - first]
         local[target] = cheb2poly(coefficients)
 
-    figure = Figure(figsize=(8.0, 4.6), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(8.0, 4.6), layout="constrained")
     items, sums = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
     target = 11
     left = (np.arange(first, first + boxes) - 0.5) * width
@@ -133,23 +134,27 @@ def draw_boxes(path: Path) -> None:
         counts_of,
         width,
         align="edge",
-        color=np.where(near, "#9ad0f0", "0.85"),
-        edgecolor="white",
+        color=np.where(near, theme.blue, theme.faint),
+        alpha=0.6,
+        edgecolor=theme.paper,
     )
     items.bar(left[target - first], counts_of[target - first], width, align="edge", color="#D55E00")
-    items.plot(u, np.full_like(u, -1.3), "|", color="black", markersize=6, alpha=0.5)
-    items.set(ylabel="items in a box", ylim=(-2.6, 25))
+    items.plot(u, np.full_like(u, -1.3), "|", color=theme.ink, markersize=6, alpha=0.5)
+    items.set(ylabel="items in a box", ylim=(-2.6, 29))
+    for number in shown:
+        place, height = left[number - first] + width / 2, counts_of[number - first]
+        items.text(place, height + 0.4, str(number), ha="center", fontsize=8)
     edges = left[near][0], left[near][-1] + width
     for place, words in (
-        ((left[0] + edges[0]) / 2, "too far below:\n+½ an item"),
+        ((left[0] + edges[0]) / 2, "too far below:\n+½ per item"),
         ((edges[0] + edges[1]) / 2, "within reach:\nby their moments"),
-        ((left[-1] + width + edges[1]) / 2, "too far above:\n−½ an item"),
+        ((left[-1] + width + edges[1]) / 2, "too far above:\n−½ per item"),
     ):
-        items.text(place, 25, words, ha="center", va="top", fontsize=8)
+        items.text(place, 29, words, ha="center", va="top", fontsize=8)
 
     at = np.linspace(left[0] - 1, left[-1] + width + 1, 800)
     exact = kernel(np.subtract.outer(at, u)).sum(1)
-    sums.plot(at, exact, color="0.75", linewidth=4, label="the sum over all items")
+    sums.plot(at, exact, color=theme.faint, alpha=0.6, linewidth=4, label="the sum over all items")
     for target, colour in shown.items():
         for half_boxes, style, label in ((8, ":", None), (1, "-", f"the series of box {target}")):
             t = np.linspace(-half_boxes, half_boxes, 400)
@@ -159,11 +164,9 @@ def draw_boxes(path: Path) -> None:
             sums.plot(place[inside], value[inside], style, color=colour, linewidth=2, label=label)
         for side in (-0.5, 0.5):
             sums.axvline((target + side) * width, color=colour, linewidth=0.6, alpha=0.6)
-    sums.set(xlabel="scaled value α·x", ylabel="Σ F − ½", ylim=(-85, 85))
+    sums.set(xlabel="scaled value α·x", ylabel="Σ (F − ½)", ylim=(-85, 85))
     sums.legend(frameon=False, loc="lower right", bbox_to_anchor=(0.79, 0), fontsize=8)
-    for axes in (items, sums):
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 # Forms
@@ -197,11 +200,11 @@ def widest_series(precision: int, order: int) -> float:
     return float(table[precision, order, -1])
 
 
-def draw_forms(path: Path) -> None:
+def draw_forms(theme: Theme) -> Figure:
     count = np.geomspace(2, 1e7, 600)
     spread = np.geomspace(0.3, 1e7, 600)
     longest_abreast = constants("core/row/row_form.h", "kLongestAbreast")[0]
-    figure = Figure(figsize=(8.0, 3.8), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(8.0, 3.8), layout="constrained")
     panels = ((0, 0, "float32, ranks"), (0, 1, "float32, gradients"), (1, 0, "float64, ranks"))
     all_axes = figure.subplots(1, 3, sharey=True)
     for axes, (precision, order, title) in zip(all_axes, panels, strict=True):
@@ -220,32 +223,39 @@ def draw_forms(path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="items in the row", title=title)
         axes.set_xticks([10, 1e3, 1e5, 1e7])
         axes.minorticks_off()
+        for strength in (1, 10, 100):  # how wide n items of a normal distribution lie
+            axes.plot(count, 2 * strength * ndtri(count / (count + 1)), ":", color="black")
+        axes.set_ylim(spread[0], spread[-1])
         name_forms(axes)
     all_axes[0].set(ylabel="scaled spread α·(max − min)")
     figure.legend(
-        handles=[Patch(facecolor="none", edgecolor="0.4", hatch="////")],
-        labels=["rows abreast, in batches"],
+        handles=[
+            Patch(facecolor="none", edgecolor=theme.faint, hatch="////"),
+            Line2D([], [], color=theme.ink, linestyle=":"),
+        ],
+        labels=["rows abreast, in batches", "N(0, 1) at α = 1, 10 and 100"],
+        ncols=2,
         loc="outside lower center",
         frameon=False,
     )
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def name_forms(axes: Axes) -> None:
-    axes.text(4.5, 3e4, "pairwise", rotation=90, ha="center", va="center", fontsize=9)
-    axes.text(2e4, 1.6, "one box", ha="center", va="center", fontsize=9)
-    axes.text(2.5e5, 1e2, "many boxes", ha="center", va="center", fontsize=9)
-    axes.text(4e3, 3e5, "sorted", ha="center", va="center", fontsize=9)
+    style = {"ha": "center", "va": "center", "fontsize": 9, "color": "black"}
+    axes.text(4.5, 3e4, "pairwise", rotation=90, **style)
+    axes.text(2e4, 1.6, "one box", **style)
+    axes.text(4e5, 3.2e1, "many boxes", **style)
+    axes.text(4e3, 3e5, "sorted", **style)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="the folder to draw into")
     pictures = parser.parse_args().pictures
-    pictures.mkdir(parents=True, exist_ok=True)
-    draw_terms(pictures / "algorithm_terms.png")
-    draw_boxes(pictures / "algorithm_boxes.png")
-    draw_forms(pictures / "algorithm_forms.png")
+    save(pictures / "algorithm_terms.png", draw_terms, size=10)
+    save(pictures / "algorithm_boxes.png", draw_boxes, size=10)
+    save(pictures / "algorithm_forms.png", draw_forms, size=10)
 
 
 if __name__ == "__main__":

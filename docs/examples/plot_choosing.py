@@ -8,35 +8,16 @@ Needs rank_relax and matplotlib.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
-import matplotlib
 import torch
 from matplotlib.figure import Figure
+from themes import Theme, save
 
 from rank_relax import hard_rank, soft_quantile, soft_rank, soft_sort, soft_topk, spearman_loss
 
 PICTURES = Path(__file__).resolve().parent.parent / "pictures"
 STRENGTHS = torch.logspace(-1, 4, 41, dtype=torch.float64)
 LISTS = 20
-
-
-class Theme(NamedTuple):
-    paper: str
-    ink: str
-    faint: str
-    colours: tuple[str, str, str, str]
-
-
-# After Okabe and Ito, who chose theirs for colour-blind eyes.
-THEMES = {
-    "choosing.png": Theme(
-        "white", "#222222", "#999999", ("#0072B2", "#B65400", "#00805E", "#A8527F")
-    ),
-    "choosing_dark.png": Theme(
-        "#14181e", "#dddddd", "#777777", ("#56B4E9", "#E69F00", "#2BC79B", "#E08FBB")
-    ),
-}
 
 
 def normal(n: int) -> torch.Tensor:
@@ -76,15 +57,16 @@ def shares(n: int) -> torch.Tensor:
     return torch.stack(found)
 
 
-def draw(path: Path, theme: Theme) -> None:
+def draw(theme: Theme) -> Figure:
     figure = Figure(figsize=(7.0, 8.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
-    for (name, curve), colour in zip(CURVES.items(), theme.colours, strict=True):
+    colours = (theme.blue, theme.orange, theme.green, theme.pink)
+    for (name, curve), colour in zip(CURVES.items(), colours, strict=True):
         above.plot(STRENGTHS, curve, color=colour, linewidth=2, label=name)
     above.set(xscale="log", yscale="log", ylim=(1e-3, 100))
     above.set(title="Distance from the hard result, 1000 items", ylabel="of values: in units of σ")
     above.legend(frameon=False, loc="upper right", labelcolor="linecolor")
-    for (n, share), colour in zip(SHARES.items(), theme.colours, strict=True):
+    for (n, share), colour in zip(SHARES.items(), colours, strict=True):
         lower, middle, upper = torch.quantile(
             share.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), dim=1
         )
@@ -99,28 +81,11 @@ def draw(path: Path, theme: Theme) -> None:
         axes.axvspan(1, 10, color=theme.faint, alpha=0.15, linewidth=0)
         axes.set_xlim(0.1, 1e4)
         axes.grid(color=theme.faint, alpha=0.3, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 CURVES = distances()
 SHARES = {n: shares(n) for n in (16, 100, 1000, 10_000)}
 
-
-def main() -> None:
-    for name, theme in THEMES.items():
-        style = {
-            "font.size": 12,
-            "figure.facecolor": theme.paper,
-            "axes.facecolor": theme.paper,
-            **dict.fromkeys(
-                ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
-                theme.ink,
-            ),
-        }
-        with matplotlib.rc_context(style):
-            draw(PICTURES / name, theme)
-
-
 if __name__ == "__main__":
-    main()
+    save(PICTURES / "choosing.png", draw, size=12)

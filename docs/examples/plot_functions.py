@@ -10,14 +10,14 @@ Needs rank_relax and matplotlib.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import torch
 from matplotlib.figure import Figure
+from themes import Theme, save
 from torch import Tensor
 
 import rank_relax
@@ -198,13 +198,11 @@ PLOTS: dict[str, Plot] = {
     ),
 }
 
-# After Okabe and Ito, who chose theirs for colour-blind eyes, from soft to sharp.
-LIGHT, DARK = ("#B65400", "#00805E", "#0072B2"), ("#E69F00", "#2BC79B", "#56B4E9")
-STYLES = {"": ("white", "#222222", LIGHT), "_dark": ("#14181e", "#dddddd", DARK)}
 
-
-def lines(plot: Plot, sharpness: float) -> tuple[Tensor, Tensor]:
+@cache
+def lines(name: str, sharpness: float) -> tuple[Tensor, Tensor]:
     """The result at each place of the item that moves, and its derivative."""
+    plot = PLOTS[name]
     moving = PLACES[:, None].clone().requires_grad_()
     result = plot.result(torch.cat([OTHERS.expand(len(PLACES), -1), moving], dim=1), sharpness)
     if not result.requires_grad:
@@ -213,41 +211,34 @@ def lines(plot: Plot, sharpness: float) -> tuple[Tensor, Tensor]:
     return result.detach(), slope[:, 0]
 
 
-def figures(name: str) -> Iterator[tuple[str, Figure]]:
+def draw_one(name: str, theme: Theme) -> Figure:
     plot = PLOTS[name]
-    soft = {f"{plot.unit} = {sharp:g}": lines(plot, sharp) for sharp in plot.sharp}
-    hard = None if plot.hard is None else lines(plot, plot.hard)[0]
-    for suffix, (paper, ink, colours) in STYLES.items():
-        style = {"font.size": 11, "figure.facecolor": paper, "axes.facecolor": paper}
-        inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-        with matplotlib.rc_context({**style, **dict.fromkeys(inked, ink)}):
-            figure = Figure(figsize=(6.2, 4.6), layout="constrained")
-            above, below = figure.subplots(2, 1, sharex=True)
-            for (label, (result, slope)), colour in zip(soft.items(), colours, strict=False):
-                above.plot(PLACES, result, color=colour, linewidth=2, label=label)
-                below.plot(PLACES, slope, color=colour, linewidth=2)
-            if hard is not None:
-                above.plot(PLACES, hard, color=ink, linewidth=1, label="hard")
-            if not soft:
-                below.plot(PLACES, torch.zeros_like(PLACES), color=ink, linewidth=1)
-            low, _ = above.get_ylim()
-            if plot.bars:
-                above.plot(OTHERS, torch.full_like(OTHERS, low), "|", color=ink, markersize=9)
-            above.set(title=name, ylabel=plot.says)
-            below.set(xlabel=plot.moves, ylabel="derivative")
-            figure.legend(*above.get_legend_handles_labels(), frameon=False, ncols=4,
-                          loc="outside lower center")  # fmt: skip
-            for axes in (above, below):
-                axes.grid(color=ink, alpha=0.15, linewidth=0.6)
-                axes.spines[["top", "right"]].set_visible(False)
-            yield f"{name}{suffix}.png", figure
+    figure = Figure(figsize=(6.2, 4.6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    # From soft to sharp.
+    for sharp, colour in zip(plot.sharp, (theme.orange, theme.green, theme.blue), strict=False):
+        result, slope = lines(name, sharp)
+        above.plot(PLACES, result, color=colour, linewidth=2, label=f"{plot.unit} = {sharp:g}")
+        below.plot(PLACES, slope, color=colour, linewidth=2)
+    if plot.hard is not None:
+        above.plot(PLACES, lines(name, plot.hard)[0], color=theme.ink, linewidth=1, label="hard")
+    if not plot.sharp:
+        below.plot(PLACES, torch.zeros_like(PLACES), color=theme.ink, linewidth=1)
+    if plot.bars:
+        low = above.get_ylim()[0]
+        above.plot(OTHERS, torch.full_like(OTHERS, low), "|", color=theme.ink, markersize=9)
+    above.set(title=name, ylabel=plot.says)
+    below.set(xlabel=plot.moves, ylabel="derivative")
+    labelled = above.get_legend_handles_labels()
+    figure.legend(*labelled, frameon=False, ncols=4, loc="outside lower center")
+    for axes in (above, below):
+        axes.grid(color=theme.faint, alpha=0.3, linewidth=0.6)
+    return figure
 
 
 def draw(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for name in PLOTS:
-        for file, figure in figures(name):
-            figure.savefig(folder / file, dpi=110, facecolor=figure.get_facecolor())
+        save(folder / f"{name}.png", partial(draw_one, name), dpi=110)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 The picture needs matplotlib.
 """
 
+import functools
 import json
 import math
 import statistics
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from themes import Theme
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 
 AVX2_ALLOWANCE = 2.0  # AVX2 may take so many times the aims
 SORT_AIM = 12.0  # times faster than torch.sort over one long row, at strength 1
@@ -240,8 +246,8 @@ class Line:
     points: list[tuple[int, Spread]]  # n and nanoseconds an item
 
 
-def lines_of(entries: Sequence[Entry], strength: float) -> list[Line]:
-    """Ours in colour, the rest in grey."""
+def lines_of(entries: Sequence[Entry], strength: float, theme: "Theme") -> list[Line]:
+    """Ours are wide."""
     swept = select(
         entries, group="sweep", dtype="float32", method="sigmoid", strength=strength, backward=False
     )
@@ -256,15 +262,15 @@ def lines_of(entries: Sequence[Entry], strength: float) -> list[Line]:
         return [(entry.shape[-1], entry.nanoseconds) for entry in own_entries]
 
     return [
-        Line("pairwise in torch", "0.55", 1.4, rival("pairwise")),
-        Line("torch.sort", "0.35", 1.4, rival("torch.sort")),
-        Line("soft_rank,\nforward+backward", "#56B4E9", 2.2, own(with_gradient)),
-        Line("soft_rank", "#0072B2", 2.2, own(swept)),
-        Line("torch.sigmoid", "0.55", 1.4, rival("torch.sigmoid")),
+        Line("pairwise in torch", theme.pink, 1.4, rival("pairwise")),
+        Line("torch.sort", theme.ink, 1.4, rival("torch.sort")),
+        Line("soft_rank,\nforward and\nbackward", theme.green, 2.2, own(with_gradient)),
+        Line("soft_rank", theme.blue, 2.2, own(swept)),
+        Line("torch.sigmoid", theme.faint, 1.4, rival("torch.sigmoid")),
     ]
 
 
-def draw_panel(axes: "Axes", lines: Sequence[Line]) -> None:
+def draw_panel(axes: "Axes", lines: Sequence[Line], theme: "Theme") -> None:
     for line in lines:
         n = [n for n, _ in line.points]
         spreads = [spread for _, spread in line.points]
@@ -273,9 +279,8 @@ def draw_panel(axes: "Axes", lines: Sequence[Line]) -> None:
         axes.fill_between(n, low, high, color=line.colour, alpha=0.2, linewidth=0)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.grid(axis="y", color="0.92", linewidth=0.8)
+    axes.grid(axis="y", color=theme.faint, alpha=0.3, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def label_lines(axes: "Axes", lines: Sequence[Line]) -> None:
@@ -297,21 +302,28 @@ def label_lines(axes: "Axes", lines: Sequence[Line]) -> None:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Time an item against the length of a row, a panel for each strength."""
+    """Time per item against the length of a list, a panel for each strength."""
+    sys.path.append(str(EXAMPLES))
+    from themes import save
+
+    save(path, functools.partial(draw_figure, results), size=10)
+
+
+def draw_figure(results: Results, theme: "Theme") -> "Figure":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.0, 4.2), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(10.0, 4.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, strength in zip(panels, (1.0, 100.0), strict=True):
-        lines = [line for line in lines_of(results.entries, strength) if line.points]
-        draw_panel(axes, lines)
+        lines = [line for line in lines_of(results.entries, strength, theme) if line.points]
+        draw_panel(axes, lines, theme)
         label_lines(axes, lines)
-        axes.set(title=f"regularization_strength = {strength:g}", xlabel="items in a row")
-    panels[0].set_ylabel("nanoseconds an item")
+        axes.set(title=f"regularization_strength = {strength:g}", xlabel="length of a list")
+        axes.set_xticks([2**4, 2**10, 2**16, 2**22], ["16", "1024", "65,536", "4 million"])
+    panels[0].set_ylabel("ns per item")
     panels[0].yaxis.set_major_formatter("{x:g}")
     machine, torch = results.environment["cpu"], results.environment["torch"]
     caption = f"float32, standard normal, sigmoid, one thread; {machine}, torch {torch}; "
-    caption += "short rows are batched; bands hold half of the rounds"
-    figure.supxlabel(caption, fontsize=8, color="0.4")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    caption += "short lists are batched; bands are interquartile ranges"
+    figure.supxlabel(caption, fontsize=9, color=theme.faint)
+    return figure

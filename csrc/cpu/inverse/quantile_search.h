@@ -27,8 +27,10 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 ///     G(y) = #{x_j < y} + #{x_j = y}/2 - lower(y) + upper(y)
 ///     lower = Σ_{x_j < y} F(-α (y - x_j)),    upper = Σ_{x_j > y} F(-α (x_j - y)),
 ///
-/// so that nothing is lost beside the count. In a gap that is wide beside 1/α, G is flat at a whole
-/// number to rounding, and the tails' logarithms are compared (core/inverse/tail_balance.h).
+/// so that nothing is lost beside the count. In a row that is wide beside the reach of a tail,
+/// tails are taken of what is within it alone, unless that is so little that the rest shows. In a
+/// gap that is wide beside 1/α, G is flat at a whole number to rounding, and the tails' logarithms
+/// are compared (core/inverse/tail_balance.h).
 template <class Cdf, class Scalar>
 class QuantileSearch {
  public:
@@ -37,6 +39,7 @@ class QuantileSearch {
       : row_(row), strength_(regularization_strength), parallel_for_(&parallel_for) {
     const double half_spread = maximum() / 2 - minimum() / 2;
     balance_strength_ = half_spread > 0 ? std::min(strength_, 1e150 / half_spread) : strength_;
+    is_wide_ = kFallsExponentially<Cdf> && distance(maximum(), minimum(), strength_) > 4 * kReach;
   }
 
   /// Σ_j F'(α (y - x_j))
@@ -145,14 +148,25 @@ class QuantileSearch {
   };
 
   Sums sums_at(double y, double level) const {
+    // Of a thousand million items out of reach not a digit shows beside this.
+    constexpr double kMuch = 1e-6;
+    if (is_wide_) {
+      const Sums near = sums_at(y, level, kReach);
+      if (near.density > kMuch) return near;
+    }
+    return sums_at(y, level, kInfinity);
+  }
+
+  /// With tails of the items up to this distance.
+  Sums sums_at(double y, double level, double reach) const {
     const int64_t parts = RowParts::of(row_.count);
     Parts all;
     if (parts == 1) {
-      all = parts_of(0, row_.count, y);
+      all = parts_of(0, row_.count, y, reach);
     } else {
       std::vector<Parts> each(parts);
       RowParts::for_each(row_.count, *parallel_for_, [&](int64_t begin, int64_t end, int64_t part) {
-        each[part] = parts_of(begin, end, y);
+        each[part] = parts_of(begin, end, y, reach);
       });
       for (const Parts& part : each) {
         all.sides += part.sides;
@@ -170,10 +184,10 @@ class QuantileSearch {
   struct Parts {
     double sides = 0, beside = 0, density = 0, slope = 0;
   };
-  Parts parts_of(int64_t begin, int64_t end, double y) const {
+  Parts parts_of(int64_t begin, int64_t end, double y, double reach) const {
     Parts parts;
     for (; begin < end; begin += kChunk) {
-      const int64_t count = std::min(kChunk, end - begin);
+      int64_t count = std::min(kChunk, end - begin);
       const Scalar* values = row_.values + begin;
       double side[kChunk], d[kChunk], masses[kChunk], densities[kChunk], slopes[kChunk];
       for (int64_t i = 0; i < count; ++i) {
@@ -181,13 +195,22 @@ class QuantileSearch {
         side[i] = static_cast<double>(value > y) - static_cast<double>(value < y);
         d[i] = distance(y, value, strength_);
       }
+      parts.sides += sum_of(side, count);
+      if (reach < kInfinity) {
+        int64_t within = 0;
+        for (int64_t i = 0; i < count; ++i) {
+          d[within] = d[i];
+          side[within] = side[i];
+          within += d[i] < reach ? 1 : 0;
+        }
+        count = within;
+      }
       tails<Cdf>(d, count, masses, densities);
       slopes_of_tails<Cdf>(d, masses, densities, count, slopes);
       for (int64_t i = 0; i < count; ++i) {
         masses[i] *= side[i];
         slopes[i] *= -side[i];
       }
-      parts.sides += sum_of(side, count);
       parts.beside += sum_of(masses, count);
       parts.density += sum_of(densities, count);
       parts.slope += sum_of(slopes, count);
@@ -220,6 +243,9 @@ class QuantileSearch {
   }
 
   static constexpr int64_t kChunk = 512;
+  // Where tails that fall as e^-d have fallen to 1e-30.
+  static constexpr double kReach = 70;
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kHuge = std::numeric_limits<double>::max();
   static constexpr double kRounding = std::numeric_limits<double>::epsilon();
   static constexpr RootTolerance kTolerance = {4e-9, 0};
@@ -229,6 +255,7 @@ class QuantileSearch {
   FiniteRow<Scalar> row_;
   double strength_;
   const ParallelFor* parallel_for_;
+  bool is_wide_;
   double balance_strength_;  // with which no logarithm of a tail overflows: its limit is the same
 };
 

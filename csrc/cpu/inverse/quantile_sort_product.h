@@ -22,15 +22,14 @@ class QuantileSortProductRow {
   static constexpr Scalar kNan = std::numeric_limits<Scalar>::quiet_NaN();
 
  public:
-  /// Borrows the points of the row's places.
+  /// Borrows the points of the row's places, and their densities.
   void set_row(const MaskedRow<Scalar>& row, const SortedPoints& sorted,
                const ParallelFor& parallel_for) {
     items_.set_row(row, parallel_for);
     const FiniteRow<Scalar>& finite = items_.finite();
     values_.assign(finite.values, finite.values + finite.count);
     points_ = sorted.points + items_.below();
-    const double* densities = sorted.densities + items_.below();
-    densities_.assign(densities, densities + finite.count);
+    densities_ = sorted.densities + items_.below();
     weights_.resize(finite.count);
     sums_.resize(finite.count);
   }
@@ -80,13 +79,15 @@ class QuantileSortProductRow {
     const double largest = std::max(std::abs(points_[0]), std::abs(points_[count - 1]));
     if (largest * regularization_strength < kFar) return;
     weights_.assign(count, 1);
+    own_densities_.resize(count);
     sum_.set_lists({points_, count}, {values_.data(), count}, regularization_strength);
-    sum_.template sum<1>(weights_.data(), densities_.data(), parallel_for);
+    sum_.template sum<1>(weights_.data(), own_densities_.data(), parallel_for);
+    densities_ = own_densities_.data();
   }
 
   RowItems<Scalar> items_;
-  const double* points_;  // of the finite values
-  std::vector<double> values_, densities_, weights_, sums_;
+  const double *points_, *densities_;  // of the finite values
+  std::vector<double> values_, own_densities_, weights_, sums_;
   SumAtPoints<Cdf, kDouble, Tails::kBesideNear> sum_;
 };
 

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "cpu/inverse/levels_in_lanes.h"
 #include "cpu/inverse/row_group.h"
 #include "cpu/inverse/soft_topk_shares.h"
 #include "cpu/isa/instruction_set.h"
-#include "cpu/parallel.h"
 #include "cpu/row/rows.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
@@ -45,14 +45,12 @@ class TopKAbreast {
     levels_.set_rows(group_.values(), size_, group_.extent().lowest, group_.extent().highest,
                      group_.strength());
     if (!levels_.solve(levels, thresholds)) return false;
-    const ParallelFor alone = in_this_thread;
-    for (int row = 0; row < kRows; ++row) {
-      shares_.share_out(group_.row(row).values, size_, thresholds[row], wanted[row],
-                        group_.strength(), densities + row * size_, alone);
-      const double* const shares = shares_.shares();
-      for (int64_t i = 0; i < size_; ++i) {
-        chosen[row * size_ + i] = static_cast<Scalar>(shares[i]);
-      }
+    const int64_t together = shares_.together(size_);
+    for (int64_t first = 0; first < kRows; first += together) {
+      shares_.share_out_together(
+          [&](int64_t row) { return group_.row(static_cast<int>(first + row)).values; },
+          std::min(together, kRows - first), size_, thresholds + first, wanted + first,
+          group_.strength(), chosen + first * size_, densities + first * size_);
     }
     return true;
   }

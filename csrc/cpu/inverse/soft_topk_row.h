@@ -135,6 +135,11 @@ class TopKProductRow {
   /// As cpu/soft_topk.h says.
   void multiply(Row<Scalar> vector, Row<double> densities, int64_t size,
                 double regularization_strength, Scalar* output, const ParallelFor& parallel_for) {
+    if (RowParts::of(size) <= 1) {
+      const FlushToZero flush;  // which is faster far from the threshold
+      const double mean = sum(vector, densities, 0, size).mean();
+      return multiply(vector, densities, mean, regularization_strength, 0, size, output);
+    }
     part_sums_.assign(RowParts::of(size), Sums());
     RowParts::for_each(size, parallel_for, [&](int64_t begin, int64_t end, int64_t part) {
       const FlushToZero flush;
@@ -145,26 +150,17 @@ class TopKProductRow {
       sums.densities += part.densities;
       sums.products += part.products;
     }
-    const double mean = sums.densities > 0 ? sums.products / sums.densities : 0;
     RowParts::for_each(size, parallel_for, [&](int64_t begin, int64_t end, int64_t) {
-      const FlushToZero flush;  // which is faster far from the threshold
-      for (; begin < end; begin += kChunk) {
-        const int64_t count = std::min(kChunk, end - begin);
-        const Chunk<double> density(densities, begin, count);
-        const Chunk<Scalar> factor(vector, begin, count);
-        for (int64_t i = 0; i < count; ++i) {
-          const double along = static_cast<double>(factor[i]) - mean;
-          const double product = regularization_strength * density[i] * along;
-          output[begin + i] =
-              static_cast<Scalar>(density[i] > 0 ? product : density[i]);  // 0 or NaN
-        }
-      }
+      const FlushToZero flush;
+      multiply(vector, densities, sums.mean(), regularization_strength, begin, end, output);
     });
   }
 
  private:
   struct Sums {
     double densities = 0, products = 0;
+
+    double mean() const { return densities > 0 ? products / densities : 0; }
   };
 
   static constexpr int64_t kChunk = 512;
@@ -193,16 +189,37 @@ class TopKProductRow {
       const int64_t count = std::min(kChunk, end - begin);
       const Chunk<double> density(densities, begin, count);
       const Chunk<Scalar> factor(vector, begin, count);
+      // Whatever is computed is stored before it is chosen, or there would be a branch for each.
       double known[kChunk], products[kChunk];
       for (int64_t i = 0; i < count; ++i) {
-        const double product = density[i] * static_cast<double>(factor[i]);
-        known[i] = density[i] > 0 ? density[i] : 0;
-        products[i] = density[i] > 0 ? product : 0;  // not 0 times what may be infinite
+        known[i] = std::max(0.0, density[i]);  // 0 of NaN
+        products[i] = known[i] * static_cast<double>(factor[i]);
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        products[i] = known[i] > 0 ? products[i] : 0;  // not 0 times what may be infinite
       }
       sums.densities += sum_of(known, count);
       sums.products += sum_of(products, count);
     }
     return sums;
+  }
+
+  static void multiply(Row<Scalar> vector, Row<double> densities, double mean,
+                       double regularization_strength, int64_t begin, int64_t end, Scalar* output) {
+    for (; begin < end; begin += kChunk) {
+      const int64_t count = std::min(kChunk, end - begin);
+      const Chunk<double> density(densities, begin, count);
+      const Chunk<Scalar> factor(vector, begin, count);
+      double products[kChunk];
+      for (int64_t i = 0; i < count; ++i) {
+        const double along = static_cast<double>(factor[i]) - mean;
+        products[i] = regularization_strength * density[i] * along;
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        output[begin + i] =
+            static_cast<Scalar>(density[i] > 0 ? products[i] : density[i]);  // 0 or NaN
+      }
+    }
   }
 
   std::vector<Sums> part_sums_;

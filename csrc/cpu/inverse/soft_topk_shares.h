@@ -35,7 +35,7 @@ class TopKShares {
       const Sums sums = evaluate(differences, step, densities, parallel_for);
       const double excess = sums.shares - wanted;
       if (!(sums.densities > topk_step::kFlat)) return false;
-      if (std::abs(excess) <= topk_step::kRounding * static_cast<double>(count)) return true;
+      if (is_rounding(excess, count)) return true;
       const double more = excess / sums.densities;
       if (std::abs(more) <= kTiny) {
         step_by(more, differences, step, densities, parallel_for);
@@ -44,6 +44,52 @@ class TopKShares {
       step += more;
     }
     return true;
+  }
+
+  /// How many lists of a size share_out_together() takes.
+  static int64_t together(int64_t size) { return std::max<int64_t>(1, kChunk / size); }
+
+  /// As share_out() of so many lists of one size, whose values are values_of(list), each at its
+  /// threshold: in few long loops, where loops over each short list would take longer to begin than
+  /// to end. `chosen` gets the shares, one list behind the other.
+  template <class ValuesOf>
+  void share_out_together(const ValuesOf& values_of, int64_t lists, int64_t size,
+                          const double* thresholds, const double* wanted,
+                          double regularization_strength, Scalar* chosen, double* densities) {
+    const int64_t count = lists * size;
+    if (count > kChunk) {
+      for (int64_t list = 0; list < lists; ++list) {
+        share_out_alone(values_of(list), size, thresholds[list], wanted[list],
+                        regularization_strength, chosen + list * size, densities + list * size);
+      }
+      return;
+    }
+    double from[kChunk], shares[kChunk], more[kChunk];
+    bool is_far[kChunk] = {}, are_near = true;
+    for (int64_t list = 0; list < lists; ++list) {
+      const auto* const values = values_of(list);
+      for (int64_t i = 0; i < size; ++i) {
+        from[list * size + i] = scaled_difference(regularization_strength,
+                                                  static_cast<double>(values[i]), thresholds[list]);
+      }
+    }
+    shares_and_densities(from, count, shares, densities);
+    for (int64_t list = 0; list < lists; ++list) {
+      const double of_list = sum_of(densities + list * size, size);
+      const double excess = sum_of(shares + list * size, size) - wanted[list];
+      const bool takes_none = !(of_list > topk_step::kFlat) || is_rounding(excess, size);
+      const double step = takes_none ? 0 : excess / of_list;
+      is_far[list] = !(std::abs(step) <= kTiny);
+      are_near = are_near && !is_far[list];
+      std::fill_n(more + list * size, size, is_far[list] ? 0 : step);
+    }
+    take_step(from, count, [&](int64_t i) { return more[i]; }, shares, densities);
+    for (int64_t i = 0; i < count; ++i) chosen[i] = static_cast<Scalar>(shares[i]);
+    for (int64_t list = 0; list < lists && !are_near; ++list) {
+      if (!is_far[list]) continue;
+      share_out_alone(values_of(list), size, thresholds[list], wanted[list],
+                      regularization_strength, chosen + list * size, densities + list * size);
+    }
   }
 
   void give_each(double share, int64_t count) { shares_.assign(count, share); }
@@ -70,22 +116,50 @@ class TopKShares {
     RowParts::for_each(differences.count, parallel_for, [&](int64_t begin, int64_t end, int64_t) {
       for (int64_t at = begin; at < end; at += kChunk) {
         const int64_t number = std::min(kChunk, end - at);
-        double* const shares = shares_.data() + at;
-        double from[kChunk], d[kChunk], masses[kChunk], slopes[kChunk];
-        for (int64_t i = 0; i < number; ++i) {
-          from[i] = differences(at + i) - step;
-          d[i] = std::abs(from[i]);
-          masses[i] = from[i] > 0 ? 1 - shares[i] : shares[i];
-        }
-        slopes_of_tails<Cdf>(d, masses, densities + at, number, slopes);
-        for (int64_t i = 0; i < number; ++i) {
-          const double density = densities[at + i];
-          const double slope = from[i] > 0 ? slopes[i] : -slopes[i];
-          shares[i] = std::min(std::max(shares[i] - more * density, 0.0), 1.0);
-          densities[at + i] = std::max(density - more * slope, 0.0);
-        }
+        double from[kChunk];
+        for (int64_t i = 0; i < number; ++i) from[i] = differences(at + i) - step;
+        take_step(from, number, [&](int64_t) { return more; }, shares_.data() + at, densities + at);
       }
     });
+  }
+
+  /// The shares and densities at from - more(i), from those at these differences.
+  template <class More>
+  static void take_step(const double* from, int64_t count, const More& more, double* shares,
+                        double* densities) {
+    double d[kChunk], masses[kChunk], slopes[kChunk];
+    for (int64_t i = 0; i < count; ++i) {
+      d[i] = std::abs(from[i]);
+      masses[i] = from[i] > 0 ? 1 - shares[i] : shares[i];
+    }
+    slopes_of_tails<Cdf>(d, masses, densities, count, slopes);
+    for (int64_t i = 0; i < count; ++i) {
+      const double density = densities[i];
+      const double slope = from[i] > 0 ? slopes[i] : -slopes[i];
+      shares[i] = std::min(std::max(shares[i] - more(i) * density, 0.0), 1.0);
+      densities[i] = std::max(density - more(i) * slope, 0.0);
+    }
+  }
+
+  /// F and F' of as many differences as a chunk has at most.
+  static void shares_and_densities(const double* from, int64_t count, double* shares,
+                                   double* densities) {
+    double d[kChunk];
+    for (int64_t i = 0; i < count; ++i) d[i] = std::abs(from[i]);
+    tails<Cdf>(d, count, shares, densities);
+    for (int64_t i = 0; i < count; ++i) shares[i] = from[i] > 0 ? 1 - shares[i] : shares[i];
+  }
+
+  static bool is_rounding(double excess, int64_t count) {
+    return std::abs(excess) <= topk_step::kRounding * static_cast<double>(count);
+  }
+
+  template <class Number>
+  void share_out_alone(const Number* values, int64_t size, double threshold, double wanted,
+                       double regularization_strength, Scalar* chosen, double* densities) {
+    const ParallelFor alone = in_this_thread;
+    share_out(values, size, threshold, wanted, regularization_strength, densities, alone);
+    for (int64_t i = 0; i < size; ++i) chosen[i] = static_cast<Scalar>(shares_[i]);
   }
 
   struct Sums {
@@ -102,14 +176,11 @@ class TopKShares {
                          for (int64_t at = begin; at < end; at += kChunk) {
                            const int64_t number = std::min(kChunk, end - at);
                            double* const shares = shares_.data() + at;
-                           double from[kChunk], d[kChunk];
+                           double from[kChunk];
                            for (int64_t i = 0; i < number; ++i) {
                              from[i] = differences(at + i) - step;
-                             d[i] = std::abs(from[i]);
                            }
-                           tails<Cdf>(d, number, shares, densities + at);
-                           for (int64_t i = 0; i < number; ++i)
-                             shares[i] = from[i] > 0 ? 1 - shares[i] : shares[i];
+                           shares_and_densities(from, number, shares, densities + at);
                            part_sums_[part].shares += sum_of(shares, number);
                            part_sums_[part].densities += sum_of(densities + at, number);
                          }

@@ -1,4 +1,4 @@
-"""How Sphinx makes the site of docs/: bash docs/build.
+"""How Sphinx makes the site of docs/: bash docs/render.
 
 The pages are also read where they lie, by people and by pytest, so what only a site needs is done
 here: README.md and its like become pages, links to files of the repository downloads, and a picture
@@ -68,6 +68,8 @@ PAGES = {
     "tests": REPOSITORY / "tests" / "README.md",
 }
 HERE = {file: name for name, file in PAGES.items()}
+# How README.md shows a light and a dark picture; here the theme does.
+PICTURE = re.compile(r'<picture>.*?<img alt="([^"]+)" src="docs/([^"]+)">.*?</picture>', re.DOTALL)
 LINK = re.compile(r"(?<!!)\[([^][]+)\]\(([^():#]+)(#[^()]*)?\)")
 
 
@@ -96,6 +98,7 @@ def read_pages(app: Sphinx, docname: str, source: list[str]) -> None:
 
     text = LINK.sub(from_here, text)
     if docname in PAGES:
+        text = PICTURE.sub(lambda found: f"![{' '.join(found[1].split())}]({found[2]})", text)
         text = text.replace("](docs/pictures/", "](pictures/")
     source[0] = text
 

@@ -6,9 +6,11 @@ Every line has a time with the quartiles of its rounds, the error, and the ratio
 the same tensors. A round times everything once, one after the other, so that a slow moment of the
 device falls on all; a ratio is the median over rounds of the ratios inside a round. Times are those
 between two CUDA events around calls, or around replays of a captured graph, so many that a block
-takes milliseconds. Four random tensors take turns. Standard normal float32 and the sigmoid, but for
-the projections. A full run writes results/gpu.json and docs/pictures/gpu_time.png, which needs
-matplotlib. torchsort, compiled for this torch and this device, joins where it is installed.
+takes milliseconds; what is a graph is compared with graphs of sort, copy and pairwise sum. Four
+random tensors take turns. Standard normal float32, in some lines with an outlier in every list, and
+the sigmoid, but for the projections. A full run writes results/gpu.json and
+docs/pictures/gpu_time.png, which needs matplotlib. torchsort, compiled for this torch and this
+device, joins where it is installed.
 
 Not cuda.py, which torch would import in the place of the package of that name.
 
@@ -63,8 +65,22 @@ SHAPES: tuple[Shape, ...] = (
     (1, 10_000_000),
 )
 STRENGTHS = (1.0, 100.0)
-LOSS_SHAPES: tuple[Shape, ...] = ((128, 1000), (4096, 64))
-SORT_SHAPES: tuple[Shape, ...] = ((4096, 64), (4096, 1000), (128, 10_000), (1, 1_000_000))
+OUTLIER = 6e4  # so far away that a list of a million items is too wide for a grid of boxes
+OUTLIER_SHAPES: tuple[Shape, ...] = ((4096, 1000), (1, 1_000_000))
+SHARP: tuple[tuple[Shape, float], ...] = (  # strengths at which lists are sorted to be ranked
+    ((4096, 64), 1e4),
+    ((128, 6000), 250.0),
+    ((1, 100_000), 1000.0),
+    ((1, 10_000_000), 1e6),
+)
+LOSS_SHAPES: tuple[Shape, ...] = ((128, 1000), (4096, 64), (65536, 200))
+SORT_SHAPES: tuple[Shape, ...] = (
+    (4096, 64),
+    (4096, 1000),
+    (65536, 200),
+    (128, 10_000),
+    (1, 1_000_000),
+)
 
 
 @dataclass(frozen=True)
@@ -72,26 +88,27 @@ class Operator:
     """One that is not a rank by a CDF, and what torchsort has for it."""
 
     name: str
-    call: Callable[[Tensor], Tensor]
+    call: Callable[[Tensor, float], Tensor]
     of_torchsort: Callable[[Tensor], Tensor] | None = None
+    strengths: tuple[float, ...] = (1.0,)
 
 
 OPERATORS = (
-    Operator("soft_sort", soft_sort),
-    Operator("soft_topk", lambda x: soft_topk(x, x.size(-1) // 10)),
+    Operator("soft_sort", soft_sort, strengths=STRENGTHS),
+    Operator("soft_topk", lambda x, a: soft_topk(x, x.size(-1) // 10, a), strengths=STRENGTHS),
     Operator(
         "soft_rank l2",
-        lambda x: soft_rank(x, method="l2"),
+        lambda x, a: soft_rank(x, a, method="l2"),
         lambda x: torchsort.soft_rank(x, "l2"),
     ),
     Operator(
         "soft_rank kl",
-        lambda x: soft_rank(x, method="kl"),
+        lambda x, a: soft_rank(x, a, method="kl"),
         lambda x: torchsort.soft_rank(x, "kl"),
     ),
     Operator(
         "soft_sort l2",
-        lambda x: soft_sort(x, method="l2"),
+        lambda x, a: soft_sort(x, a, method="l2"),
         lambda x: torchsort.soft_sort(x, "l2"),
     ),
 )
@@ -115,7 +132,7 @@ class Spread:
 class Entry:
     """A line of the results."""
 
-    operation: str  # forward, forward+backward, spearman_loss, and "graph" where one is replayed
+    operation: str  # forward, forward+backward, spearman_loss, .., and "graph" of what is replayed
     shape: Shape
     strength: float
     error: float
@@ -134,6 +151,7 @@ class Entry:
 
 
 Call = Callable[[], object]
+GRAPH = " graph"  # behind the name of what is replayed
 
 
 def in_turns(function: Callable[..., object], *pools: list[Tensor]) -> Call:
@@ -188,19 +206,22 @@ def pairwise_rank(x: Tensor, strength: float) -> Tensor:
     return (table.sum(-1) - 0.5) / (x.size(-1) - 1)
 
 
+def both_ways(name: str, function: Callable[..., object], *pools: list[Tensor]) -> dict[str, Call]:
+    """As calls, and as replays of a graph."""
+    return {name: in_turns(function, *pools), name + GRAPH: captured(function, *pools)}
+
+
 def hard_rivals(inputs: list[Tensor]) -> dict[str, Call]:
     outputs = [torch.empty_like(x) for x in inputs]
-    return {
-        "sort": in_turns(lambda x: torch.sort(x, -1), inputs),
-        "copy": in_turns(lambda x, y: y.copy_(x), inputs, outputs),
-    }
+    sort = both_ways("sort", lambda x: torch.sort(x, -1), inputs)
+    return sort | both_ways("copy", lambda x, y: y.copy_(x), inputs, outputs)
 
 
 def rivals(inputs: list[Tensor], strength: float) -> dict[str, Call]:
     table = hard_rivals(inputs)
     rows, n = inputs[0].shape
     if rows * n * n * 4 <= PAIRWISE_BYTES:
-        table["pairwise"] = in_turns(lambda x: pairwise_rank(x, strength), inputs)
+        table |= both_ways("pairwise", lambda x: pairwise_rank(x, strength), inputs)
     return table
 
 
@@ -214,16 +235,23 @@ def entries_of(
     times = interleaved({**calls, **others})
     for name in calls:
         own = times[name]
+        # Those that are timed in the same way, under their names alone.
+        is_graph = name.endswith(GRAPH)
+        theirs = {
+            other.removesuffix(GRAPH): times[other]
+            for other in others
+            if other.endswith(GRAPH) == is_graph
+        }
         yield Entry(
             operation=name,
             shape=shape,
             strength=strength,
-            error=errors[name.removesuffix(" graph")],
+            error=errors[name.removesuffix(GRAPH)],
             microseconds=Spread.of(own),
-            rivals={other: Spread.of(times[other]) for other in others},
+            rivals={other: Spread.of(of_other) for other, of_other in theirs.items()},
             ratios={
-                other: Spread.of([a / b for a, b in zip(own, times[other], strict=True)])
-                for other in others
+                other: Spread.of([a / b for a, b in zip(own, of_other, strict=True)])
+                for other, of_other in theirs.items()
             },
         )
 
@@ -238,8 +266,11 @@ def with_gradient(function: Callable[[Tensor], Tensor]) -> Callable[..., list[Te
     return both
 
 
-def measure_ranks(shape: Shape, strength: float) -> Iterator[Entry]:
+def measure_ranks(shape: Shape, strength: float, outlier: bool = False) -> Iterator[Entry]:
     inputs = [torch.randn(shape, device="cuda") for _ in range(POOL)]
+    if outlier:
+        for x in inputs:
+            x[:, 0] = OUTLIER
     cotangents = [torch.randn(shape, device="cuda") for _ in range(POOL)]
     leaves = [x.clone().requires_grad_() for x in inputs]
 
@@ -250,40 +281,38 @@ def measure_ranks(shape: Shape, strength: float) -> Iterator[Entry]:
     ranks, gradient = both(leaves[0], cotangents[0])
     x, r, c, g = (tensor.cpu() for tensor in (inputs[0], ranks, cotangents[0], gradient))
     of_ranks, of_gradient = rank_errors(x, r, c, g, strength, "sigmoid")
-    calls = {
-        "forward": in_turns(forward, inputs),
-        "forward graph": captured(forward, inputs),
-        "forward+backward": in_turns(both, leaves, cotangents),
-        "forward+backward graph": captured(both, leaves, cotangents),
-    }
-    errors = {"forward": of_ranks, "forward+backward": of_gradient}
+    names = [name + (", outlier" if outlier else "") for name in ("forward", "forward+backward")]
+    calls = both_ways(names[0], forward, inputs) | both_ways(names[1], both, leaves, cotangents)
+    errors = dict(zip(names, (of_ranks, of_gradient), strict=True))
     yield from entries_of(calls, errors, shape, strength, rivals(inputs, strength))
 
 
-def measure_loss(shape: Shape) -> Iterator[Entry]:
+def measure_loss(shape: Shape, strength: float) -> Iterator[Entry]:
     inputs = [torch.randn(shape, device="cuda") for _ in range(POOL)]
     targets = [torch.randn(shape, device="cuda") for _ in range(POOL)]
     leaves = [x.clone().requires_grad_() for x in inputs]
 
     def both(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        loss = spearman_loss(x, y, target_ranks="soft")
+        loss = spearman_loss(x, y, strength, target_ranks="soft")
         return loss, torch.autograd.grad(loss, x)[0]
 
-    losses = spearman_loss(inputs[0], targets[0], reduction="none", target_ranks="soft")
-    error = spearman_loss_error(losses.cpu(), inputs[0].cpu(), targets[0].cpu(), 1.0, "sigmoid")
+    losses = spearman_loss(inputs[0], targets[0], strength, reduction="none", target_ranks="soft")
+    x, y = inputs[0].cpu(), targets[0].cpu()
+    error = spearman_loss_error(losses.cpu(), x, y, strength, "sigmoid")
     name = "spearman_loss"
-    calls = {
-        name: in_turns(both, leaves, targets),
-        f"{name} graph": captured(both, leaves, targets),
-    }
-    yield from entries_of(calls, {name: error}, shape, 1.0, rivals(inputs, 1.0))
+    calls = both_ways(name, both, leaves, targets)
+    yield from entries_of(calls, {name: error}, shape, strength, rivals(inputs, strength))
 
 
-def measure_operator(operator: Operator, shape: Shape) -> Iterator[Entry]:
+def measure_operator(operator: Operator, shape: Shape, strength: float) -> Iterator[Entry]:
     inputs = [torch.randn(shape, device="cuda") for _ in range(POOL)]
     cotangents = [torch.randn(shape, device="cuda") for _ in range(POOL)]
     leaves = [x.clone().requires_grad_() for x in inputs]
-    both = with_gradient(operator.call)
+
+    def forward(x: Tensor) -> Tensor:
+        return operator.call(x, strength)
+
+    both = with_gradient(forward)
     results = both(leaves[0], cotangents[0])
     exact = both(inputs[0].cpu().double().requires_grad_(), cotangents[0].cpu().double())
     errors = [
@@ -292,7 +321,7 @@ def measure_operator(operator: Operator, shape: Shape) -> Iterator[Entry]:
     ]
     name, theirs = operator.name, operator.of_torchsort if torchsort else None
     directions = (
-        (name, operator.call, theirs, errors[0], [inputs]),
+        (name, forward, theirs, errors[0], [inputs]),
         (
             f"{name}+backward",
             both,
@@ -302,11 +331,11 @@ def measure_operator(operator: Operator, shape: Shape) -> Iterator[Entry]:
         ),
     )
     for label, ours, of_torchsort, error, pools in directions:
-        calls = {label: in_turns(ours, *pools), f"{label} graph": captured(ours, *pools)}
+        calls = both_ways(label, ours, *pools)
         others = hard_rivals(inputs)
-        if of_torchsort is not None:
+        if of_torchsort is not None:  # not as a graph: it launches on the default stream
             others["torchsort"] = in_turns(of_torchsort, *pools)
-        yield from entries_of(calls, {label: error}, shape, 1.0, others)
+        yield from entries_of(calls, {label: error}, shape, strength, others)
 
 
 def surroundings() -> dict[str, str | None]:
@@ -331,18 +360,17 @@ def draw(entries: list[Entry], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    chosen = [e for e in entries if e.operation in ("forward graph", "forward+backward graph")]
+    graphs = tuple(name + GRAPH for name in ("forward", "forward+backward"))
+    chosen = [e for e in entries if e.operation in graphs]
     names = ["x".join(map(str, shape)) for shape in SHAPES]
-    for operation, strength in itertools.product(
-        ("forward graph", "forward+backward graph"), STRENGTHS
-    ):
+    for operation, strength in itertools.product(graphs, STRENGTHS):
         by_shape = {
             e.shape: e.microseconds.median
             for e in chosen
             if (e.operation, e.strength) == (operation, strength)
         }
         times = [by_shape.get(shape, math.nan) for shape in SHAPES]
-        axes.plot(names, times, "o-", label=f"{operation.removesuffix(' graph')}, α = {strength:g}")
+        axes.plot(names, times, "o-", label=f"{operation.removesuffix(GRAPH)}, α = {strength:g}")
     for rival in ("sort", "copy"):
         by_shape = {e.shape: e.rivals[rival].median for e in chosen}
         times = [by_shape.get(shape, math.nan) for shape in SHAPES]
@@ -362,15 +390,20 @@ def main() -> None:
         sys.exit("benchmarks/gpu.py needs a GPU")
     torch.manual_seed(0)
     entries = []
-    shapes = [shape for shape in SHAPES if not arguments.quick or math.prod(shape) < 1_000_000]
+
+    def wanted(shape: Shape) -> bool:
+        return not arguments.quick or math.prod(shape) < 1_000_000
+
     settings = itertools.chain(
-        *(measure_ranks(shape, strength) for shape in shapes for strength in STRENGTHS),
-        *(measure_loss(shape) for shape in LOSS_SHAPES),
+        *(measure_ranks(shape, a) for shape in filter(wanted, SHAPES) for a in STRENGTHS),
+        *(measure_ranks(shape, a) for shape, a in SHARP if wanted(shape)),
+        *(measure_ranks(shape, 1.0, outlier=True) for shape in filter(wanted, OUTLIER_SHAPES)),
+        *(measure_loss(shape, a) for shape in filter(wanted, LOSS_SHAPES) for a in STRENGTHS),
         *(
-            measure_operator(operator, shape)
+            measure_operator(operator, shape, a)
             for operator in OPERATORS
-            for shape in SORT_SHAPES
-            if not arguments.quick or math.prod(shape) < 1_000_000
+            for shape in filter(wanted, SORT_SHAPES)
+            for a in operator.strengths
         ),
     )
     where = surroundings()

@@ -28,13 +28,16 @@ SANITIZED = """
 import torch
 from rank_relax import soft_rank, spearman_loss
 soft_sort, soft_quantile = torch.ops.rank_relax.soft_sort, torch.ops.rank_relax.soft_quantile
-for size, strength in (
-    (7, 1.0), (200, 1.0), (200, 1e3), (3000, 30.0), (9000, 1e6),
-    (20000, 1.0), (20000, 50.0), (20000, 1e6),
+# The last have so many rows that blocks take a second one.
+processors = torch.cuda.get_device_properties("cuda").multi_processor_count
+for rows, size, strength in (
+    (2, 7, 1.0), (2, 200, 1.0), (2, 200, 1e3), (2, 3000, 30.0), (2, 9000, 1e6),
+    (2, 20000, 1.0), (2, 20000, 50.0), (2, 20000, 1e6),
+    (16 * processors + 1, 150, 1e3), (4 * processors + 1, 1500, 20.0), (processors + 1, 7000, 1e6),
 ):
-    x = torch.randn(2, size, device="cuda", requires_grad=True)
-    y = torch.randn(2, size, device="cuda", requires_grad=True)
-    mask = torch.rand(2, size, device="cuda") < 0.9
+    x = torch.randn(rows, size, device="cuda", requires_grad=True)
+    y = torch.randn(rows, size, device="cuda", requires_grad=True)
+    mask = torch.rand(rows, size, device="cuda") < 0.9
     (gradient,) = torch.autograd.grad(soft_rank(x, strength, mask=mask), x, y, create_graph=True)
     torch.autograd.grad(gradient, x, y)
     spearman_loss(x, y, strength).backward()
@@ -116,7 +119,10 @@ def test_rows_of_every_length_are_projected_as_on_the_cpu(
 
 @pytest.mark.parametrize("method", ALL_METHODS)
 def test_results_are_the_same_to_the_bit_at_every_call(method: str) -> None:
-    for shape in ((300, 500), (50, 5000), (3, 100_000)):
+    # Of the first three shapes blocks take a second row.
+    processors = torch.cuda.get_device_properties("cuda").multi_processor_count
+    many = ((16 * processors + 1, 150), (4 * processors + 1, 1500), (processors + 1, 7000))
+    for shape in (*many, (50, 5000), (3, 100_000)):
         for strength in (1.0, 50.0, 1e5):
             input = torch.randn(shape, device="cuda")
             for function in (soft_rank, soft_sort):
@@ -266,7 +272,7 @@ def test_a_network_trains_in_half_precision_with_a_gradient_scaler() -> None:
     assert loss < 0.05
 
 
-@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck"])
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck", "synccheck"])
 @pytest.mark.skipif(shutil.which("compute-sanitizer") is None, reason="needs compute-sanitizer")
 def test_the_sanitizer_finds_nothing(tool: str, tmp_path: Path) -> None:
     command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "1"]

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -115,8 +116,10 @@ QuantileTables* make_quantile_tables(cudaError_t& error) {
 
 template <class Cdf>
 const SeriesTables* kept_series_tables(Precision precision, int order, cudaError_t& error) {
-  static std::mutex mutex;
-  static std::map<int, SeriesTables*> kept[2][kSeriesOrders];  // by device
+  // Never destroyed: other threads may ask while the process exits.
+  static auto& mutex = *new std::mutex;
+  using ByDevice = std::map<int, SeriesTables*>;
+  static auto& kept = *new std::array<std::array<ByDevice, kSeriesOrders>, 2>;
   int device = 0;
   if ((error = cudaGetDevice(&device)) != cudaSuccess) return nullptr;
   const std::lock_guard<std::mutex> lock(mutex);
@@ -130,8 +133,9 @@ const SeriesTables* kept_series_tables(Precision precision, int order, cudaError
 
 template <class Cdf>
 const QuantileTables* kept_quantile_tables(cudaError_t& error) {
-  static std::mutex mutex;
-  static std::map<int, QuantileTables*> kept;  // by device
+  // Never destroyed, as those.
+  static auto& mutex = *new std::mutex;
+  static auto& kept = *new std::map<int, QuantileTables*>;  // by device
   int device = 0;
   if ((error = cudaGetDevice(&device)) != cudaSuccess) return nullptr;
   const std::lock_guard<std::mutex> lock(mutex);

@@ -15,7 +15,7 @@ constexpr int64_t kLongestPairwise = 32;       // rows that a warp sums pair by 
 constexpr int64_t kFewestItemsOfLong = 16384;  // rows that several blocks share
 constexpr int kLongThreads = 256;
 constexpr int64_t kPartItems = 8 * kLongThreads, kMostParts = 1024;
-constexpr int kSortingBlocks = 4;    // a multiprocessor, each with working memory for a row
+constexpr int kSortingBlocks = 1;    // a multiprocessor, each with working memory for a row
 constexpr int kBlocksInShared = 16;  // a multiprocessor, that have a row in shared memory
 constexpr int64_t kMostSortedInShared = 96 << 10;  // bytes: two blocks a multiprocessor, or more
 constexpr int64_t kStaticShared = 4 << 10;         // bytes that those kernels have besides
@@ -36,27 +36,6 @@ Parts parts_of(int64_t size) {
   return {(size + part - 1) / part, part};
 }
 
-/// Where short rows are summed that have no room in one box, and what long ones are too wide for.
-template <class Scalar>
-struct WideRows {
-  int64_t boxes_in_shared;  // most boxes of a row's grid in shared memory; 0: there is none
-  int64_t sorting_shared;   // bytes of a block that sorts a row there; 0: the row does not fit
-  int sorting_threads;
-
-  explicit WideRows(const KernelSum& problem) {
-    const int64_t most = most_shared_memory() - kStaticShared;
-    sorting_threads = problem.size <= 128 ? 64 : (problem.size <= 512 ? 128 : 256);
-    if (problem.size > 2048) sorting_threads = kMostSummingThreads;
-    sorting_shared = bytes_of_warps<Scalar>(sorting_threads, problem.order) +
-                     SortedSumMemory<Scalar>::bytes(problem.size, problem.order);
-    if (sorting_shared > std::min(most, kMostSortedInShared)) sorting_shared = 0;
-    boxes_in_shared = 0;
-    if (problem.size < kFewestItemsOfSharedGrid || is_long(problem)) return;
-    boxes_in_shared = std::min({problem.size / kFewestItemsABoxInShared, kMostBoxesInShared<Scalar>,
-                                most / GridInShared<Scalar>::bytes_a_box(problem.order)});
-  }
-};
-
 /// What memory the rows of a CDF are summed in, besides that of one box.
 struct Needs {
   bool series, grid, sort;
@@ -67,6 +46,34 @@ constexpr Needs needs_of() {
   return {!kIsExponential<Cdf>, kHasGrid<Cdf>, kIsExponential<Cdf> || kHasGrid<Cdf>};
 }
 
+/// Bytes in which a block sorts a row and sums it.
+template <class Scalar>
+int64_t bytes_of_sort(const KernelSum& problem, const Needs& needs) {
+  return needs.series ? SortedSumMemory<Scalar>::bytes(problem.size, problem.order)
+                      : ScannedRow<Scalar>::bytes(problem.size, problem.order);
+}
+
+/// Where short rows are summed that have no room in one box, and what long ones are too wide for.
+template <class Scalar>
+struct WideRows {
+  int64_t boxes_in_shared;  // most boxes of a row's grid in shared memory; 0: there is none
+  int64_t sorting_shared;   // bytes of a block that sorts a row there; 0: the row does not fit
+  int sorting_threads;
+
+  WideRows(const KernelSum& problem, const Needs& needs) {
+    const int64_t most = most_shared_memory() - kStaticShared;
+    sorting_threads = problem.size <= 128 ? 64 : (problem.size <= 512 ? 128 : 256);
+    if (problem.size > 2048) sorting_threads = kMostSummingThreads;
+    sorting_shared = bytes_of_warps<Scalar>(sorting_threads, problem.order) +
+                     bytes_of_sort<Scalar>(problem, needs);
+    if (sorting_shared > std::min(most, kMostSortedInShared)) sorting_shared = 0;
+    boxes_in_shared = 0;
+    if (!needs.grid || problem.size < kFewestItemsOfSharedGrid || is_long(problem)) return;
+    boxes_in_shared = std::min({problem.size / kFewestItemsABoxInShared, kMostBoxesInShared<Scalar>,
+                                most / GridInShared<Scalar>::bytes_a_box(problem.order)});
+  }
+};
+
 /// The memory of one kernel sum whose rows are not summed pair by pair.
 template <class Scalar>
 struct Workspace {
@@ -74,24 +81,23 @@ struct Workspace {
   WideRows<Scalar> wide;
   int64_t sorting_blocks;
   char* sorting;
+  size_t bytes_a_sort;
   LongRows<Scalar> rows;
   size_t bytes;
 
-  Workspace(const KernelSum& problem, const Needs& needs, void* begin) : wide(problem) {
+  Workspace(const KernelSum& problem, const Needs& needs, void* begin)
+      : wide(problem, needs), bytes_a_sort(aligned(bytes_of_sort<Scalar>(problem, needs))) {
     DeviceMemory memory(begin);
-    if (!needs.grid) wide.boxes_in_shared = 0;
     forms = memory.take<uint8_t>(problem.rows);
     const bool in_shared = wide.sorting_shared > 0;
     sorting_blocks =
         std::min(problem.rows, multiprocessors() * (in_shared ? kBlocksInShared : kSortingBlocks));
     const bool sorts_in_memory = needs.sort && !in_shared;
-    sorting = memory.take<char>(sorts_in_memory ? sorting_blocks * sorting_bytes(problem) : 0);
-    if (needs.series && is_long(problem)) take_long_rows(problem, needs, memory);
-    bytes = memory.used();
-  }
-
-  static size_t sorting_bytes(const KernelSum& problem) {
-    return aligned(SortedSumMemory<Scalar>::bytes(problem.size, problem.order));
+    // The rows that are sorted are summed last, when nothing else is needed any more.
+    DeviceMemory before_sorting = memory;
+    sorting = memory.take<char>(sorts_in_memory ? sorting_blocks * bytes_a_sort : 0);
+    if (needs.series && is_long(problem)) take_long_rows(problem, needs, before_sorting);
+    bytes = std::max(memory.used(), before_sorting.used());
   }
 
  private:
@@ -156,7 +162,7 @@ void sum_sorted_rows(const KernelSum& problem, const SeriesTables* tables,
                      const Workspace<Scalar>& workspace, Launches& launches) {
   const int threads = workspace.wide.sorting_threads;
   Shape shape = {workspace.sorting_blocks, threads, workspace.wide.sorting_shared};
-  const size_t bytes = Workspace<Scalar>::sorting_bytes(problem);
+  const size_t bytes = workspace.bytes_a_sort;
   if (shape.shared > 0) {
     launches.add(sum_sorted<Cdf, Scalar, true>, shape, problem, tables, workspace.forms,
                  workspace.sorting, bytes);
@@ -202,7 +208,7 @@ cudaError_t sum_in_scans(const KernelSum& problem, void* memory, cudaStream_t st
   const Workspace<Scalar> workspace(problem, needs_of<Cdf>(), memory);
   const int threads = workspace.wide.sorting_threads;
   Shape shape = {workspace.sorting_blocks, threads, workspace.wide.sorting_shared};
-  const size_t bytes = Workspace<Scalar>::sorting_bytes(problem);
+  const size_t bytes = workspace.bytes_a_sort;
   Launches launches(stream);
   if (shape.shared > 0) {
     launches.add(scan_rows<Scalar, kOrder, true>, shape, problem, workspace.sorting, bytes);

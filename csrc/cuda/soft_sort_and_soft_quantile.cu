@@ -13,19 +13,12 @@
 namespace rank_relax::cuda {
 namespace {
 
-constexpr int kSortingBlocks = 2;  // a multiprocessor, each with working memory for a row
 constexpr int kThreads = 256;
 constexpr int64_t kPartItems = 8 * kThreads, kPartPlaces = 2 * kThreads, kMostParts = 1024;
 constexpr int64_t kPlacesOfWarps = kThreads / kWarp;
 constexpr int kFewItems = 64;  // that a block of few threads has memory for
 
 bool is_short(const Quantile& problem) { return problem.size <= kLongestShort; }
-
-size_t bytes_of_sort(const Quantile& problem) {
-  return aligned(problem.input.storage == Storage::kFloat64
-                     ? SortedRowMemory<double>::bytes(problem.size)
-                     : SortedRowMemory<float>::bytes(problem.size));
-}
 
 int64_t rows_at_a_time(const Quantile& problem, size_t bytes_a_row) {
   const auto at_a_time = static_cast<int64_t>(problem.most_bytes / bytes_a_row);
@@ -36,9 +29,6 @@ int64_t rows_at_a_time(const Quantile& problem, size_t bytes_a_row) {
 struct Workspace {
   LongQuantileRows rows;
   int64_t count;
-  char* sorting;
-  size_t bytes_a_sort;
-  int64_t sorting_blocks;
   size_t bytes = 0;
 
   Workspace(const Quantile& problem, void* begin)
@@ -53,13 +43,10 @@ struct Workspace {
     rows.bytes_a_row = aligned(
         std::max(QuantileGridMemory::bytes(rows.most_boxes), SortedQuantileMemory::bytes(size)));
     count = rows_at_a_time(problem, rows.bytes_a_row);
-    bytes_a_sort = bytes_of_sort(problem);
-    sorting_blocks = std::min(count, kSortingBlocks * multiprocessors());
     DeviceMemory memory(begin);
     rows.plans = memory.take<QuantilePlan>(count);
     rows.statistics = memory.take<RowStatistics>(count * rows.items.count);
     rows.memory = memory.take<char>(count * rows.bytes_a_row);
-    sorting = memory.take<char>(sorting_blocks * bytes_a_sort);
     bytes = memory.used();
   }
 };
@@ -68,9 +55,6 @@ struct Workspace {
 struct GridlessWorkspace {
   GridlessRows rows;
   int64_t count;
-  char* sorting;
-  size_t bytes_a_sort;
-  int64_t sorting_blocks;
   size_t bytes = 0;
 
   template <class Cdf>
@@ -79,12 +63,9 @@ struct GridlessWorkspace {
                            kMostParts),
              problem.size, nullptr, nullptr, aligned(GridlessMemory<Cdf>::bytes(problem.size))} {
     count = rows_at_a_time(problem, rows.bytes_a_row);
-    bytes_a_sort = bytes_of_sort(problem);
-    sorting_blocks = std::min(count, kSortingBlocks * multiprocessors());
     DeviceMemory memory(begin);
     rows.found = memory.take<RowStatistics>(count);
     rows.memory = memory.take<char>(count * rows.bytes_a_row);
-    sorting = memory.take<char>(sorting_blocks * bytes_a_sort);
     bytes = memory.used();
   }
 };
@@ -155,8 +136,7 @@ void enqueue_long_rows(const Quantile& problem, const QuantileTables* tables,
   launches.add(find_quantile_polynomials, {parts, kThreads}, rows, tables);
   const auto sort = source.input.storage == Storage::kFloat64 ? sort_quantile_rows<double>
                                                               : sort_quantile_rows<float>;
-  launches.add(sort, {std::min(count, workspace.sorting_blocks), kMostSortingThreads}, source, rows,
-               tables, workspace.sorting, workspace.bytes_a_sort);
+  launches.add(sort, {count, kMostSortingThreads}, source, rows, tables);
   launches.add(solve_long_rows<Cdf>, {count * rows.places.count, kThreads}, problem, rows, tables);
   if (!problem.sorts()) {
     launches.add(balance_wide_gaps<Cdf>,
@@ -171,8 +151,7 @@ void enqueue_gridless_rows(const Quantile& problem, const GridlessWorkspace& wor
   const RowBatch& source = problem;
   const auto sort = source.input.storage == Storage::kFloat64 ? sort_gridless_rows<Cdf, double>
                                                               : sort_gridless_rows<Cdf, float>;
-  launches.add(sort, {std::min(source.rows, workspace.sorting_blocks), kMostSortingThreads}, source,
-               workspace.rows, workspace.sorting, workspace.bytes_a_sort);
+  launches.add(sort, {source.rows, kMostSortingThreads}, source, workspace.rows);
   launches.add(solve_gridless_rows<Cdf>, {source.rows * workspace.rows.places.count, kThreads},
                problem, workspace.rows);
 }

@@ -548,11 +548,34 @@ void check_few_below_many() {
   }
 }
 
+/// What long rows are worked on in, in bytes an item: the keys and positions of a sort, twice, and
+/// what a direction is for each.
+void check_memory() {
+  emulator::most_shared_memory = kSharedMemory[0];
+  for (const int64_t rows : {1, 3, 500}) {
+    for (const int order : {0, 1, 2}) {
+      for (const Storage storage : {Storage::kFloat32, Storage::kFloat64}) {
+        KernelSum problem;
+        problem.rows = rows;
+        problem.size = 1'000'000;
+        problem.input.storage = storage;
+        problem.order = order;
+        const size_t of_item = storage == Storage::kFloat64 ? 8 : 4;
+        const size_t bound = 2 * (of_item + 4) + order * of_item;
+        const auto items = static_cast<size_t>(rows * problem.size);
+        expect(cuda::kernel_sum_workspace(problem, "sigmoid") <= bound * items + 1000 * rows,
+               "the memory that long rows are worked on in");
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
   check_batch(random);
+  check_memory();
   check_few_below_many();
   check_correlation(random);
   check_spearman_semantics(random);

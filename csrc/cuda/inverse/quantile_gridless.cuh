@@ -26,8 +26,9 @@ struct GridlessMemory {
   double* below;   // A of the interval that an item begins
   double* above;   // B of the interval that it ends
 
+  // A row is sorted in that of the first two.
   static constexpr size_t bytes(int64_t size) {
-    return static_cast<size_t>(size) * (kIsExponential<Cdf> ? 3 : 1) * sizeof(double);
+    return static_cast<size_t>(size) * (kIsExponential<Cdf> ? 3 : 2) * sizeof(double);
   }
 
   __device__ GridlessMemory(void* memory, int64_t size)
@@ -66,21 +67,16 @@ __device__ void sum_tails(const double* values, int64_t count, double strength, 
   }
 }
 
-/// First: every row sorted, by one of these blocks, which have memory for that.
+/// First: every row sorted, by a block.
 template <class Cdf, class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads)
-    sort_gridless_rows(RowBatch source, GridlessRows rows, char* sorting, size_t bytes_a_block) {
-  const SortedRowMemory<Scalar> memory(sorting + blockIdx.x * bytes_a_block, source.size);
+    sort_gridless_rows(RowBatch source, GridlessRows rows) {
   for (int64_t row = blockIdx.x; row < source.rows; row += gridDim.x) {
     const RowStatistics found = statistics_of<Scalar, 0>(source, source.whole(row));
     if (threadIdx.x == 0) rows.found[row] = found;
-    sort_row(source, row, memory);
     const GridlessMemory<Cdf> sorted = rows.of<Cdf>(row);
     const auto count = static_cast<int64_t>(found.finite);
-    for (int64_t p = threadIdx.x; p < count; p += blockDim.x) {
-      sorted.values[p] = value_of<Scalar>(memory.keys[0][p]);
-    }
-    __syncthreads();
+    sort_values<Scalar>(source, row, count, sorted.below, sorted.values);
     if constexpr (kIsExponential<Cdf>) {
       sum_tails<true>(sorted.values, count, source.regularization_strength, sorted.below);
       sum_tails<false>(sorted.values, count, source.regularization_strength, sorted.above);

@@ -103,17 +103,15 @@ static __global__ void find_quantile_polynomials(LongQuantileRows rows,
   find_polynomials(*tables, plan.grid, rows.grid_of(row), rows.items.number(), rows.items.count);
 }
 
-/// Eighth: the rows that have no grid, each sorted by one of these blocks, which have memory for
-/// that.
+/// Eighth: the rows that have no grid, each sorted by a block.
 template <class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads)
-    sort_quantile_rows(RowBatch source, LongQuantileRows rows, const QuantileTables* tables,
-                       char* sorting, size_t bytes_a_block) {
+    sort_quantile_rows(RowBatch source, LongQuantileRows rows, const QuantileTables* tables) {
   for (int64_t row = blockIdx.x; row < source.rows; row += gridDim.x) {
     const QuantilePlan& plan = rows.plans[row];
     if (plan.has_grid || plan.found.finite == 0) continue;
     sort_quantile_row<Scalar>(source, *tables, row, static_cast<int64_t>(plan.found.finite),
-                              sorting + blockIdx.x * bytes_a_block, rows.sorted_of(row));
+                              rows.sorted_of(row));
   }
 }
 

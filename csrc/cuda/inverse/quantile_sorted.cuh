@@ -19,7 +19,8 @@ namespace rank_relax::cuda {
 
 constexpr int64_t kFewItemsOfARun = 16;
 
-/// Memory of one row when it is sorted.
+/// Memory of one row when it is sorted. It is sorted in that of its moments and values, of which
+/// each has a double for an item.
 struct SortedQuantileMemory {
   double* values;    // the finite ones, ascending
   double* moments;   // [slot][term]
@@ -109,15 +110,9 @@ __device__ inline void find_run_moments(const SortedQuantileMemory& sorted, cons
 /// A whole row, by a block of at most kMostSortingThreads.
 template <class Scalar>
 __device__ void sort_quantile_row(const RowBatch& source, const QuantileTables& tables, int64_t row,
-                                  int64_t count, void* sorting,
-                                  const SortedQuantileMemory& sorted) {
-  const SortedRowMemory<Scalar> memory(sorting, source.size);
+                                  int64_t count, const SortedQuantileMemory& sorted) {
   const double strength = source.regularization_strength, width = tables.box_width;
-  sort_row(source, row, memory);
-  for (int64_t p = threadIdx.x; p < count; p += blockDim.x) {
-    sorted.values[p] = value_of<Scalar>(memory.keys[0][p]);
-  }
-  __syncthreads();
+  sort_values<Scalar>(source, row, count, sorted.moments, sorted.values);
   find_quantile_runs(sorted, count, strength, width);
   for (int64_t number = warp(); number < *sorted.count; number += warps()) {
     const QuantileRun run(sorted, number, strength, width);
@@ -132,7 +127,8 @@ __device__ void add_run(const QuantileTables& tables, const double* moments, dou
                         CountAt<Cdf>& sum) {
   const double boxes = d / tables.box_width, nearest = rint(boxes), distance = fabs(nearest);
   const double count = moments[0];
-  if (distance > tables.box_reach) {
+  // No number if another kernel has written to the values since they were counted.
+  if (!(distance <= tables.box_reach)) {
     sum.whole += nearest > 0 ? count : 0;
     return;
   }

@@ -84,7 +84,7 @@ __device__ void count_digits(const Key* keys, int64_t size, int place, uint32_t*
 template <class Key>
 struct KeysAndPositions {
   Key* keys;
-  uint32_t* positions;
+  uint32_t* positions;  // null: keys alone are sorted
 };
 
 /// One stable pass by a digit: a tile of blockDim.x items at a time. `ahead` counts a tile's items
@@ -119,7 +119,7 @@ __device__ void scatter_by_digit(const KeysAndPositions<Key>& from, int64_t size
     if (here) {
       const uint32_t at = begins[digit] + ahead[warp()][digit] + rank;
       to.keys[at] = key;
-      to.positions[at] = from.positions[i];
+      if (to.positions != nullptr) to.positions[at] = from.positions[i];
     }
     __syncthreads();
     for (int d = threadIdx.x, n = 0; d < kDigits; d += blockDim.x, ++n) begins[d] += tile[n];
@@ -127,7 +127,8 @@ __device__ void scatter_by_digit(const KeysAndPositions<Key>& from, int64_t size
   }
 }
 
-/// Sorts keys[0] and positions[0] by a radix sort; keys[1] and positions[1] are as large.
+/// Sorts keys[0], and positions[0] if there are any, by a radix sort; keys[1] and positions[1] are
+/// as large.
 template <class Key>
 __device__ void radix_sort(Key* const* keys, uint32_t* const* positions, int64_t size) {
   __shared__ uint32_t begins[kDigits], ahead[kMostSortingWarps][kDigits];

@@ -41,6 +41,11 @@ struct ScannedRow {
   uint32_t* firsts;         // the first item that is equal to each
   Scalar* sums_of_equals;   // of order 1, up to each item
 
+  static constexpr int64_t bytes(int64_t size, int order) {
+    return SortedSumMemory<Scalar>::bytes(size, order) +
+           (order == 1 ? size * static_cast<int64_t>(sizeof(Scalar)) : 0);
+  }
+
   __device__ ScannedRow(const KernelSum& problem, const RowPlan& plan, int64_t row,
                         const SortedSumMemory<Scalar>& memory)
       : problem(problem),
@@ -52,10 +57,7 @@ struct ScannedRow {
         weights(memory.weights),
         halves(memory.sort.keys[1]),
         firsts(memory.sort.positions[1]),
-        sums_of_equals(reinterpret_cast<Scalar*>(memory.moments)) {}
-
-  static_assert(kBoxTerms<Scalar> * 2 * sizeof(double) >= kFewestItemsOfMoments * sizeof(Scalar),
-                "the moments of order 1 leave room for a number for each item");
+        sums_of_equals(memory.weights + problem.size) {}
 
   __device__ double weight(int l, int64_t p) const { return weights[l * count + p]; }
 
@@ -211,7 +213,7 @@ __global__ void __launch_bounds__(kMostSummingThreads, 1)
                 kWarp * kSets<kOrder> * static_cast<int64_t>(sizeof(Scalar)));
   char* const own = kInShared ? shared + bytes_of_warps<Scalar>(blockDim.x, kOrder)
                               : memory + blockIdx.x * bytes_a_block;
-  const SortedSumMemory<Scalar> parts(own, problem.size, kOrder);
+  const SortedSumMemory<Scalar> parts(own, problem.size);
   for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
     const RowStatistics found = statistics_of<Scalar, kOrder>(problem, problem.whole(row));
     if (threadIdx.x == 0) {

@@ -29,45 +29,88 @@ namespace rank_relax::cuda {
 
 constexpr int kMostSummingThreads = 384;  // with registers enough for each
 
-/// Runs of fewer items are summed anew for every run that they are within reach of.
-constexpr int64_t kFewestItemsOfMoments = 32;
-
 /// Memory of one block, shared or global, for the sums of a row of `size` items.
 template <class Scalar>
 struct SortedSumMemory {
-  double* moments;  // of runs, at first item / kFewestItemsOfMoments, [set][l]
   SortedRowMemory<Scalar> sort;
   Scalar* weights;  // [l][place]
 
-  static constexpr int64_t moments_of(int64_t size, int order) {
-    return (size / kFewestItemsOfMoments + 1) * (kBoxTerms<Scalar> << order);
-  }
-
   static constexpr int64_t bytes(int64_t size, int order) {
-    return moments_of(size, order) * static_cast<int64_t>(sizeof(double)) +
-           static_cast<int64_t>(SortedRowMemory<Scalar>::bytes(size)) +
+    return static_cast<int64_t>(SortedRowMemory<Scalar>::bytes(size)) +
            size * order * static_cast<int64_t>(sizeof(Scalar));
   }
 
-  __device__ SortedSumMemory(char* memory, int64_t size, int order)
-      : moments(reinterpret_cast<double*>(memory)),
-        sort(moments + moments_of(size, order), size),
-        weights(
-            reinterpret_cast<Scalar*>(reinterpret_cast<char*>(moments + moments_of(size, order)) +
-                                      SortedRowMemory<Scalar>::bytes(size))) {}
+  __device__ SortedSumMemory(char* memory, int64_t size)
+      : sort(memory, size),
+        weights(reinterpret_cast<Scalar*>(memory + SortedRowMemory<Scalar>::bytes(size))) {}
 };
+
+/// The starts of a sorted row's runs, and the moments of those of many items, in the keys that its
+/// sort no longer needs: the starts from the front, one a run, the moments from the end. A run of
+/// many items leaves that many places for starts empty, and its moments take no more.
+template <class Scalar>
+class RunMemory {
+ public:
+  static constexpr int64_t fewest_items_of_moments(int order) { return (16 << order) + 1; }
+
+  __device__ RunMemory(const SortedRowMemory<Scalar>& sort, int64_t size, int order)
+      : starts_(reinterpret_cast<uint32_t*>(sort.keys[1])),
+        end_(reinterpret_cast<double*>(sort.keys[1] + size + 1)),
+        order_(order) {}
+
+  __device__ uint32_t* starts() const { return starts_; }
+
+  /// [set][l] of a run; null if it has few items.
+  __device__ double* moments(int64_t run) const {
+    const int64_t begin = starts_[run], fewest = fewest_items_of_moments(order_);
+    if (starts_[run + 1] - begin < fewest) return nullptr;
+    const int64_t slot = (begin - run) / (fewest - 1);  // the runs before have emptied as many
+    return end_ - (slot + 1) * (kBoxTerms<Scalar> << order_);
+  }
+
+ private:
+  static_assert(kBoxTerms<Scalar> * sizeof(double) <= 16 * sizeof(SortKey<Scalar>),
+                "a run's moments fit where starts are left out");
+
+  uint32_t* starts_;
+  double* end_;
+  int order_;
+};
+
+/// A row's keys; and its positions, if they are wanted.
+template <class Scalar, class Problem>
+__device__ void load_keys(const Problem& problem, int64_t row, SortKey<Scalar>* keys,
+                          uint32_t* positions = nullptr) {
+  for (int64_t i = threadIdx.x; i < problem.size; i += blockDim.x) {
+    Scalar value;
+    const bool finite = load_item(problem, row, i, value) == Kind::kFinite;
+    keys[i] = key_of(value, finite);
+    if (positions != nullptr) positions[i] = static_cast<uint32_t>(i);
+  }
+  __syncthreads();
+}
+
+/// Puts the finite values in order, by a radix sort in two pieces of memory of a double for each
+/// item: in the first, and the result, as doubles, in the second.
+template <class Scalar>
+__device__ void sort_values(const RowBatch& source, int64_t row, int64_t count, double* spare,
+                            double* values) {
+  using Key = SortKey<Scalar>;
+  Key* const keys[] = {reinterpret_cast<Key*>(spare), reinterpret_cast<Key*>(values)};
+  uint32_t* const positions[] = {nullptr, nullptr};
+  load_keys<Scalar>(source, row, keys[0]);
+  radix_sort(keys, positions, source.size);
+  for (int64_t p = threadIdx.x; p < count; p += blockDim.x) {
+    values[p] = value_of<Scalar>(keys[0][p]);
+  }
+  __syncthreads();
+}
 
 /// Sorts the row into keys[0] and positions[0], finite items first.
 template <bool kInShared = false, class Scalar, class Problem>
 __device__ void sort_row(const Problem& problem, int64_t row,
                          const SortedRowMemory<Scalar>& memory) {
-  for (int64_t i = threadIdx.x; i < problem.size; i += blockDim.x) {
-    Scalar value;
-    const bool finite = load_item(problem, row, i, value) == Kind::kFinite;
-    memory.keys[0][i] = key_of(value, finite);
-    memory.positions[0][i] = static_cast<uint32_t>(i);
-  }
-  __syncthreads();
+  load_keys<Scalar>(problem, row, memory.keys[0], memory.positions[0]);
   if constexpr (kInShared) {
     bitonic_sort(memory.keys[0], memory.positions[0], static_cast<int>(problem.size));
   } else {
@@ -114,8 +157,8 @@ struct SortedRow {
   const SortKey<Scalar>* keys;
   const uint32_t* positions;
   Scalar* weights;
-  double* moments;
   uint32_t* clusters;
+  RunMemory<Scalar> run_memory;
   uint32_t* runs;
   double per_unit, width, width_rest;  // in the plan's unit
 
@@ -129,9 +172,9 @@ struct SortedRow {
         keys(memory.sort.keys[0]),
         positions(memory.sort.positions[0]),
         weights(memory.weights),
-        moments(memory.moments),
         clusters(memory.sort.positions[1]),
-        runs(reinterpret_cast<uint32_t*>(memory.sort.keys[1])),
+        run_memory(memory.sort, problem.size, problem.order),
+        runs(run_memory.starts()),
         per_unit(1 / plan.unit) {
     const GridPlacement grid = grid_placement(0, 0, tables.box_width, plan.strength);
     width = grid.width * per_unit;
@@ -396,15 +439,6 @@ __device__ void moments_of_run(const SortedRow<Scalar>& sorted, int64_t run, dou
   __syncwarp();
 }
 
-/// The moments of a run, where they are kept; or null.
-template <class Scalar>
-__device__ double* kept_moments(const SortedRow<Scalar>& sorted, int64_t run) {
-  const int64_t begin = sorted.runs[run];
-  if (sorted.runs[run + 1] - begin < kFewestItemsOfMoments) return nullptr;
-  return sorted.moments +
-         begin / kFewestItemsOfMoments * (kBoxTerms<Scalar> << sorted.problem.order);
-}
-
 /// local[set][k] of a run from the moments of the runs in its window, one after the other. By a
 /// warp; `own` and `local` are its own shared memory.
 template <class Scalar>
@@ -415,13 +449,14 @@ __device__ void translate_window(const SortedRow<Scalar>& sorted, int64_t run, c
   const double box = sorted.box(sorted.runs[run]);
   for (int i = lane(); i < sets * kTerms; i += kWarp) local[i] = 0;
   for (int64_t source = window.begin; source < window.end; ++source) {
-    const double* moments = kept_moments(sorted, source);
+    const double* moments = sorted.run_memory.moments(source);
     if (moments == nullptr) {
       moments_of_run(sorted, source, own);
       moments = own;
     }
-    const double from = sorted.box(sorted.runs[source]);
-    const auto distance = static_cast<int64_t>(fabs(box - from));
+    const double from = sorted.box(sorted.runs[source]), apart = fabs(box - from);
+    // No number if another kernel has written to the values since they were counted.
+    const int64_t distance = apart >= 0 ? static_cast<int64_t>(apart) : 0;
     const double* series = sorted.tables.grid + distance * kTerms * kTerms;
     const bool above = from > box;
     for (int i = lane(); i < sets * kTerms; i += kWarp) {
@@ -480,7 +515,7 @@ __device__ void sum_runs(SortedRow<Scalar>& sorted, double* of_warps) {
   sorted.find_clusters();
   sorted.find_runs();
   for (int64_t run = warp(); run < sorted.run_count; run += warps()) {
-    double* const moments = kept_moments(sorted, run);
+    double* const moments = sorted.run_memory.moments(run);
     if (moments != nullptr) moments_of_run(sorted, run, moments);
   }
   __syncthreads();
@@ -506,7 +541,7 @@ template <class Cdf, class Scalar, bool kInShared>
 __device__ void sum_sorted_row(const KernelSum& problem, const SeriesTables& tables,
                                const RowPlan& plan, int64_t row, char* shared, char* memory) {
   constexpr int64_t kFewNeighbours = 256;
-  const SortedSumMemory<Scalar> parts(memory, problem.size, problem.order);
+  const SortedSumMemory<Scalar> parts(memory, problem.size);
   sort_row<kInShared>(problem, row, parts.sort);
   SortedRow<Scalar> sorted(problem, tables, plan, row, parts);
   sort_weights(problem, plan, row, sorted.positions, sorted.weights);

@@ -42,7 +42,8 @@ class RootSearch {
   /// What f is at the point.
   RANK_RELAX_HOST_DEVICE void take(const Step& f) {
     double next = point_ - f.value / f.slope / strength_;
-    has_ended_ = f.value == 0 || next == point_;
+    const bool is_none = point_ != point_;  // between bounds that are no numbers: it stays so
+    has_ended_ = f.value == 0 || next == point_ || is_none;
     if (has_ended_) return;
     (f.value > 0 ? upper_ : lower_) = point_;
     const bool newton = lower_ < next && next < upper_ && std::fabs(next - point_) <= last_ / 2;

@@ -26,7 +26,8 @@ __device__ void write_outside_blocks(const PermutahedronSort& problem,
       const bool of_kind = number == -1 - k;
       const int64_t place = next[k] + scan_in_block(int64_t{of_kind}, Sum(), total) - 1;
       next[k] += total;
-      if (!of_kind) continue;
+      // Within bounds though another kernel should write to the values meanwhile.
+      if (!of_kind || place >= problem.batch.size) continue;
       store(problem.values, row_begin + place, values[k]);
       problem.permutation[row_begin + place] = i;
       problem.blocks[row_begin + place] = number;

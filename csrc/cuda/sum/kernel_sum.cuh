@@ -130,6 +130,8 @@ __global__ void __launch_bounds__(kGridThreads, 1)
   __shared__ RowPlan plan;
   for_rows_of_form(problem.rows, forms, Form::kManyBoxes, [&](int64_t row) {
     plan_row<Scalar, kOrder>(problem, *tables, row, most_boxes, plan);
+    // Another form, if another kernel has written to the values since the row was first looked at.
+    if (plan.form != Form::kManyBoxes) return;
     sum_on_grid_in_shared<Scalar, kOrder>(problem, *tables, plan, row, dynamic_shared_memory());
   });
 }

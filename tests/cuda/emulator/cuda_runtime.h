@@ -3,9 +3,11 @@
 // A CUDA runtime on the host, so that g++ compiles the kernels of csrc/cuda as they stand and the
 // tests run them on a machine with no GPU. Blocks run one after the other, in any order that a seed
 // gives; the threads of one are fibers that take turns, in such an order too, from one barrier or
-// exchange of a warp to the next. A thread that misses a barrier or an exchange is an error. This
-// proves arithmetic, indices and barriers; it says nothing of speed, and little of races between
-// barriers.
+// exchange of a warp to the next. A thread that misses a barrier or an exchange is an error. No
+// block finds in its shared memory what another has left. This proves arithmetic, indices and
+// barriers; it says nothing of speed, and little of races between barriers.
+
+#include <link.h>
 
 #include <algorithm>
 #include <cmath>
@@ -26,7 +28,7 @@
 #define __global__
 #define __device__
 #define __host__
-#define __shared__ static
+#define __shared__ static thread_local  // in one piece of memory: emulator::StaticSharedMemory
 #define __launch_bounds__(...)
 
 struct dim3 {
@@ -71,7 +73,8 @@ struct Block {
 };
 
 inline Block block;
-inline unsigned seed = 0;  // of the order in which blocks and threads take turns
+inline std::function<void()> meanwhile;  // what another stream does, time and again
+inline unsigned seed = 0;                // of the order in which blocks and threads take turns
 inline char* dynamic_shared_memory = nullptr;
 inline int most_shared_memory = 227 << 10;  // of a block; devices differ in it
 
@@ -93,6 +96,7 @@ void wait_for_all(Counter& counter, int count) {
   if (++counter.arrived == count) {
     counter.arrived = 0;
     ++counter.generation;
+    if (meanwhile) meanwhile();
   }
   if (counter.generation != generation) return;
   block.waits[threadIdx.x] = {&counter.generation, generation};
@@ -166,6 +170,33 @@ inline void run_block(const std::function<void()>& kernel, std::mt19937& random)
   }
 }
 
+constexpr char kSpoilt = 0x5a;
+
+/// The static shared memory of all kernels: what this program itself has for each thread.
+class StaticSharedMemory {
+ public:
+  StaticSharedMemory() {
+    dl_iterate_phdr(
+        [](dl_phdr_info* program, size_t, void* found) {
+          auto* const memory = static_cast<StaticSharedMemory*>(found);
+          memory->begin_ = program->dlpi_tls_data;
+          for (int i = 0; i < program->dlpi_phnum; ++i) {
+            if (program->dlpi_phdr[i].p_type == PT_TLS)
+              memory->size_ = program->dlpi_phdr[i].p_memsz;
+          }
+          return 1;  // the program comes first, then its libraries
+        },
+        this);
+    if (begin_ == nullptr || size_ == 0) fail("there is no static shared memory");
+  }
+
+  void spoil() const { std::memset(begin_, kSpoilt, size_); }
+
+ private:
+  void* begin_ = nullptr;
+  size_t size_ = 0;
+};
+
 /// The dynamic shared memory of blocks, one after the other: none finds what another has left, and
 /// none may write behind its end.
 class SharedMemory {
@@ -184,10 +215,16 @@ class SharedMemory {
 
  private:
   static constexpr size_t kGuards = 16;
-  static constexpr char kSpoilt = 0x5a;
+  static constexpr int kOftenEnough = 12;
 
-  void spoil() { std::memset(words_.data(), kSpoilt, words_.size() * sizeof(uint64_t)); }
+  void spoil() {
+    std::memset(words_.data(), kSpoilt, words_.size() * sizeof(uint64_t));
+    // Which takes time, so not after each of very many blocks.
+    if (spoilt_++ < kOftenEnough) static_.spoil();
+  }
 
+  StaticSharedMemory static_;
+  int spoilt_ = 0;
   size_t size_;
   std::vector<uint64_t> words_;
 };

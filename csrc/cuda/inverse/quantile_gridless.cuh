@@ -69,7 +69,7 @@ __device__ void sum_tails(const double* values, int64_t count, double strength, 
 
 /// First: every row sorted, by a block.
 template <class Cdf, class Scalar>
-__global__ void __launch_bounds__(kMostSortingThreads)
+__global__ void __launch_bounds__(kMostSortingThreads, 1)
     sort_gridless_rows(RowBatch source, GridlessRows rows) {
   for (int64_t row = blockIdx.x; row < source.rows; row += gridDim.x) {
     const RowStatistics found = statistics_of<Scalar, 0>(source, source.whole(row));

@@ -105,7 +105,7 @@ static __global__ void find_quantile_polynomials(LongQuantileRows rows,
 
 /// Eighth: the rows that have no grid, each sorted by a block.
 template <class Scalar>
-__global__ void __launch_bounds__(kMostSortingThreads)
+__global__ void __launch_bounds__(kMostSortingThreads, 1)
     sort_quantile_rows(RowBatch source, LongQuantileRows rows, const QuantileTables* tables) {
   for (int64_t row = blockIdx.x; row < source.rows; row += gridDim.x) {
     const QuantilePlan& plan = rows.plans[row];

@@ -39,7 +39,7 @@ size_t kernel_sum_workspace(const KernelSum& problem, std::string_view method);
 
 /// Enqueues on `stream`, for the current device; never waits, but at the first call with a method,
 /// a precision and an order, which puts their series into device memory. The same bits at every
-/// call. Cost: O(size) a row; O(size²) up to 32 items, for orders above 2, and of wide rows where
+/// call. Cost: O(size) a row; O(size²) up to 128 items, for orders above 2, and of wide rows where
 /// tails do not fall exponentially.
 cudaError_t kernel_sum(const KernelSum& problem, std::string_view method, void* workspace,
                        cudaStream_t stream);

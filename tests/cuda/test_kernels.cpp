@@ -402,17 +402,17 @@ void check_correlation(std::mt19937& random) {
 }
 
 /// Many rows in one call are what each is alone, at strides too.
-void check_batch(std::mt19937& random) {
-  constexpr int64_t kRows = 540, kSize = 40, kApart = 3;  // more than sort at a time
-  Row values = random_row(kRows * kSize * kApart, random, 20);
+void check_batch(int64_t size, std::mt19937& random) {
+  constexpr int64_t kRows = 540, kApart = 3;  // more than sort at a time
+  Row values = random_row(kRows * size * kApart, random, 20);
   for (int64_t i = 0; i < static_cast<int64_t>(values.size()); ++i) {
     if (i / kApart % kRows % 3 == 0) values[i] /= 100;  // narrow rows among those that are sorted
   }
   Tensor input(Storage::kFloat32, values);
-  Tensor output(Storage::kFloat32, Row(kRows * kSize)), one(Storage::kFloat32, Row(kSize));
+  Tensor output(Storage::kFloat32, Row(kRows * size)), one(Storage::kFloat32, Row(size));
   KernelSum problem;
   problem.rows = kRows;
-  problem.size = kSize;
+  problem.size = size;
   problem.input = {input.data(), Storage::kFloat32, kApart, kApart * kRows};
   problem.output = {output.data(), Storage::kFloat32};
   const Row got = run(problem, "sigmoid", output);
@@ -422,8 +422,29 @@ void check_batch(std::mt19937& random) {
     alone.input.data = static_cast<const float*>(input.data()) + row * kApart;
     alone.output.data = one.data();
     const Row expected = run(alone, "sigmoid", one);
-    expect(std::equal(expected.begin(), expected.end(), got.begin() + row * kSize),
+    expect(std::equal(expected.begin(), expected.end(), got.begin() + row * size),
            "a row of a batch is what it is alone");
+  }
+}
+
+/// Rows that a warp has in its registers: one kernel, and no memory to work in.
+template <class Cdf>
+void check_rows_in_registers(std::mt19937& random) {
+  for (const int64_t size : {31, 32, 33, 64, 65, 127, 128}) {
+    for (const Case& c : cases(size, random)) {
+      if (random() % 4 != 0) continue;
+      for (const int order : {0, 1}) check<Cdf>(c, Storage::kFloat32, order, random);
+    }
+    Tensor input(Storage::kFloat32, random_row(size, random)), output(input);
+    KernelSum problem;
+    problem.rows = 1;
+    problem.size = size;
+    problem.input = input.items(size);
+    problem.output = output.results();
+    const int64_t before = emulator::launches;
+    expect(cuda::kernel_sum_workspace(problem, Cdf::name) == 0, "the memory for a short row");
+    run(problem, Cdf::name, output);
+    expect(emulator::launches == before + 1, "one kernel for a short row");
   }
 }
 
@@ -574,13 +595,14 @@ void check_memory() {
 
 int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
-  check_batch(random);
+  for (const int64_t size : {40, 140}) check_batch(size, random);
   check_memory();
   check_few_below_many();
   check_correlation(random);
   check_spearman_semantics(random);
   for_each_cdf(SmoothCdfs(), [&](auto cdf) {
     check_everything<decltype(cdf)>(random);
+    check_rows_in_registers<decltype(cdf)>(random);
     check_wide_rows<decltype(cdf)>(random);
     check_long_rows<decltype(cdf)>(random);
   });

@@ -35,11 +35,26 @@ struct FastFloat {
     return a.value / b.value;
 #endif
   }
+  RANK_RELAX_HOST_DEVICE friend bool operator<(FastFloat a, FastFloat b) {
+    return a.value < b.value;
+  }
+  RANK_RELAX_HOST_DEVICE friend bool operator>(FastFloat a, FastFloat b) { return b < a; }
   /// By a constant: a product.
   RANK_RELAX_HOST_DEVICE friend FastFloat operator/(FastFloat a, int b) {
     return a.value * (1.0f / static_cast<float>(b));
   }
 };
+
+/// 1/x of an x in the range of normal numbers, within 1 ulp.
+RANK_RELAX_HOST_DEVICE inline float reciprocal(float x) {
+#ifdef __CUDA_ARCH__
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+#else
+  return 1 / x;
+#endif
+}
 
 }  // namespace cuda
 
@@ -47,7 +62,11 @@ template <>
 struct Math<cuda::FastFloat> {
   using Number = cuda::FastFloat;
 
+  RANK_RELAX_HOST_DEVICE static Number select(bool condition, Number yes, Number no) {
+    return condition ? yes : no;
+  }
   RANK_RELAX_HOST_DEVICE static Number size(Number x) { return std::fabs(x.value); }
+  RANK_RELAX_HOST_DEVICE static Number absolute(Number x) { return std::fabs(x.value); }
   RANK_RELAX_HOST_DEVICE static Number clamp(Number x, double lowest, double highest) {
     const auto least = static_cast<float>(lowest), most = static_cast<float>(highest);
     return x.value < least ? least : (x.value > most ? most : x.value);
@@ -59,7 +78,11 @@ struct Math<cuda::FastFloat> {
     return std::exp(x.value);
 #endif
   }
+  RANK_RELAX_HOST_DEVICE static Number expm1(Number x) { return ::expm1f(x.value); }
+  RANK_RELAX_HOST_DEVICE static Number erf(Number x) { return ::erff(x.value); }
   RANK_RELAX_HOST_DEVICE static Number erfc(Number x) { return ::erfcf(x.value); }
+  RANK_RELAX_HOST_DEVICE static Number atan(Number x) { return ::atanf(x.value); }
+  RANK_RELAX_HOST_DEVICE static Number atan_of_inverse(Number x) { return ::atan2f(1, x.value); }
 };
 
 }  // namespace rank_relax

@@ -76,6 +76,7 @@ inline Block block;
 inline std::function<void()> meanwhile;  // what another stream does, time and again
 inline unsigned seed = 0;                // of the order in which blocks and threads take turns
 inline char* dynamic_shared_memory = nullptr;
+inline int64_t launches = 0;                // so far
 inline int most_shared_memory = 227 << 10;  // of a block; devices differ in it
 
 /// The most dynamic shared memory that the kernel may be launched with, on a device.
@@ -284,6 +285,7 @@ template <class... Parameters>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
                                void (*kernel)(Parameters...), Parameters... arguments) {
   std::mt19937 random(emulator::seed);
+  ++emulator::launches;
   gridDim = configuration->gridDim;
   blockDim = configuration->blockDim;
   std::vector<unsigned> order(gridDim.x);

@@ -243,14 +243,6 @@ def test_structs_lie_in_memory_as_in_the_header(struct: str) -> None:
     assert not compiles(layout_checks(wider, struct, c_name))
 
 
-def test_the_version_is_that_of_the_header() -> None:
-    versions = re.findall(r"VERSION\w* =? ?(\d+)", SOURCE + HEADER)
-    assert len(versions) == 2
-    assert versions[0] == versions[1]
-    project = (PACKAGE / "Project.toml").read_text()
-    assert 'version = "0.1.0"' in project
-
-
 def test_the_program_in_c_has_the_types_of_the_package() -> None:
     program = (Path(__file__).parent / "ccall.c").read_text()
     assert "rank_relax.h" not in program

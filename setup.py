@@ -6,7 +6,8 @@ distributions are made without it.
 The CUDA kernels are part of the library where torch has CUDA and its toolkit is found. Of the
 environment, CUDA_HOME names the toolkit, USE_CUDA=0 leaves them out, FORCE_CUDA=1 fails where they
 can't be compiled, and TORCH_CUDA_ARCH_LIST says for which devices they are. -O0 or -Og in CFLAGS or
-CXXFLAGS, to debug, take the place of the -O3 of the C++.
+CXXFLAGS, to debug, take the place of the -O3 of the C++. RANK_RELAX_LOCAL_VERSION is what a version
+has behind a +: .ci/distributions says there for which torch a wheel is.
 """
 
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.egg_info import egg_info
 
 LIBRARY = "rank_relax._C"
 OLDEST_TORCH = (2, 11)  # as in pyproject.toml
@@ -70,6 +72,17 @@ class BuildExtensionLater(build_ext):
         except RuntimeError as error:
             raise SystemExit(f"rank_relax could not be compiled, see above ({error})") from error
         record_build(Path(command.get_ext_fullpath(LIBRARY)), torch.__version__, torch.version.cuda)
+
+
+class VersionWithTorch(egg_info):
+    """Gives the version of pyproject.toml the local part that a release asks for."""
+
+    def finalize_options(self) -> None:
+        # Not in setup(): an empty one in the setup.cfg of a source distribution would win.
+        local = os.environ.get("RANK_RELAX_LOCAL_VERSION")
+        if local:
+            self.tag_build = f"+{local}"
+        super().finalize_options()
 
 
 def library() -> Extension:
@@ -328,6 +341,6 @@ def choose_jobs() -> None:
 setup(
     # As much as a source distribution has to know; library() is what is compiled.
     ext_modules=[Extension(LIBRARY, sources(cuda=False), language="c++", py_limited_api=True)],
-    cmdclass={"build_ext": BuildExtensionLater},
+    cmdclass={"build_ext": BuildExtensionLater, "egg_info": VersionWithTorch},
     options={"bdist_wheel": {"py_limited_api": OLDEST_PYTHON}},
 )

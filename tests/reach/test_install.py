@@ -526,6 +526,19 @@ def test_one_wheel_serves_every_python(wheel: zipfile.ZipFile) -> None:
     assert "-cp311-abi3-" in str(wheel.filename)
 
 
+@pytest.mark.parametrize("local", ["", "+torch2.13.cpu"])
+def test_the_version_is_that_of_pyproject_and_the_local_part_that_a_release_asks_for(
+    local: str, bare: Environment, source: Path, tmp_path: Path
+) -> None:
+    hook = call_hook("prepare_metadata_for_build_wheel", tmp_path)
+    variables = {"RANK_RELAX_LOCAL_VERSION": local.removeprefix("+")}
+    bare.run("-c", hook, cwd=source, variables=variables)
+    version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
+    (metadata,) = tmp_path.glob("*.dist-info/METADATA")
+    assert metadata.parent.name == f"rank_relax-{version}{local}.dist-info"
+    assert f"\nVersion: {version}{local}\n" in metadata.read_text()
+
+
 def test_the_metadata_pins_no_torch(wheel: zipfile.ZipFile) -> None:
     (metadata,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
     assert "\nRequires-Dist: torch>=2.11\n" in wheel.read(metadata).decode()

@@ -7,7 +7,7 @@
 #include "cuda/sum/exponential_scan.cuh"
 #include "cuda/sum/kernel_sum.cuh"
 #include "cuda/sum/pairwise.cuh"
-#include "cuda/sum/short_row.h"
+#include "cuda/sum/register_row.h"
 
 namespace rank_relax::cuda {
 namespace {
@@ -259,7 +259,7 @@ int64_t longest_row(std::string_view method) {
 
 size_t kernel_sum_workspace(const KernelSum& problem, std::string_view method) {
   if (problem.rows == 0 || problem.size == 0) return 0;
-  if (is_pairwise(problem) || is_of_short_rows(problem)) return 0;
+  if (is_pairwise(problem) || fits_in_registers(problem)) return 0;
   size_t bytes = 0;
   SmoothCdfs::visit(method, [&](auto cdf) {
     constexpr Needs kNeeds = needs_of<decltype(cdf)>();
@@ -279,8 +279,8 @@ cudaError_t kernel_sum(const KernelSum& problem, std::string_view method, void* 
     using Cdf = decltype(cdf);
     KernelSum of_cdf = problem;
     of_cdf.linear_spread = Cdf::linear_spread;
-    if (is_of_short_rows(of_cdf)) {
-      error = sum_of_short_rows(of_cdf, method, stream);
+    if (fits_in_registers(of_cdf)) {
+      error = sum_in_registers(of_cdf, method, stream);
       return;
     }
     error = problem.input.storage == Storage::kFloat64

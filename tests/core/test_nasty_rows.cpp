@@ -52,15 +52,15 @@ std::vector<double> whole(const std::string& method, const std::vector<double>& 
 #error "abreast() knows the lanes of the baseline's vectors alone: compile with RANK_RELAX_PORTABLE"
 #endif
 
-/// Among as many as go abreast in the baseline instruction set, and one more; nothing for a row
-/// that is too long for that.
+/// Among twice as many as go abreast in the baseline instruction set, or so many that long ones do,
+/// and one more; nothing for a row that is too long for that.
 template <class Scalar>
 std::vector<double> abreast(const std::string& method, const std::vector<double>& values,
                             double strength, const std::vector<std::vector<double>>& directions) {
   const auto size = static_cast<int64_t>(values.size());
   if (size > kLongestSortedAbreast[precision_of<Scalar>]) return {};
   constexpr int64_t kLanes = 16 / sizeof(Scalar);
-  const int64_t groups = size > kLongestAbreast ? kFewestLongGroups : 1;
+  const int64_t groups = size > kLongestAbreast ? kFewestLongGroups : 2;
   return among<Scalar>(groups * kLanes + 1, method, values, strength, directions);
 }
 

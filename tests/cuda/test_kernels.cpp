@@ -569,8 +569,31 @@ void check_few_below_many() {
   }
 }
 
-/// What long rows are worked on in, in bytes an item: the keys and positions of a sort, twice, and
-/// what a direction is for each.
+/// Where α d is so large that its square is no float, a derivative may still be one: α F'(α d) = 1
+/// / (π α d²), in rows that are in registers and in longer ones.
+void check_far_tails() {
+  constexpr double kStrength = 1e20, kPi = 3.14159265358979323846;
+  for (const int64_t size : {2, 100, 128, 129}) {
+    Row values(size, 1), direction(size, 0);
+    values[0] = 0;
+    direction[0] = 1;
+    Tensor input(Storage::kFloat32, values), along(Storage::kFloat32, direction), output(input);
+    KernelSum problem;
+    problem.rows = 1;
+    problem.size = size;
+    problem.regularization_strength = kStrength;
+    problem.order = 1;
+    problem.input = input.items(size);
+    problem.directions[0] = along.items(size);
+    problem.output = output.results();
+    const Row got = run(problem, "cauchy", output);
+    const double expected = 1 / (kPi * kStrength);
+    expect(std::abs(got[0] - expected) <= 1e-6 * expected, "the derivative of a far tail");
+  }
+}
+
+/// What long rows are worked on in, in bytes an item: the keys and positions of a sort, twice, what
+/// a direction is for each, and what scans of a derivative add up.
 void check_memory() {
   emulator::most_shared_memory = kSharedMemory[0];
   for (const int64_t rows : {1, 3, 500}) {
@@ -582,10 +605,14 @@ void check_memory() {
         problem.input.storage = storage;
         problem.order = order;
         const size_t of_item = storage == Storage::kFloat64 ? 8 : 4;
-        const size_t bound = 2 * (of_item + 4) + order * of_item;
         const auto items = static_cast<size_t>(rows * problem.size);
-        expect(cuda::kernel_sum_workspace(problem, "sigmoid") <= bound * items + 1000 * rows,
-               "the memory that long rows are worked on in");
+        for_each_cdf(SmoothCdfs(), [&](auto cdf) {
+          using Cdf = decltype(cdf);
+          const size_t of_scans = kIsExponential<Cdf> && order > 0 ? 1 : 0;
+          const size_t bound = 2 * (of_item + 4) + (order + of_scans) * of_item;
+          expect(cuda::kernel_sum_workspace(problem, Cdf::name) <= bound * items + 1000 * rows,
+                 "the memory that long rows are worked on in");
+        });
       }
     }
   }
@@ -598,6 +625,7 @@ int main(int count, char** arguments) {
   for (const int64_t size : {40, 140}) check_batch(size, random);
   check_memory();
   check_few_below_many();
+  check_far_tails();
   check_correlation(random);
   check_spearman_semantics(random);
   for_each_cdf(SmoothCdfs(), [&](auto cdf) {

@@ -127,6 +127,7 @@ def test_half_precisions_are_computed_in_float32(dtype: jnp.dtype) -> None:
         assert result.dtype == dtype
         assert expected.dtype == jnp.float32
         np.testing.assert_array_equal(result, expected.astype(dtype))
+    assert rr.soft_rank(x).dtype == dtype  # and outside of a compiled function
 
 
 @every
@@ -194,6 +195,7 @@ def test_empty_batches_and_lists() -> None:
         like_lists, losses = all_of(jnp.zeros(shape))
         assert [each.shape for each in like_lists] == [shape] * len(like_lists)
         np.testing.assert_array_equal(losses, np.zeros(len(losses)))
+    assert rr.soft_rank(jnp.zeros((2, 0))).shape == (2, 0)  # and outside of a compiled function
     of_mask = jax.jit(jax.hessian(lambda x: rr.soft_topk(x, 0).sum()))(jnp.zeros((2, 0)))
     assert of_mask.shape == (2, 0, 2, 0)
     counts = rr.soft_count(jnp.array([1.0, jnp.nan]), jnp.zeros(0))

@@ -18,6 +18,7 @@ namespace rank_relax::cuda {
 // run's moments around its middle. O(reach) a level.
 
 constexpr int64_t kFewItemsOfARun = 16;
+static_assert(kQuantileTerms >= kFewItemsOfARun, "a row is sorted in the memory of its moments");
 
 /// Memory of one row when it is sorted. It is sorted in that of its moments and values, of which
 /// each has a double for an item.

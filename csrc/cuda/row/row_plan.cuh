@@ -190,8 +190,8 @@ __device__ inline double scaled_spread(const RowPlan& plan) {
   return rank_relax::scaled_spread(plan.minimum, plan.maximum, plan.strength);
 }
 
-/// What does not depend on the form. `plan` is in shared memory, by one thread: a copy of one's own
-/// would be in local memory.
+/// What does not depend on the form. `plan` is in shared memory, by one thread, where more than
+/// these numbers is asked of it: a copy of one's own would be in local memory.
 __device__ inline void make_plan(const KernelSum& problem, const RowStatistics& found,
                                  double factor, bool with_directions, RowPlan& plan) {
   plan.form = Form::kDone;

@@ -20,7 +20,7 @@ __device__ double kernel_of_pair(int order, const RowPlan& plan, double value, d
   return (*higher)(q)*Cdf::first_derivative(q);
 }
 
-/// In float, for pairs of a sorted row: of order 0 the tail F(-|d|), to nearly full relative
+/// In float, where its range is enough: of order 0 the tail F(-|d|), to nearly full relative
 /// precision, of which a sum over many that are equal keeps as much; of orders 1 and 2 K(d), within
 /// 1.5e-7.
 template <class Cdf, int kOrder>

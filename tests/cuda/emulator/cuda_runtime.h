@@ -4,8 +4,10 @@
 // tests run them on a machine with no GPU. Blocks run one after the other, in any order that a seed
 // gives; the threads of one are fibers that take turns, in such an order too, from one barrier or
 // exchange of a warp to the next. A thread that misses a barrier or an exchange is an error. No
-// block finds in its shared memory what another has left. This proves arithmetic, indices and
-// barriers; it says nothing of speed, and little of races between barriers.
+// block finds in its dynamic shared memory what another has left, nor the first dozen of a launch
+// in their static one, with which all else that this program has for each thread is spoilt. This
+// proves arithmetic, indices and barriers; it says nothing of speed, and little of races between
+// barriers.
 
 #include <link.h>
 

@@ -26,8 +26,8 @@ namespace rank_relax::cuda {
 // keep their relative precision, and equal items have equal bits. A sum about the middle is that of
 // F - 1/2, to the relative precision of a narrow row.
 
-constexpr int64_t kLongestShortRow = 128;
-constexpr int kShortRowsABlock = 4;
+constexpr int64_t kLongestRegisterRow = 128;
+constexpr int kRegisterRowsABlock = 4;
 
 /// A sum of floats with what it was rounded by (Knuth's two-sum).
 struct FloatAndRest {
@@ -47,7 +47,7 @@ struct alignas(16) FourFloats {
 
 /// The finite items of one row, one after the other.
 template <int kItems>
-struct ShortRowItems {
+struct RegisterRowItems {
   FourFloats points[kItems * kWarp / 4];      // factors, or the values
   FourFloats directions[kItems * kWarp / 4];  // of order 1
 
@@ -64,8 +64,8 @@ struct OwnItems {
 
 /// totals[m] = Σ_j term(m, x_j, v_j) over the finite items.
 template <int kOrder, int kItems, class Term>
-__device__ void sum_over_short_row(const ShortRowItems<kItems>& items, int count, const Term& term,
-                                   FloatAndRest (&totals)[kItems]) {
+__device__ void sum_over_register_row(const RegisterRowItems<kItems>& items, int count,
+                                      const Term& term, FloatAndRest (&totals)[kItems]) {
   constexpr int kChunk = 16;
   [[maybe_unused]] constexpr int kFoursAtOnce = kItems < 4 ? 2 / kItems : 1;
   const auto add_four = [&](int four, int number, float (&sums)[kItems]) {
@@ -100,7 +100,7 @@ template <class Cdf>
 constexpr bool kHasShares = (Cdf::factored_spread > 0);
 
 /// What is known of a row, alike in all lanes.
-struct ShortRow {
+struct RegisterRow {
   double strength, middle, rest;
   int finite;
   bool has_factors;  // in a spread in which they are numbers
@@ -110,10 +110,10 @@ struct ShortRow {
 /// How the pairs of a row are summed: by the factors, which points are, or from differences of
 /// values, which these are then.
 template <class Cdf, int kOrder, int kItems>
-struct ShortRowPairs {
-  const ShortRowItems<kItems>& items;
+struct RegisterRowPairs {
+  const RegisterRowItems<kItems>& items;
   const OwnItems<kItems>& own;
-  const ShortRow& row;
+  const RegisterRow& row;
 
   /// Calls use(difference) with difference(m, x) = α (x_i - x).
   template <class Use>
@@ -196,6 +196,9 @@ struct ShortRowPairs {
           },
           sums);
     }
+    if constexpr (!kFallsExponentially<Cdf>) {
+      if (!row.in_float) return differentiate_in_double(sums);
+    }
     in_differences([&](const auto& difference) {
       sum(
           [&](int m, float other, float direction) {
@@ -207,9 +210,23 @@ struct ShortRowPairs {
   }
 
  private:
+  __device__ void differentiate_in_double(double (&sums)[kItems]) const {
+    for (double& sum : sums) sum = 0;
+    for (int j = 0; j < row.finite; ++j) {
+      const FourFloats points = items.points[j / 4], directions = items.directions[j / 4];
+      const double other = points.of[j % 4], direction = directions.of[j % 4];
+#pragma unroll
+      for (int m = 0; m < kItems; ++m) {
+        const double d = row.strength * (static_cast<double>(own.points[m]) - other);
+        sums[m] += (static_cast<double>(own.directions[m]) - direction) *
+                   Cdf::first_derivative(Cdf::coordinate(d));
+      }
+    }
+  }
+
   template <class Term>
   __device__ void add(const Term& term, FloatAndRest (&totals)[kItems]) const {
-    sum_over_short_row<kOrder>(items, row.finite, term, totals);
+    sum_over_register_row<kOrder>(items, row.finite, term, totals);
   }
   template <class Term>
   __device__ void sum(const Term& term, double (&sums)[kItems]) const {
@@ -221,9 +238,9 @@ struct ShortRowPairs {
 
 /// Loads a row, and says in `plan` what it holds. `row` gets what its pairs are summed with.
 template <class Cdf, int kOrder, int kItems>
-__device__ void load_short_row(const KernelSum& problem, int64_t number,
-                               ShortRowItems<kItems>& items, OwnItems<kItems>& own, RowPlan& plan,
-                               ShortRow& row, double& offset) {
+__device__ void load_register_row(const KernelSum& problem, int64_t number,
+                                  RegisterRowItems<kItems>& items, OwnItems<kItems>& own,
+                                  RowPlan& plan, RegisterRow& row, double& offset) {
   const float infinity = std::numeric_limits<float>::infinity();
   RowStatistics found;
   found.clear();
@@ -250,7 +267,10 @@ __device__ void load_short_row(const KernelSum& problem, int64_t number,
     if constexpr (kOrder > 0) {
       const auto direction = load<float>(problem.directions[0], number, i);
       own.directions[m] = direction;
-      is_undefined = is_undefined || !isfinite(direction);
+      if (!isfinite(direction)) {
+        is_undefined = true;
+        continue;
+      }
       lowest = direction < lowest ? direction : lowest;
       highest = direction > highest ? direction : highest;
     }
@@ -279,8 +299,10 @@ __device__ void load_short_row(const KernelSum& problem, int64_t number,
   row.rest = placement.rest;
   row.finite = finite;
   row.has_factors = false;
+  // A tail that falls as a power of d counts where the square of d is no float any more.
+  constexpr double kWidest = kFallsExponentially<Cdf> ? 3e38 : 1e15;
   row.in_float = plan.unit == 1 && 1e-30 < plan.strength && plan.strength < 1e30 &&
-                 isfinite(static_cast<float>(plan.maximum - plan.minimum));
+                 spread < kWidest && isfinite(static_cast<float>(plan.maximum - plan.minimum));
   offset = 0;
   if constexpr (kHasShares<Cdf>) {
     row.has_factors = spread <= Cdf::factored_spread;
@@ -305,25 +327,27 @@ __device__ void load_short_row(const KernelSum& problem, int64_t number,
   __syncwarp();
 }
 
-/// Registers for each thread, by how many blocks share a multiprocessor.
-template <int kItems>
-constexpr int kShortRowBlocks = kItems == 4 ? 4 : 6;
+/// Registers for each thread, by how many blocks share a multiprocessor: more of them where pairs
+/// are summed in double too.
+template <class Cdf, int kOrder, int kItems>
+constexpr int kRegisterRowBlocks = kItems == 4 || (kOrder > 0 && !kFallsExponentially<Cdf>) ? 4 : 6;
 
 /// Rows of up to kItems * 32 items, a warp each.
 template <class Cdf, int kOrder, int kItems>
-__global__ void __launch_bounds__(kShortRowsABlock* kWarp, kShortRowBlocks<kItems>)
-    sum_short_rows(KernelSum problem) {
-  __shared__ ShortRowItems<kItems> of_warps[kShortRowsABlock];
-  ShortRowItems<kItems>& items = of_warps[warp()];
-  const int64_t step = static_cast<int64_t>(gridDim.x) * kShortRowsABlock;
-  for (int64_t number = static_cast<int64_t>(blockIdx.x) * kShortRowsABlock + warp();
+__global__ void __launch_bounds__(kRegisterRowsABlock* kWarp,
+                                  (kRegisterRowBlocks<Cdf, kOrder, kItems>))
+    sum_rows_in_registers(KernelSum problem) {
+  __shared__ RegisterRowItems<kItems> of_warps[kRegisterRowsABlock];
+  RegisterRowItems<kItems>& items = of_warps[warp()];
+  const int64_t step = static_cast<int64_t>(gridDim.x) * kRegisterRowsABlock;
+  for (int64_t number = static_cast<int64_t>(blockIdx.x) * kRegisterRowsABlock + warp();
        number < problem.rows; number += step) {
     OwnItems<kItems> own;
     RowPlan plan;
-    ShortRow row;
+    RegisterRow row;
     double offset;
-    load_short_row<Cdf, kOrder, kItems>(problem, number, items, own, plan, row, offset);
-    const ShortRowPairs<Cdf, kOrder, kItems> pairs{items, own, row};
+    load_register_row<Cdf, kOrder, kItems>(problem, number, items, own, plan, row, offset);
+    const RegisterRowPairs<Cdf, kOrder, kItems> pairs{items, own, row};
     double sums[kItems];
     if constexpr (kOrder > 0) {
       pairs.differentiate(sums);

@@ -27,7 +27,7 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 ///     G(y) = #{x_j < y} + #{x_j = y}/2 - lower(y) + upper(y)
 ///     lower = Σ_{x_j < y} F(-α (y - x_j)),    upper = Σ_{x_j > y} F(-α (x_j - y)),
 ///
-/// so that nothing is lost beside the count. In a row that is wide beside the reach of a tail,
+/// so that nothing is lost beside the count. In a long row that is wide beside the reach of a tail,
 /// tails are taken of what is within it alone, unless that is so little that the rest shows. In a
 /// gap that is wide beside 1/α, G is flat at a whole number to rounding, and the tails' logarithms
 /// are compared (core/inverse/tail_balance.h).
@@ -39,7 +39,8 @@ class QuantileSearch {
       : row_(row), strength_(regularization_strength), parallel_for_(&parallel_for) {
     const double half_spread = maximum() / 2 - minimum() / 2;
     balance_strength_ = half_spread > 0 ? std::min(strength_, 1e150 / half_spread) : strength_;
-    is_wide_ = kFallsExponentially<Cdf> && distance(maximum(), minimum(), strength_) > 4 * kReach;
+    is_wide_ = kFallsExponentially<Cdf> && row.count >= kFewestItemsOfReach &&
+               distance(maximum(), minimum(), strength_) > 4 * kReach;
   }
 
   /// Σ_j F'(α (y - x_j))
@@ -245,6 +246,7 @@ class QuantileSearch {
   static constexpr int64_t kChunk = 512;
   // Where tails that fall as e^-d have fallen to 1e-30.
   static constexpr double kReach = 70;
+  static constexpr int64_t kFewestItemsOfReach = 1024;
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kHuge = std::numeric_limits<double>::max();
   static constexpr double kRounding = std::numeric_limits<double>::epsilon();

@@ -90,7 +90,7 @@ def test_in_a_wide_gap_the_nearest_neighbours_share_the_weight(
 def test_what_is_out_of_the_reach_of_a_tail_counts_where_nothing_else_does(
     gap: float, method: str
 ) -> None:
-    """In long lists wide beside it, at levels among the items of a cluster, at its end and in a gap."""
+    """In long lists, at levels among the items of a cluster, at its end and in a gap."""
     near = torch.rand(1200).double()
     x = torch.cat([-gap / 2 - near[:15], gap / 2 + near[15:], doubles(-900, -500, 500, 900)])
     levels = doubles(5, 10, 16, 16.5, 16.999, 17, 17.001, 17.5, 18, 25)  # 17 are below the gap

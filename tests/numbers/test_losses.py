@@ -1651,14 +1651,15 @@ every_function = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss._
 
 
 @every_function
-@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
-def test_half_precisions_are_computed_in_float32(loss: Any, half: torch.dtype) -> None:
-    scores, labels = torch.randn(5, 40).to(half), torch.randint(0, 2, (5, 40))
-    actual = loss(scores, labels)
-    assert actual.dtype == half
-    assert actual == loss(scores.float(), labels).to(half)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert loss(scores, labels).dtype == torch.float32
+def test_half_precisions_are_computed_in_float32(loss: Any, subtests: pytest.Subtests) -> None:
+    for half in (torch.bfloat16, torch.float16):
+        scores, labels = torch.randn(5, 40).to(half), torch.randint(0, 2, (5, 40))
+        with subtests.test(half=half):
+            actual = loss(scores, labels)
+            assert actual.dtype == half
+            assert actual == loss(scores.float(), labels).to(half)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                assert loss(scores, labels).dtype == torch.float32
 
 
 @every_loss

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/cdf/smooth_cdfs.h"
+#include "for_each_cdf.h"
 #include "kernel_sum_reference.h"
 #include "nasty_rows.h"
 
@@ -93,7 +94,8 @@ class NastyRowCheck {
         round_to_float(given.values);
         for (std::vector<double>& direction : directions) round_to_float(direction);
       }
-      for_each_cdf(rank_relax::SmoothCdfs(), [&](const std::string& cdf) {
+      for_each_cdf(rank_relax::SmoothCdfs(), [&](auto smooth) {
+        const std::string cdf = smooth.name;
         if (takes_too_long(cdf, given)) return;
         const auto reference =
             KernelSumReference::of(cdf, given.values, given.strength, directions[0], directions[1]);
@@ -115,11 +117,6 @@ class NastyRowCheck {
     rank_relax::SmoothCdfs::visit(
         name, [&](auto cdf) { falls = rank_relax::kFallsExponentially<decltype(cdf)>; });
     return !falls && row.values.size() > kLong;
-  }
-
-  template <class... Cdfs, class Visit>
-  static void for_each_cdf(rank_relax::SmoothCdfList<Cdfs...>, const Visit& visit) {
-    (visit(std::string(Cdfs::name)), ...);
   }
 
   /// False if there is no way to take one of the sums.

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "../for_each_cdf.h"
 #include "../plain_cdf_by_name.h"
 #include "batches.h"
 #include "core/cdf/smooth_cdfs.h"
@@ -61,11 +62,6 @@ long double smooth_cdf(const std::string& name, long double d) {
 
 long double density(const std::string& name, long double d) {
   return of_plain_cdf(name, [=](auto cdf) { return cdf.at(d).first; });
-}
-
-template <class... Cdfs, class Visit>
-void for_each_cdf(SmoothCdfList<Cdfs...>, const Visit& visit) {
-  (visit(Cdfs()), ...);
 }
 
 void for_each_method(const std::function<void(const std::string&)>& visit) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "../for_each_cdf.h"
 #include "core/cdf/capabilities.h"
 #include "core/cdf/smooth_cdfs.h"
 #include "cuda/projection/permutahedron.h"
@@ -205,11 +206,6 @@ void project(const std::string& method, Storage storage, int64_t rows, int64_t s
   run(sort, cuda::permutahedron_sort_workspace(sort), cuda::permutahedron_sort);
   run(product, cuda::permutahedron_sort_product_workspace(product),
       cuda::permutahedron_sort_product);
-}
-
-template <class... Cdfs, class Check>
-void for_each_cdf(SmoothCdfList<Cdfs...>, const Check& check) {
-  (check(Cdfs()), ...);
 }
 
 }  // namespace

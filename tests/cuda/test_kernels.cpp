@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "../for_each_cdf.h"
 #include "core/cdf/smooth_cdfs.h"
 #include "cuda/soft_rank.h"
 #include "cuda/spearman_loss.h"
@@ -541,11 +542,6 @@ void check_long_rows(std::mt19937& random) {
   check<Cdf>(grid, Storage::kFloat64, 0, random);
   emulator::most_shared_memory = kSharedMemory[2];  // too little for the grid's moments
   check<Cdf>(grid, Storage::kFloat32, 0, random);
-}
-
-template <class... Cdfs, class Check>
-void for_each_cdf(SmoothCdfList<Cdfs...>, const Check& check) {
-  (check(Cdfs()), ...);
 }
 
 /// Below very many others, -inf and equal items keep their places, relative to these.

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "../for_each_cdf.h"
 #include "../plain_cdf_by_name.h"
 #include "core/cdf/smooth_cdfs.h"
 #include "cuda/soft_sort_and_soft_quantile.h"
@@ -499,11 +500,6 @@ void check_batch(const char* method, std::mt19937& random) {
       }
     }
   }
-}
-
-template <class... Cdfs, class Check>
-void for_each_cdf(SmoothCdfList<Cdfs...>, const Check& check) {
-  (check(Cdfs()), ...);
 }
 
 }  // namespace

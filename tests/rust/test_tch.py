@@ -17,9 +17,9 @@ SOURCE = REPOSITORY / "csrc" / "rust" / "rank-relax-tch" / "src"
 HERE = Path(__file__).parent / "tch"
 LIBTORCH = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("rustc") is None, reason="rustc is not installed, and the crate has to be compiled"
-)
+RUSTC = shutil.which("rustc")
+
+pytestmark = pytest.mark.skipif(RUSTC is None, reason="the crate has to be compiled, with rustc")
 
 of_capsule = ctypes.pythonapi.PyCapsule_GetPointer
 of_capsule.restype = ctypes.c_void_p

@@ -179,7 +179,7 @@ def spearman_loss(
         method: As in :func:`soft_rank`.
         dim: The dimension that holds a list.
         mask: Bool, of the shape of ``predictions``, true where a pair counts.
-        reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over the lists, or ``"none"`` for one loss per list.
         scale: ``"std"`` divides what is ranked softly by its list's own standard deviation.
         target_ranks: ``"hard"`` takes the hard ranks of the targets, ties averaged. ``"soft"``
             ranks both sides softly, with one strength: the loss has a gradient in the targets too,

@@ -17,7 +17,7 @@ class OrderedPairs:
         self.lists = lists
 
     def weight(self, upper: Array, lower: Array) -> Array:
-        """Σ u_i v_j, one number a list."""
+        """Σ u_i v_j, one number per list."""
         lower = lower.astype(widest_dtype())
         points = jnp.zeros_like(lower)  # F(0) = 1/2
         count = soft_count(points, points, lower, keys=self.lists.keys)

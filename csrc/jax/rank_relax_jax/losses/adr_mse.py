@@ -33,7 +33,7 @@ def adr_mse_loss(
         weights: Of the terms, in the sum and in the n by which it is divided, from 0 up, of the
             shape of ``scores``. They are in neither rank.
         temperature: T > 0, in units of the scores. A 0-dim array may be traced.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list of no

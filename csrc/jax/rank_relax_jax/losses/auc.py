@@ -53,7 +53,7 @@ def auc_loss(
         weights: Of either side's items, from 0 up, of the shape of ``scores``: a pair has the
             product, |P| and |N| are sums.
         temperature: T > 0, in units of the scores. A 0-dim array may be traced.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list without

@@ -32,7 +32,7 @@ def average_precision_loss(
         mask: Bool, of the shape of ``scores``, true where an item counts.
         weights: How many items each one stands for, from 0 up, of the shape of ``scores``.
         temperature: T > 0, in units of the scores. A 0-dim array may be traced.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list without

@@ -31,7 +31,7 @@ def cosent_loss(
         mask: Bool, of the shape of ``scores``, true where an item counts.
         weights: Of either item, from 0 up, of the shape of ``scores``: a pair has the product.
         temperature: T > 0, in units of the scores. A 0-dim array may be traced.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list without

@@ -59,7 +59,7 @@ def listmle_loss(
             an item's exponential and of its term; with equal labels, the sums have their mean. An
             item of weight 0 has no place.
         temperature: T > 0, in units of the scores. A 0-dim array may be traced.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list of fewer

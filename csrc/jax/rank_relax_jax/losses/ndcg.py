@@ -56,7 +56,7 @@ def ndcg_loss(
         weights: Factors of the gains, from 0 up, of the shape of ``scores``.
         temperature: T > 0, in units of the scores: smaller is closer to the metric. A 0-dim array
             may be traced.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list without

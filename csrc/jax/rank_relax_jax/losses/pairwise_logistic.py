@@ -47,7 +47,7 @@ def pairwise_logistic_loss(
         weights: Of either item, from 0 up, of the shape of ``scores``: a pair has the product, and
             counts so often.
         temperature: T > 0, in units of the scores. A 0-dim array may be traced.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list without

@@ -44,7 +44,7 @@ def recall_at_k_loss(
         weights: Of the relevant items in both sums, from 0 up, of the shape of ``scores``. They are
             in no place; the best order of ``capped`` has the heaviest first.
         temperature: T > 0, in units of the scores. A 0-dim array may be traced.
-        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss a list.
+        reduction: ``"mean"`` or ``"sum"`` over lists, or ``"none"`` for one loss per list.
 
     Returns:
         A scalar, or ``[...]`` for ``reduction="none"``, of the dtype of ``scores``. A list without

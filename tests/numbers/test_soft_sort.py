@@ -226,16 +226,49 @@ def test_points_that_are_not_finite_end_nothing_but_their_products(
 def test_a_long_list_is_as_exact(method: str, n: int) -> None:
     x = torch.randn(n)
     for alpha in (1.0, 100.0, 1e5):
-        values, bits, _ = OPS._quantile_sort_forward(x, alpha, method, None)
-        points = bits.view(torch.float64)
         some = torch.cat([torch.arange(5), torch.randint(n, (20,)), torch.arange(n - 5, n)])
-        d = alpha * (points[some, None] - x.double())
-        tails = d.sign() * -oracle.tail(-d.abs(), method)
-        excess = (d > 0).sum(-1) - (some + 0.5) + torch.where(d == 0, 0.5, tails).sum(-1)
-        density = oracle.cdf_derivative(d, method, 1).sum(-1)
-        bound = sort_bound((x,), Setting(alpha, method), torch.float32)
-        assert ((excess / density).abs() / alpha <= bound).all()
-        assert (values.diff() >= 0).all()
+        check_sorted_values(x, Setting(alpha, method), some)
+
+
+@FLOATS
+def test_pieces_of_a_sharp_list_know_of_what_is_beside_them(
+    dtype: torch.dtype, subtests: pytest.Subtests
+) -> None:
+    """A list in which few items are near one another is cut into pieces that go abreast."""
+    lists = {f"{n} items": (torch.randn(n), n / 2.0) for n in (63, 64, 65, 200, 1000, 4097, 9000)}
+    lists |= {
+        "a piece ends within equal items": ((torch.arange(2000) / 7).floor(), 9.0),
+        "ten in each place": (torch.arange(3000) % 300 * 100.0, 1.0),
+        "half of them equal": (torch.randn(3000).clamp(min=0), 1e4),
+        "a dense cluster": (torch.cat([torch.randn(2000) * 1e3, torch.rand(400)]), 30.0),
+        "gaps as wide as the reach": (torch.arange(700) * 24.5, 1.0),
+        "gaps of any width": (torch.empty(3000).log_normal_(0, 3).cumsum(0), 2.0),
+        "far from 0": (torch.randn(500) + 1e4, 1e2),
+    }
+    for name, (items, alpha) in lists.items():
+        with subtests.test(name=name):
+            x = items.to(dtype)
+            some = torch.cat(
+                [torch.arange(len(x))[:: len(x) // 60 + 1], torch.arange(-3, 0) + len(x)]
+            )
+            check_sorted_values(x[torch.randperm(len(x))], Setting(alpha, "sigmoid"), some)
+
+
+def check_sorted_values(x: Tensor, setting: Setting, some: Tensor) -> None:
+    """By what the smoothed count is at the points of some places, and the densities there."""
+    alpha, method, _ = setting
+    values, bits, densities = OPS._quantile_sort_forward(x, alpha, method, None)
+    d = alpha * (bits.view(torch.float64)[some, None] - x.double())
+    tails = d.sign() * -oracle.tail(-d.abs(), method)
+    excess = (d > 0).sum(-1) - (some + 0.5) + torch.where(d == 0, 0.5, tails).sum(-1)
+    density = oracle.cdf_derivative(d, method, 1).sum(-1)
+    bound = sort_bound((x,), setting, x.dtype)
+    assert ((excess / density).abs() / alpha <= bound).all()
+    # The logarithm of a density has a slope of 1 at most, and d is rounded by that of the points.
+    rounding = torch.finfo(torch.float64).eps * alpha * x.double().abs().max()
+    error = (densities.view(torch.float64)[some] / density - 1).abs()
+    assert (error <= 2 * DERIVATIVE_ERROR[x.dtype] + 2 * rounding).all()
+    assert (values.diff() >= 0).all()
 
 
 @pytest.mark.parametrize("method", [*METHODS, "l2", "kl"])

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "core/cdf/exponential_sum.h"
 #include "cpu/aligned_array.h"
@@ -11,12 +12,11 @@
 #include "cpu/isa/flush_to_zero.h"
 #include "cpu/isa/unroll.h"
 #include "cpu/isa/vector.h"
-#include "cpu/sort/sorted_lanes.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
 /// The inverse of the smoothed count G(y) = Σ_j F(α (y - x_j)) of as many sorted rows at once as a
-/// vector has lanes (sort/sorted_lanes.h), where a CDF's tail is a sum of powers of e^-d
+/// vector of doubles has lanes, where a CDF's tail is a sum of powers of e^-d
 /// (core/cdf/exponential_sum.h): with
 ///
 ///     A_p(i) = Σ_{j <= i} e^-pα(x_i - x_j),    B_p(i) = Σ_{j >= i} e^-pα(x_j - x_i),
@@ -32,37 +32,41 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 template <class Cdf, class Scalar>
 class QuantilesAbreast {
   using W = Vector<double>;
-  static constexpr int kRows = SortedLanes<Scalar>::kRows;
-  static constexpr int kLanes = W::kLanes;
   using Mass = ExponentialSum<Cdf, Scalar, 0>;
   using Density = ExponentialSum<Cdf, Scalar, 1>;
   static constexpr int kTerms = std::max(Mass::kTerms, Density::kTerms);
 
  public:
-  /// Takes in rows, which must stay as they are, with one strength for all.
-  void set_rows(const SortedLanes<Scalar>& rows, double strength) {
-    rows_ = &rows;
-    size_ = rows.size();
+  static constexpr int kLanes = W::kLanes;
+
+  /// For rows of `size` items, with one strength for all. Then values() and steps() are filled, of
+  /// one item after another, and of each the rows.
+  void begin(int64_t size, double strength) {
+    size_ = size;
     strength_ = strength;
     farthest_ = std::log(2 * static_cast<double>(size_)) + 1;
     make_room();
   }
+  /// The items x_i, ascending.
+  double* values() { return values_; }
+  /// e^-α(x_i - x_(i-1)), and 0 for i = 0.
+  double* steps() { return steps_; }
 
-  /// points[k * kRows + row] = y with G(y) = k + 1/2, for all k < n, and if they are not null
-  /// densities Σ_j F'(α (y - x_j)) there. Points ascend to rounding.
-  void solve_half_levels(double* points, double* densities) {
+  /// points[(k - first) * stride + row] = y with G(y) = k + 1/2, for first <= k < last, and if they
+  /// are not null densities Σ_j F'(α (y - x_j)) there. Points ascend to rounding.
+  void solve_half_levels(int64_t first, int64_t last, int64_t stride, double* points,
+                         double* densities) {
     const FlushToZero flush;
-    for (int first_row = 0; first_row < kRows; first_row += kLanes) {
-      find_sums(first_row);
-      next_ = W::broadcast(0);
-      for (int64_t k = 0; k < size_; k += kTogether) {
-        if (k + kTogether <= size_) {
-          find_points<kTogether>(k, first_row, points, densities);
-        } else {
-          for (int64_t i = k; i < size_; ++i) find_points<1>(i, first_row, points, densities);
-        }
-      }
-    }
+    find_sums();
+    next_ = W::broadcast(0);
+    stride_ = stride;
+    const auto find = [&](int64_t k, auto levels) {
+      const int64_t at = (k - first) * stride;
+      find_points<levels>(k, points + at, densities == nullptr ? nullptr : densities + at);
+    };
+    int64_t k = first;
+    for (; k + kTogether <= last; k += kTogether) find(k, std::integral_constant<int, kTogether>{});
+    for (; k < last; ++k) find(k, std::integral_constant<int, 1>{});
   }
 
  private:
@@ -102,7 +106,7 @@ class QuantilesAbreast {
   }
 
   /// A and B of every item, and G and its slope there.
-  void find_sums(int first_row) {
+  void find_sums() {
     const W one = W::broadcast(1), none = W::broadcast(0);
     const auto add = [&](W step, W* sums, W* mass, W* density) RANK_RELAX_ALWAYS_INLINE {
       W power = step;
@@ -117,10 +121,6 @@ class QuantilesAbreast {
     };
     constexpr double kItself = 0.5;
     const W own_slope = W::broadcast(Cdf::first_derivative(Cdf::coordinate(0.0)));
-    for (int64_t i = 0; i < size_; ++i) {
-      W::load(rows_->steps(i) + first_row).store(steps_ + i * kLanes);
-      std::copy_n(rows_->item(i) + first_row, kLanes, values_ + i * kLanes);
-    }
     std::fill_n(steps_ + size_ * kLanes, kLanes, 0.0);
     W sums[kTerms], mass, density;
     for (W& sum : sums) sum = none;
@@ -145,14 +145,14 @@ class QuantilesAbreast {
   }
 
   template <int kLevels>
-  void find_points(int64_t k, int first_row, double* points, double* densities) {
+  void find_points(int64_t k, double* points, double* densities) {
     Place places[kLevels];
     for (int i = 0; i < kLevels; ++i) place_half_level(k + i, &places[i]);
     W distances[kLevels];
     find_distances(places, distances);
     for (int i = 0; i < kLevels; ++i) {
       const W point = point_at(places[i], distances[i]);
-      point.store(points + (k + i) * kRows + first_row);
+      point.store(points + i * stride_);
       // Where the point lies once it is a double, which shows where α |y| is large.
       distances[i] = absolute(point - places[i].origin) * W::broadcast(strength_);
     }
@@ -160,7 +160,7 @@ class QuantilesAbreast {
     Tails tails[kLevels];
     evaluate(places, distances, tails);
     for (int i = 0; i < kLevels; ++i) {
-      (tails[i].near_density + tails[i].far_density).store(densities + (k + i) * kRows + first_row);
+      (tails[i].near_density + tails[i].far_density).store(densities + i * stride_);
     }
   }
 
@@ -321,8 +321,8 @@ class QuantilesAbreast {
     }
   }
 
-  const SortedLanes<Scalar>* rows_ = nullptr;
   int64_t size_ = 0;
+  int64_t stride_ = kLanes;
   double strength_ = 1;
   double farthest_ = 0;          // where the tails of all items are a half
   W next_;                       // the items above the levels that are sought

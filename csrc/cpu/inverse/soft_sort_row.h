@@ -6,6 +6,7 @@
 
 #include "core/cdf/capabilities.h"
 #include "cpu/inverse/many_quantiles.h"
+#include "cpu/inverse/quantiles_in_pieces.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
 #include "cpu/row/row_items.h"
@@ -18,6 +19,7 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 template <class Cdf, class Scalar>
 class QuantileSortRow {
   using Number = TailNumber<Cdf, Scalar>;
+  using Pieces = QuantilesInPieces<Cdf, Number>;
 
  public:
   /// As cpu/soft_sort.h says. `points` and `densities` may be null.
@@ -32,11 +34,13 @@ class QuantileSortRow {
     densities_ = densities == nullptr ? nullptr : densities + begin;
     if (count == 0) return;
     if constexpr (kHasGrid<Cdf>) {
-      solver_.ask_for_half_levels(count);
-      if (solver_.set_grid(finite, regularization_strength, parallel_for)) {
-        solve_in_parts(count, parallel_for);
-      } else {
-        sort_clusters(finite, regularization_strength);
+      if (!sort_pieces(finite, regularization_strength, parallel_for)) {
+        solver_.ask_for_half_levels(count);
+        if (solver_.set_grid(finite, regularization_strength, parallel_for)) {
+          solve_in_parts(count, parallel_for);
+        } else {
+          sort_clusters(finite, regularization_strength);
+        }
       }
     } else {
       solver_.set_sorted(sorted_values_.of(finite.values, count), count, regularization_strength);
@@ -87,6 +91,47 @@ class QuantileSortRow {
         });
   }
 
+  /// False if the row is not sharp, or its CDF has no pieces.
+  bool sort_pieces(const FiniteRow<Number>& finite, double regularization_strength,
+                   const ParallelFor& parallel_for) {
+    if constexpr (Pieces::kServes) {
+      constexpr double kItemsABox = 6;  // as benchmarks/sorting.py measured it
+      const double boxes = scaled_spread(finite, regularization_strength) /
+                           Cdf::box_grid[precision_of<Number>].width;
+      if (!(boxes * kItemsABox > static_cast<double>(finite.count))) return false;
+      const Number* sorted = sorted_values_.of(finite.values, finite.count);
+      if (!pieces_.set_sorted(sorted, finite.count, regularization_strength)) return false;
+      parallel_for(pieces_.stretches(), 1, [&](int64_t begin, int64_t end) {
+        typename Pieces::Workspace another;
+        auto& workspace = begin == 0 ? workspace_ : another;
+        for (int64_t i = begin; i < end; ++i) {
+          if (densities_ != nullptr) {
+            solve_pieces<true>(i, workspace);
+          } else {
+            solve_pieces<false>(i, workspace);
+          }
+        }
+      });
+      return true;
+    }
+    return false;
+  }
+  template <bool with_densities>
+  void solve_pieces(int64_t stretch, typename Pieces::Workspace& workspace) {
+    pieces_.template solve<with_densities>(stretch, workspace,
+                                           [&](int64_t first, int64_t number, const double* points,
+                                               const double* densities, int64_t stride) {
+                                             for (int64_t k = 0; k < number; ++k) {
+                                               values_[first + k] =
+                                                   static_cast<Scalar>(points[k * stride]);
+                                               if (points_ != nullptr)
+                                                 points_[first + k] = points[k * stride];
+                                               if constexpr (with_densities)
+                                                 densities_[first + k] = densities[k * stride];
+                                             }
+                                           });
+  }
+
   void sort_clusters(const FiniteRow<Number>& finite, double regularization_strength) {
     const Number* sorted = sorted_values_.of(finite.values, finite.count);
     for_each_cluster(sorted, finite.count, regularization_strength, solver_.widest_gap(),
@@ -115,6 +160,8 @@ class QuantileSortRow {
   RowItems<Scalar> items_;
   TailNumbers<Cdf, Scalar> numbers_;
   ManyQuantiles<Cdf, Number> solver_;
+  Pieces pieces_;
+  typename Pieces::Workspace workspace_;
   SortedValues<Number> sorted_values_;
   Scalar* values_;
   double *points_, *densities_;  // of the finite values

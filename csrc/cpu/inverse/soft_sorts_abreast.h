@@ -19,6 +19,7 @@ namespace rank_relax::cpu::RANK_RELAX_ISA {
 template <class Cdf, class Scalar>
 class SoftSortsAbreast {
   using Group = SortedGroup<Cdf, Scalar>;
+  static constexpr int kLanes = QuantilesAbreast<Cdf, Scalar>::kLanes;
 
  public:
   static constexpr int kRows = Group::kRows;
@@ -41,8 +42,15 @@ class SoftSortsAbreast {
 
   void sort(Scalar* values, double* points, double* densities) {
     double *const point = numbers_[0], *const density = numbers_[1];
-    quantiles_.set_rows(group_.sorted(), group_.strength());
-    quantiles_.solve_half_levels(point, densities == nullptr ? nullptr : density);
+    for (int first_row = 0; first_row < kRows; first_row += kLanes) {
+      quantiles_.begin(size_, group_.strength());
+      for (int64_t i = 0; i < size_; ++i) {
+        std::copy_n(group_.sorted().item(i) + first_row, kLanes, quantiles_.values() + i * kLanes);
+        std::copy_n(group_.sorted().steps(i) + first_row, kLanes, quantiles_.steps() + i * kLanes);
+      }
+      quantiles_.solve_half_levels(0, size_, kRows, point + first_row,
+                                   densities == nullptr ? nullptr : density + first_row);
+    }
     for (int row = 0; row < kRows; ++row) {
       double highest = point[row];
       for (int64_t k = 0; k < size_; ++k) {

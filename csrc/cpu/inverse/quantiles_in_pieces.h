@@ -1,0 +1,131 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "core/cdf/capabilities.h"
+#include "core/precision.h"
+#include "cpu/aligned_array.h"
+#include "cpu/inverse/quantiles_abreast.h"
+#include "cpu/isa/exponential_decay.h"
+
+namespace rank_relax::cpu::RANK_RELAX_ISA {
+
+/// The inverse of the smoothed count of one sorted row at all half levels, where few items are
+/// within reach of any: pieces of the row abreast, as quantiles_abreast.h has rows. A piece has the
+/// levels of its own items, and besides these the items within reach of its ends. What others add
+/// to a count is whole, and does not show: a level keeps its distance from the count of items
+/// before it.
+template <class Cdf, class Scalar>
+class QuantilesInPieces {
+  using Quantiles = QuantilesAbreast<Cdf, Scalar>;
+  static constexpr int kLanes = Quantiles::kLanes;
+
+ public:
+  static constexpr bool kServes = kMostScannedOrder<Cdf> >= 1 && kLanes >= 4;
+
+  /// Takes in ascending values, which must stay as they are; false if they are few, too far out, or
+  /// too dense at an end of a piece.
+  bool set_sorted(const Scalar* sorted, int64_t count, double strength) {
+    sorted_ = sorted;
+    count_ = count;
+    strength_ = strength;
+    const double largest =
+        std::max(-static_cast<double>(sorted[0]), static_cast<double>(sorted[count - 1]));
+    const bool in_range = 1 / kFar < strength && strength < kSharpest && largest < kFar / strength;
+    if (count < kFewest || !in_range) return false;
+    const int64_t most = kLongestPiece * kLanes;
+    const int64_t stretches = (count + most - 1) / most;
+    piece_ = (count + stretches * kLanes - 1) / (stretches * kLanes);
+    halos_.clear();
+    for (int64_t first = 0; first < count; first += piece_ * kLanes) {
+      halos_.push_back(items_beside(first));
+      if (halos_.back() > kLongestHalo) return false;
+    }
+    return true;
+  }
+
+  /// Stretches of a row are solved one by one, in any order.
+  int64_t stretches() const { return static_cast<int64_t>(halos_.size()); }
+
+  /// What solving takes, for one thread.
+  struct Workspace {
+    Quantiles quantiles;
+    AlignedArray<double> points, densities;
+  };
+
+  /// store(k, number, points, densities, stride) for pieces of a stretch: of `number` levels from
+  /// the k-th on points[i * stride] = y with G(y) = k + i + 1/2, and densities there if wanted.
+  template <bool with_densities, class Store>
+  void solve(int64_t stretch, Workspace& workspace, const Store& store) const {
+    const int64_t halo = halos_[stretch], first = stretch * piece_ * kLanes;
+    load(first, halo, workspace.quantiles);
+    workspace.points.make_room(piece_ * kLanes);
+    if (with_densities) workspace.densities.make_room(piece_ * kLanes);
+    double* const points = workspace.points.data();
+    double* const densities = with_densities ? workspace.densities.data() : nullptr;
+    workspace.quantiles.solve_half_levels(halo, halo + piece_, kLanes, points, densities);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int64_t begin = first + lane * piece_, end = std::min(begin + piece_, count_);
+      if (begin >= end) break;
+      store(begin, end - begin, points + lane, with_densities ? densities + lane : nullptr, kLanes);
+    }
+  }
+
+ private:
+  static constexpr int64_t kFewest = 8 * kLanes;
+  static constexpr int64_t kLongestPiece = 512, kLongestHalo = 512;
+  static constexpr double kFar = 1e9;  // times α: a double shows where a point has its density
+  static constexpr double kSharpest = 1e200;  // distances of points from items are not flushed to 0
+  // Beyond, in units of 1/α, the tails of as many items as may lie there don't show beside 1/2.
+  static constexpr double kReach = precision_of<Scalar> == kSingle ? 24 : kNegligibleFrom;
+
+  /// The most items beside a piece of a stretch that are within its reach.
+  int64_t items_beside(int64_t first) const {
+    const double reach = kReach / strength_;
+    int64_t most = 1;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int64_t begin = first + lane * piece_, end = std::min(begin + piece_, count_);
+      if (begin >= end) break;
+      const double below = static_cast<double>(sorted_[begin]) - reach;
+      const double above = static_cast<double>(sorted_[end - 1]) + reach;
+      int64_t before = begin, behind = end;
+      while (before > 0 && begin - before <= kLongestHalo && sorted_[before - 1] >= below) --before;
+      while (behind < count_ && behind - end <= kLongestHalo && sorted_[behind] <= above) ++behind;
+      most = std::max({most, begin - before, behind - end});
+    }
+    return most;
+  }
+
+  /// Before the first item and behind the last one more of them stand apart from any.
+  void load(int64_t first, int64_t halo, Quantiles& quantiles) const {
+    const int64_t size = piece_ + 2 * halo;
+    quantiles.begin(size, strength_);
+    double *const values = quantiles.values(), *const steps = quantiles.steps();
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int64_t origin = first + lane * piece_ - halo;
+      const int64_t begin = std::clamp<int64_t>(-origin, 0, size);
+      const int64_t end = std::clamp<int64_t>(count_ - origin, begin, size);
+      const auto at = [&](double* numbers, int64_t i) { return numbers + i * kLanes + lane; };
+      const double lowest = sorted_[0], highest = sorted_[count_ - 1];
+      for (int64_t i = 0; i < begin; ++i) *at(values, i) = lowest;
+      for (int64_t i = begin; i < end; ++i) *at(values, i) = sorted_[origin + i];
+      for (int64_t i = end; i < size; ++i) *at(values, i) = highest;
+      constexpr double kApart = std::numeric_limits<double>::infinity();
+      for (int64_t i = 0; i < size; ++i) {
+        const bool beside_another = begin < i && i < end;
+        *at(steps, i) = beside_another ? (*at(values, i) - *at(values, i - 1)) * strength_ : kApart;
+      }
+    }
+    decay_all(steps, size * kLanes);
+  }
+
+  const Scalar* sorted_ = nullptr;
+  int64_t count_ = 0, piece_ = 0;
+  double strength_ = 1;
+  std::vector<int64_t> halos_;  // of each stretch
+};
+
+}  // namespace rank_relax::cpu::RANK_RELAX_ISA

@@ -207,10 +207,9 @@ def test_nvcc_is_left_alone_when_torch_is_for_the_cpu(
     nvcc.write_text("#!/bin/sh\necho nvcc was called\nexit 1\n")
     nvcc.chmod(0o755)
     path = os.pathsep.join([str(environment.bin), str(nvcc.parent), os.environ["PATH"]])
+    build = call_hook("build_wheel", tmp_path)
     for variables in ({"PATH": path}, {"CUDA_HOME": str(tmp_path / "cuda")}):
-        output = environment.run(
-            "-m", "pip", "wheel", "-v", "--no-deps", source, cwd=tmp_path, variables=variables
-        ).stdout
+        output = environment.run("-c", build, cwd=source, variables=variables).stdout
         assert "nvcc was called" not in output
         # The very commands that compiled it without nvcc, so every object is up to date.
         assert "ninja: no work to do" in output

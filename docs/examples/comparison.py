@@ -10,6 +10,7 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
+from themes import Theme, save
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -156,7 +158,7 @@ def print_table(results: Results) -> None:
         print(f"| {' | '.join(cells)} |")
 
 
-def draw(results: dict[str, Results], path: Path) -> None:
+def draw(results: dict[str, Results], theme: Theme) -> Figure:
     """What each contender gains on the first: a row of panels for each title, one for each metric.
 
     A seed's split is the same for all contenders, so most of what a seed changes cancels.
@@ -165,15 +167,15 @@ def draw(results: dict[str, Results], path: Path) -> None:
     first, others = names[0], names[1:]
     metrics = list(next(iter(results.values()))[first])
     size = (2.0 + 3.6 * len(metrics), (1.2 + 0.35 * len(others)) * len(results))
-    figure = Figure(size, layout="constrained", facecolor="white")
+    figure = Figure(size, layout="constrained")
     grid = figure.subplots(len(results), len(metrics), sharex="col", sharey=True, squeeze=False)
     for (title, found), line in zip(results.items(), grid, strict=True):
         for metric, axes in zip(metrics, line, strict=True):
-            axes.axvline(0, color="0.5", linewidth=1)
+            axes.axvline(0, color=theme.faint, linewidth=1)
             for row, name in enumerate(others):
                 gain = found[name][metric] - found[first][metric]
-                axes.plot(gain, torch.full_like(gain, row), "o", color="0.7", markersize=4)
-                colour = "#0072B2" if "_loss" in name else "#D55E00"
+                axes.plot(gain, torch.full_like(gain, row), "o", color=theme.faint, alpha=0.6, ms=4)
+                colour = theme.blue if "_loss" in name else theme.orange
                 error = gain.std() / len(gain) ** 0.5
                 axes.errorbar(gain.mean(), row, xerr=error, fmt="D", color=colour, capsize=4)
             axes.set_yticks(range(len(others)), others)
@@ -183,16 +185,18 @@ def draw(results: dict[str, Results], path: Path) -> None:
             axes.set_title(
                 f"{title} ({first}: {found[first][metric].mean():.3f})", fontsize="medium"
             )
-            axes.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def run(description: str, comparisons: dict[str, tuple[Contenders, TryOut]]) -> None:
     """The command line of a program, its tables and its picture."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5, help="two or more (default: 5)")
-    parser.add_argument("--figure", type=Path, help="a file to draw the results into")
+    parser.add_argument(
+        "--figure",
+        type=Path,
+        help="a file to draw the results into, twice: light, and dark beside it",
+    )
     arguments = parser.parse_args()
     if arguments.seeds < 2:
         parser.error("--seeds must be 2 or more: one seed has no standard error")
@@ -202,5 +206,5 @@ def run(description: str, comparisons: dict[str, tuple[Contenders, TryOut]]) -> 
         print(f"\n{title}\n")
         print_table(results[title])
     if arguments.figure is not None:
-        draw(results, arguments.figure)
+        save(arguments.figure, partial(draw, results), size=10)
         print(f"figure: {arguments.figure}")

@@ -1,4 +1,4 @@
-"""Draws ``docs/pictures/architecture.png``: the way of a row through the files of the project.
+"""Draws ``docs/pictures/architecture.png`` and its dark twin: the way of a row through the files.
 
 Every file that it names must exist. Needs matplotlib.
 """
@@ -10,15 +10,16 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from themes import DARK, Theme, save
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-# Okabe and Ito's colours, light: one a floor.
+# Okabe and Ito's colours, light and dark: one a floor.
 FLOORS = {
-    "rank_relax": "#F6DDB0",
-    "csrc/torch": "#CBE6F7",
-    "csrc/cpu": "#BFE3D6",
-    "csrc/cuda": "#EBCFDF",
-    "csrc/core": "#E3E3E3",
+    "rank_relax": ("#F6DDB0", "#5A4415"),
+    "csrc/torch": ("#CBE6F7", "#1D4A66"),
+    "csrc/cpu": ("#BFE3D6", "#12503F"),
+    "csrc/cuda": ("#EBCFDF", "#5E3350"),
+    "csrc/core": ("#E3E3E3", "#3E444C"),
 }
 LEFT, MIDDLE, RIGHT, WIDTH, HEIGHT = 0.0, 3.55, 7.1, 3.3, 0.74
 
@@ -58,14 +59,14 @@ def column(files: list[tuple[str, str]], x: float, top: float) -> list[Stage]:
     return [Stage(file, does, x, top - i) for i, (file, does) in enumerate(files)]
 
 
-def draw(axes: Axes, stage: Stage) -> None:
+def draw(axes: Axes, stage: Stage, theme: Theme) -> None:
     if not (REPOSITORY / stage.file).exists():
         raise FileNotFoundError(f"there is no {stage.file}: the picture is of another house")
-    colour = next(of for floor, of in FLOORS.items() if stage.file.startswith(floor))
+    light, dark = next(of for floor, of in FLOORS.items() if stage.file.startswith(floor))
     axes.add_patch(
         FancyBboxPatch(
             (stage.x, stage.y), stage.width, HEIGHT, "round,pad=0,rounding_size=0.08",
-            facecolor=colour, edgecolor="#555555", linewidth=0.8,
+            facecolor=dark if theme is DARK else light, edgecolor=theme.faint, linewidth=0.8,
         )
     )  # fmt: skip
     middle = stage.x + stage.width / 2
@@ -74,12 +75,12 @@ def draw(axes: Axes, stage: Stage) -> None:
     axes.text(middle, stage.y + 0.2, stage.does, ha="center", va="center", fontsize=8.5)
 
 
-def arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float]) -> None:
-    style = {"arrowstyle": "-|>", "color": "#333333", "lw": 1.1, "shrinkA": 0, "shrinkB": 0}
+def arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float], theme: Theme) -> None:
+    style = {"arrowstyle": "-|>", "color": theme.ink, "lw": 1.1, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", xy=end, xytext=begin, arrowprops=style)
 
 
-def main() -> None:
+def draw_figure(theme: Theme) -> Figure:
     figure = Figure(figsize=(10.6, 8.8), layout="constrained")
     axes = figure.subplots()
     whole = RIGHT + WIDTH
@@ -96,18 +97,22 @@ def main() -> None:
         Stage("csrc/core/cdf", "F, its derivatives and tails", RIGHT, 0),
     ]
     for stage in [python, autograd, *itertools.chain(*columns), *core]:
-        draw(axes, stage)
-    arrow(axes, (whole / 2, python.y), (whole / 2, autograd.y + HEIGHT))
+        draw(axes, stage, theme)
+    arrow(axes, (whole / 2, python.y), (whole / 2, autograd.y + HEIGHT), theme)
     for name, stages in zip(("CPU", "CUDA", "any other device"), columns, strict=True):
         middle = stages[0].x + WIDTH / 2
-        arrow(axes, (middle, autograd.y), (middle, stages[0].y + HEIGHT))
+        arrow(axes, (middle, autograd.y), (middle, stages[0].y + HEIGHT), theme)
         axes.text(middle + 0.08, autograd.y - 0.13, name, fontsize=8.5, va="center", style="italic")
         for above, below in itertools.pairwise(stages):
-            arrow(axes, (middle, above.y), (middle, below.y + HEIGHT))
-        arrow(axes, (middle, stages[-1].y), (middle, core[0].y + HEIGHT))
+            arrow(axes, (middle, above.y), (middle, below.y + HEIGHT), theme)
+        arrow(axes, (middle, stages[-1].y), (middle, core[0].y + HEIGHT), theme)
     axes.set(xlim=(-0.05, whole + 0.05), ylim=(-0.05, 9.8))
     axes.axis("off")
-    figure.savefig(REPOSITORY / "docs" / "pictures" / "architecture.png", dpi=150)
+    return figure
+
+
+def main() -> None:
+    save(REPOSITORY / "docs" / "pictures" / "architecture.png", draw_figure)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import argparse
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import distribution
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,6 +35,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
+from themes import Theme, save
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -161,20 +162,18 @@ def print_table(scores: dict[str, Tensor]) -> None:
         print(f"| {way:12} | {mean_and_error(values):17} | {gain:19} |")
 
 
-def draw(scores: dict[str, Tensor], path: Path) -> None:
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained", facecolor="white")
+def draw(scores: dict[str, Tensor], theme: Theme) -> Figure:
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     by_seed = torch.stack(list(scores.values()))
     places = torch.arange(len(scores))
-    axes.plot(places, by_seed, "o-", color="0.65", markersize=4, linewidth=1)
+    axes.plot(places, by_seed, "o-", color=theme.faint, alpha=0.7, markersize=4, linewidth=1)
     error = by_seed.std(dim=1) / by_seed.shape[1] ** 0.5
-    axes.errorbar(places + 0.1, by_seed.mean(dim=1), error, fmt="D", color="#0072B2", capsize=4)
+    axes.errorbar(places + 0.1, by_seed.mean(dim=1), error, fmt="D", color=theme.blue, capsize=4)
     axes.set_xticks(places, list(scores))
     axes.set(xlabel="trained with", ylabel="Spearman within a day, unseen days")
     axes.set_title("grey: one line a seed; blue: mean ± standard error", fontsize="medium")
-    axes.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def held_out_score(seed: int, way: str, args: argparse.Namespace) -> float:
@@ -197,7 +196,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--lists", type=int, default=4, help="lists in a batch (default: 4)")
     parser.add_argument("--list-length", type=int, default=128, help="flights in a list")
-    parser.add_argument("--figure", type=Path, help="a file to draw one line a seed into")
+    parser.add_argument(
+        "--figure", type=Path, help="a file to draw one line a seed into, and dark beside it"
+    )
     args = parser.parse_args()
     if args.seeds < 2:
         parser.error("--seeds must be 2 or more: one seed has no standard error")
@@ -218,7 +219,7 @@ def main() -> None:
             progress.update(len(CANDIDATES[way]))
     print_table(scores)
     if args.figure is not None:
-        draw(scores, args.figure)
+        save(args.figure, partial(draw, scores), size=10)
         print(f"figure: {args.figure}")
 
 

@@ -25,14 +25,13 @@ import itertools
 import json
 import re
 import statistics
-import sys
 import time
-import types
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from timeit import Timer
 
+import allrank_losses
 import plain_losses as plain
 import torch
 from environment import cpu_model, environment
@@ -54,18 +53,11 @@ Loss = Callable[..., Tensor]
 
 
 def allrank(name: str) -> Loss | None:
-    """A loss of allRank, whose modules of losses ask for its loaders of data and their packages."""
-    data, models = (types.ModuleType(f"allrank.{m}") for m in ("data", "models.model_utils"))
-    loading = types.ModuleType("allrank.data.dataset_loading")
-    loading.PADDED_Y_VALUE = -1  # type: ignore[attr-defined]
-    models.get_torch_device = lambda: torch.device("cpu")  # type: ignore[attr-defined]
-    for module in (data, loading, models):
-        sys.modules.setdefault(module.__name__, module)
+    """A loss of allRank, where that is installed."""
     try:
-        from allrank.models import losses
+        return getattr(allrank_losses.losses(), name)
     except ImportError:
         return None
-    return getattr(losses, name)
 
 
 def metric_learning(embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -31,13 +31,22 @@ def peak_memory(call: Callable[[], object]) -> int | None:
         process.join()
 
 
-def _send_peak(call: Callable[[], object], sender: Connection) -> None:
-    call()
+def peak_here(call: Callable[[], object]) -> int | None:
+    """The same in this very process, for calls that don't outlive a fork; not the first of them."""
+    return _peak(call) if CLEAR.exists() else None
+
+
+def _peak(call: Callable[[], object]) -> int:
     ctypes.CDLL(None).malloc_trim(0)
     CLEAR.write_text("5")  # the highest mark starts anew
     before = _kilobytes("VmRSS")
     call()
-    sender.send(1024 * (_kilobytes("VmHWM") - before))
+    return 1024 * (_kilobytes("VmHWM") - before)
+
+
+def _send_peak(call: Callable[[], object], sender: Connection) -> None:
+    call()
+    sender.send(_peak(call))
     sender.close()
     os._exit(0)
 

@@ -1,0 +1,44 @@
+"""torchsort, and its README's recipe for Spearman's loss."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torchsort
+
+from peers import Contestant, Function, Problem, fast_soft_sort
+from peers.definitions import correlation
+
+FORMULA = "regularization_strength ε = 1/α"
+
+
+def of(function: Callable[..., Any], regularization: str) -> Callable[[Problem], Function]:
+    def make(problem: Problem) -> Function:
+        return lambda x, _: function(x, regularization, 1 / problem.strength)
+
+    return make
+
+
+def spearman(problem: Problem) -> Function:
+    rank = of(torchsort.soft_rank, "l2")(problem)
+    return lambda x, y: 1 - correlation(rank(x, y), rank(y, y)).mean()
+
+
+def contestants() -> list[Contestant]:
+    reference = {"l2": fast_soft_sort.rank("l2"), "kl": fast_soft_sort.rank("kl")}
+    return [
+        *(
+            Contestant(
+                "soft rank", f"torchsort, {r}", FORMULA, of(torchsort.soft_rank, r),
+                f"rank_relax, {r}", reference[r], 10**6,
+            )
+            for r in reference
+        ),
+        Contestant(
+            "soft sort", "torchsort, l2", FORMULA, of(torchsort.soft_sort, "l2"),
+            "rank_relax, l2", fast_soft_sort.sort, 10**6,
+        ),
+        Contestant(
+            "Spearman", "torchsort, l2", FORMULA, spearman,
+            "rank_relax, l2", fast_soft_sort.spearman, 10**6,
+        ),
+    ]  # fmt: skip

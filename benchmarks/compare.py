@@ -121,12 +121,15 @@ class Child:
         self.process.stdin.flush()
 
     def answer(self, seconds: float) -> Any:
-        """None if there is none in time."""
+        """None if there is none in so much time of the processor, or five times as much of all."""
         assert self.process.stdout is not None
-        pipe, until = self.process.stdout.fileno(), time.monotonic() + seconds
+        pipe, until = self.process.stdout.fileno(), time.monotonic() + 5 * seconds
+        limit = self.processor_seconds() + seconds
         while b"\n" not in self.heard:
-            if not select.select([pipe], [], [], max(0, until - time.monotonic()))[0]:
-                return None
+            if not select.select([pipe], [], [], 0.2)[0]:
+                if time.monotonic() > until or self.processor_seconds() > limit:
+                    return None
+                continue
             more = os.read(pipe, 2**16)
             if not more:
                 self.process.wait()
@@ -134,6 +137,13 @@ class Child:
             self.heard += more
         line, _, self.heard = self.heard.partition(b"\n")
         return json.loads(line)
+
+    def processor_seconds(self) -> float:
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # no Linux, or no process any more
+            return time.monotonic()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def last_words(self) -> str:
         assert self.process.stderr is not None
@@ -276,7 +286,7 @@ def ratio(values: dict[str, Any]) -> str:
     if "ratio" not in values:
         return ""
     spread = values["spread"]
-    text = f"{brief(values['ratio'])} ± {spread:,.0f}" if spread >= 10 else ""
+    text = f"{brief(values['ratio'])} ± {spread:,.0f}" if spread >= 9.5 else ""
     text = text or f"{brief(values['ratio'])} ± {spread:.1g}"
     return f"**{text}**" if values["ratio"] < 1 else text
 
@@ -384,7 +394,7 @@ def explanation(record: dict[str, Any]) -> str:
         "in the same run, half of the rounds within ±, bold where rank_relax is the slower; bytes "
         "per item at the height of a call with its backward (? for JAX, which keeps it all); "
         "the error against the contestant's own formula in float64, over the largest value (? "
-        f"where none is computed). A problem may take {limits['seconds']:g} s, a first call that "
+        f"where none is computed). A problem may take {limits['seconds']:g} s, a call that "
         f"compiles {COMPILE_SECONDS} s, a process {limits['gigabytes']:g} GiB; – is a list longer "
         f"than one that went wrong. rank_relax {record['environment']['rank_relax']}, {packages}."
     )
@@ -470,7 +480,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     parser.add_argument("--strengths", type=float, nargs="+", default=STRENGTHS)
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--seconds", type=float, default=10, help="that a problem may take")
+    parser.add_argument("--seconds", type=float, default=10, help="of the processor for a problem")
     parser.add_argument("--gigabytes", type=float, default=6, help="that a process may take")
     parser.add_argument("--minutes", type=float, default=30, help="that all may take")
     parser.add_argument("--json", type=Path, default=RESULTS)

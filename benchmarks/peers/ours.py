@@ -142,7 +142,7 @@ def contestants() -> list[Contestant]:
     entered.append(
         Contestant(
             "Smooth-AP", "rank_relax, sigmoid", "sigmoids of α times cosines", smooth_ap_of,
-            exact=plain_smooth_ap, exact_up_to=1000,
+            exact=plain_smooth_ap, exact_up_to=256,
         )
     )  # fmt: skip
     return entered

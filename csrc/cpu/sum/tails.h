@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "core/cdf/upper_tail.h"
+#include "core/precision.h"
 #include "core/sum/kernel_at.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/isa/lane.h"
@@ -29,9 +30,10 @@ template <class Cdf>
   }
 }
 
-/// densities[i] = F'(d_i) for d >= 0.
-template <class Cdf>
+/// densities[i] = F'(d_i) for d >= 0, to what a precision shows.
+template <class Cdf, Precision kPrecision>
 [[gnu::flatten]] void densities_of(const double* d, int64_t count, double* densities) {
+  using Lane = LaneOf<double, kPrecision>;
   for (int64_t i = 0; i < count; ++i) densities[i] = Cdf::tail(Lane{d[i]}).density.value;
 }
 

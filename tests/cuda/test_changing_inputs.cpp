@@ -16,6 +16,7 @@
 #include "cuda/projection/permutahedron.h"
 #include "cuda/soft_rank.h"
 #include "cuda/soft_sort_and_soft_quantile.h"
+#include "cuda/soft_topk.h"
 #include "tensor.h"
 
 namespace {
@@ -169,6 +170,24 @@ void sort(const std::string& method, Storage storage, int64_t rows, int64_t size
   }
 }
 
+void choose(const std::string& method, Storage storage, int64_t rows, int64_t size, double strength,
+            std::mt19937& random) {
+  const Tensor numbers(Storage::kFloat64, Row(rows, static_cast<double>(size / 2)));
+  ChangingRows input(storage, rows, size, random);
+  cuda::SoftTopK problem;
+  input.describe(problem);
+  problem.regularization_strength = strength;
+  problem.numbers = numbers.items(1);
+  Guarded chosen(bytes_of_results(rows, size)), densities(bytes_of_results(rows, size));
+  problem.chosen = {chosen.data(), storage};
+  problem.densities = densities.data<double>();
+  Guarded workspace(cuda::soft_topk_workspace(problem));
+  if (cuda::soft_topk(problem, method, workspace.data(), nullptr) != cudaSuccess) ++failures;
+  chosen.check("a mask");
+  densities.check("densities");
+  workspace.check("what a mask works in");
+}
+
 void project(const std::string& method, Storage storage, int64_t rows, int64_t size,
              double strength, std::mt19937& random) {
   ChangingRows input(storage, rows, size, random);
@@ -233,6 +252,7 @@ int main(int count, char** arguments) {
     const int64_t longest = kFallsExponentially<decltype(cdf)> ? kLong : kShort;
     check_all(decltype(cdf)::name, longest, sum);
     check_all(decltype(cdf)::name, longest, sort);
+    check_all(decltype(cdf)::name, kLong, choose);
   });
   for (const char* method : {"l2", "kl"}) check_all(method, kLong, project);
   if (failures > 0) std::printf("%d failures\n", failures);

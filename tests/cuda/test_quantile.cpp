@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "../for_each_cdf.h"
-#include "../plain_cdf_by_name.h"
 #include "core/cdf/smooth_cdfs.h"
 #include "cuda/soft_sort_and_soft_quantile.h"
+#include "inverse_cases.h"
 #include "tensor.h"
 
 namespace {
@@ -25,56 +25,12 @@ using cuda::Quantile;
 int failures = 0;
 double worst_sort = 0, worst_density = 0, worst_level = 0;  // in units of their bounds
 
-/// A row, and what it is sorted with.
-struct Case {
-  std::string name;
-  Row values;
-  double strength = 1;
-  Row mask = {};  // 0 where an item is masked
-};
-
 void report(const std::string& what, const Case& c, int64_t place, double got, double expected) {
   if (++failures > 30) return;
   std::printf("FAILED %s: %s, n = %zu, α = %g, place %lld: got %.17g, expected %.17g\n",
               what.c_str(), c.name.c_str(), c.values.size(), c.strength,
               static_cast<long long>(place), got, expected);
 }
-
-/// F(-d) for d >= 0, its logarithm, and F'.
-long double tail(const std::string& method, long double d) {
-  return of_plain_cdf(method, [=](auto cdf) { return cdf.tail(d); });
-}
-
-long double log_tail(const std::string& method, long double d) {
-  return of_plain_cdf(method, [=](auto cdf) { return cdf.log_tail(d); });
-}
-
-long double density(const std::string& method, long double d) {
-  return of_plain_cdf(method, [=](auto cdf) { return cdf.at(d).first; });
-}
-
-/// What counts of a row, as docs/semantics.md says.
-struct Counted {
-  Row finite;  // ascending
-  int64_t below = 0, above = 0, nan = 0;
-
-  explicit Counted(const Case& c) {
-    for (size_t i = 0; i < c.values.size(); ++i) {
-      const double value = c.values[i];
-      if (!c.mask.empty() && c.mask[i] == 0) continue;
-      if (std::isfinite(value)) finite.push_back(value);
-      below += value == -kInfinity;
-      above += value == kInfinity;
-      nan += std::isnan(value);
-    }
-    std::sort(finite.begin(), finite.end());
-  }
-
-  int64_t count() const { return static_cast<int64_t>(finite.size()); }
-  double largest() const {
-    return finite.empty() ? 0 : std::max(std::abs(finite.front()), std::abs(finite.back()));
-  }
-};
 
 /// How far y is from G(y) = level, in units of 1/α: whole items below, and two tails.
 long double distance_to_level(const Row& values, double strength, const std::string& method,
@@ -275,47 +231,6 @@ void check_levels(Case c, Storage storage, int64_t number, std::mt19937& random)
     report("other bits for other turns, at levels", c, 0, 0, 0);
   }
   for (int64_t l = 0; l < count; ++l) check_point<Cdf>(c, counted, wanted[l], points[l]);
-}
-
-Row random_row(int64_t size, std::mt19937& random, double scale = 1) {
-  std::normal_distribution<double> normal(0, scale);
-  Row values(size);
-  for (double& value : values) value = normal(random);
-  return values;
-}
-
-std::vector<Case> cases(int64_t size, std::mt19937& random) {
-  std::vector<Case> all;
-  const auto add = [&](const char* name, double strength, auto change, Row mask = {}) {
-    Row values = random_row(size, random);
-    for (int64_t i = 0; i < size; ++i) values[i] = change(values[i], i);
-    all.push_back({name, values, strength, std::move(mask)});
-  };
-  const auto same = [](double x, int64_t) { return x; };
-  for (const double strength : {1e-3, 1.0, 30.0, 1e4}) add("normal", strength, same);
-  add("shifted", 1, [](double x, int64_t) { return 1e4 + x; });
-  add("constant", 3, [](double, int64_t) { return 2.5; });
-  add("ties", 5, [](double x, int64_t) { return std::round(x); });
-  add("outlier", 2, [](double x, int64_t i) { return i == 0 ? 1e5 : x; });
-  add("two clusters", 1, [](double x, int64_t i) { return x + (i % 2 == 0 ? 1e4 : 0); });
-  add("near clusters", 1, [](double x, int64_t i) { return x / 8 + (i % 2 == 0 ? 150 : 0); });
-  add("a heap and a chain", 1, [&](double, int64_t i) {
-    return i < size / 2 ? 0 : 30.0 * static_cast<double>(i - size / 2);
-  });
-  add("infinities", 1,
-      [](double x, int64_t i) { return i % 3 == 0 ? std::copysign(kInfinity, x) : x; });
-  add("infinities alone", 1, [](double x, int64_t) { return std::copysign(kInfinity, x); });
-  add("largest", 1e-37, [](double x, int64_t) { return std::copysign(3e38, x) / (1 + x * x); });
-  add("largest and sharp", 1e300, [](double x, int64_t) { return std::copysign(3e38, x); });
-  Row mask(size), none(size, 0.0);
-  for (int64_t i = 0; i < size; ++i) mask[i] = i % 3 != 1;
-  const auto some = [](double x, int64_t i) {
-    return i % 7 == 0 ? kNan : (i % 11 == 0 ? kInfinity : x);
-  };
-  add("mask", 1, some, mask);
-  add("mask and sharp", 300, some, mask);
-  add("all masked", 1, some, none);
-  return all;
 }
 
 /// In a dtype in turn; short rows in two.

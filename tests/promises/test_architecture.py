@@ -61,8 +61,7 @@ def test_an_operator_is_found_by_its_name_in_every_room() -> None:
     for operator in public:
         rooms = {path.parent.relative_to(CSRC).as_posix() for path in CSRC.rglob(f"{operator}*")}
         assert {"cpu", "torch/operators", "torch/autograd", "torch/cpu"} <= rooms, operator
-        # Hard ranks are sorts by torch on a GPU, and top-k masks are thresholds of soft quantiles.
-        # A soft count is there what it is on any device.
-        if operator not in ("hard_rank", "soft_topk"):
+        # Hard ranks are sorts by torch on a GPU. A soft count is there what it is on any device.
+        if operator != "hard_rank":
             on_cuda = "torch/any_device" if operator == "soft_count" else "torch/cuda"
             assert {"cpu/batch", on_cuda} <= rooms, operator

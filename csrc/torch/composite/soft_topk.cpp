@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "core/inverse/soft_topk_step.h"
-#include "torch/any_device/float64.h"
 #include "torch/cdf/by_method.h"
 #include "torch/composite/function_call.h"
 #include "torch/declaration/kernel.h"
@@ -140,18 +139,6 @@ namespace {
 
 using at::Tensor;
 
-std::tuple<Tensor, Tensor> soft_topk_forward(const Tensor& input, const Tensor& k,
-                                             const Options& options) {
-  const auto [chosen, densities] = topk::forward(input, k, options);
-  return {chosen.to(input.scalar_type()), bits_of(densities)};
-}
-
-Tensor soft_topk_backward(const Tensor& grad_output, const Tensor& input, const Tensor&,
-                          const Tensor& densities, const Options& options) {
-  return topk::backward(grad_output, float64_of(densities), options.regularization_strength)
-      .to(input.scalar_type());
-}
-
 Tensor soft_topk(const Tensor& input, const Tensor& k, const Options& options) {
   std::vector<c10::SymInt> one_a_list = input.sym_sizes().vec();
   one_a_list.back() = 1;
@@ -176,12 +163,6 @@ const ListFunction of_masks{operators::SoftTopK::name, check_soft_topk, value_of
                             soft_topk_in_float64, Result::kItems};
 
 }  // namespace
-
-// Elsewhere by the CPU's kernels.
-TORCH_LIBRARY_IMPL(rank_relax, CUDA, library) {
-  kernel<operators::SoftTopKForward, soft_topk_forward>(library);
-  kernel<operators::SoftTopKBackward, soft_topk_backward>(library);
-}
 
 TORCH_LIBRARY_IMPL(rank_relax, CompositeImplicitAutograd, library) {
   kernel<operators::SoftTopK, soft_topk>(library);

@@ -3,6 +3,7 @@
 
 #include "cuda/inverse/quantile_gridless.cuh"
 #include "cuda/inverse/quantile_long.cuh"
+#include "cuda/inverse/quantile_scan.cuh"
 #include "cuda/inverse/quantile_short.cuh"
 #include "cuda/launch/device_memory.h"
 #include "cuda/launch/launch.h"
@@ -19,6 +20,22 @@ constexpr int64_t kPlacesOfWarps = kThreads / kWarp;
 constexpr int kFewItems = 64;  // that a block of few threads has memory for
 
 bool is_short(const Quantile& problem) { return problem.size <= kLongestShort; }
+
+/// How many warps of a block sort a row by scans; 0 if it is sorted another way, which rows are
+/// that the block has no memory for.
+template <class Cdf>
+int scanning_warps(const Quantile& problem) {
+  int64_t warps = 0;
+  if constexpr (kSortsByScans<Cdf>) {
+    using Memory = ScannedSortMemory<Cdf>;
+    constexpr int64_t kStatic = 4 << 10;
+    if (!problem.sorts() || problem.size > kLongestScannedSort) return 0;
+    warps = std::min<int64_t>(Memory::tiles_of(problem.size), kMostScanningWarps);
+    const int64_t most = most_shared_memory() - kStatic;
+    while (warps > 0 && Memory::bytes(problem.size, warps) > most) --warps;
+  }
+  return static_cast<int>(warps);
+}
 
 int64_t rows_at_a_time(const Quantile& problem, size_t bytes_a_row) {
   const auto at_a_time = static_cast<int64_t>(problem.most_bytes / bytes_a_row);
@@ -107,6 +124,17 @@ Quantile rows_from(Quantile problem, int64_t first, int64_t count) {
 }
 
 template <class Cdf>
+void enqueue_scans(const Quantile& problem, int warps, Launches& launches) {
+  if constexpr (kSortsByScans<Cdf>) {
+    const Shape shape = {problem.rows, warps * kWarp,
+                         ScannedSortMemory<Cdf>::bytes(problem.size, warps)};
+    const auto sort = problem.input.storage == Storage::kFloat64 ? sort_by_scans<Cdf, double>
+                                                                 : sort_by_scans<Cdf, float>;
+    launches.add(sort, shape, problem, TailTerms<Cdf>());
+  }
+}
+
+template <class Cdf>
 void enqueue_short_rows(const Quantile& problem, Launches& launches) {
   const int64_t size = problem.size, places = problem.places();
   const int threads = size <= kWarp ? kWarp : (size <= kThreads ? kThreads / 2 : kThreads);
@@ -167,6 +195,10 @@ void for_rows_at_a_time(const Quantile& problem, int64_t at_a_time, const Enqueu
 template <class Cdf>
 cudaError_t quantile_of(const Quantile& problem, void* memory, cudaStream_t stream) {
   Launches launches(stream);
+  if (const int warps = scanning_warps<Cdf>(problem); warps > 0) {
+    enqueue_scans<Cdf>(problem, warps, launches);
+    return launches.error();
+  }
   if (is_short(problem)) {
     enqueue_short_rows<Cdf>(problem, launches);
     return launches.error();
@@ -198,6 +230,7 @@ size_t quantile_workspace(const Quantile& problem, std::string_view method) {
   if (problem.rows == 0 || problem.places() == 0 || is_short(problem)) return 0;
   size_t bytes = 0;
   SmoothCdfs::visit(method, [&](auto cdf) {
+    if (scanning_warps<decltype(cdf)>(problem) > 0) return;
     if constexpr (kHasGrid<decltype(cdf)>)
       bytes = Workspace(problem, nullptr).bytes;
     else

@@ -34,10 +34,11 @@ int64_t longest_quantile_row(const Quantile& problem, std::string_view method);
 size_t quantile_workspace(const Quantile& problem, std::string_view method);
 
 /// Enqueues on `stream`, for the current device; never waits, but at the first call with a method,
-/// which puts its series into device memory. The same bits at every call. Cost: O(size²) a row of
-/// up to 256 items, O(size) a longer one that spans fewer boxes than it has items, else a sort and
-/// O(reach) a level; without a grid a sort and O(log size) a level where F(-d) = e^-d/2, else
-/// O(size) a step of a level.
+/// which puts its series into device memory. The same bits at every call. Cost: a sort and O(1) an
+/// item where rows of up to 1024 are sorted by scans, O(size²) another row of up to 256 items,
+/// O(size) a longer one that spans fewer boxes than it has items, else a sort and O(reach) a level;
+/// without a grid a sort and O(log size) a level where F(-d) = e^-d/2, else O(size) a step of a
+/// level.
 cudaError_t quantile(const Quantile& problem, std::string_view method, void* workspace,
                      cudaStream_t stream);
 

@@ -346,6 +346,59 @@ void nasty_rows_stay_in_order() {
   }
 }
 
+/// A sort of a short row is one launch, without working memory where scans sort it, in as much
+/// shared memory as there is.
+void check_launches() {
+  const auto check = [](const char* method, int64_t size, int64_t expected) {
+    Case c{"launches", Row(size, 1.0)};
+    Input input(c, Storage::kFloat32);
+    Row points(size);
+    input.problem.points = points.data();
+    const int64_t before = emulator::launches;
+    run(input.problem, method);
+    const int64_t got = emulator::launches - before;
+    const bool has_memory = cuda::quantile_workspace(input.problem, method) > 0;
+    if (got == expected && has_memory == (expected > 1)) return;
+    std::printf("FAILED: a sort of %lld items by %s: %lld launches, expected %lld\n",
+                static_cast<long long>(size), method, static_cast<long long>(got),
+                static_cast<long long>(expected));
+    ++failures;
+  };
+  check("sigmoid", 1024, 1);
+  check("sigmoid", 1025, 9);
+  check("laplace", 1024, 1);
+  check("gaussian", 256, 1);
+  check("gaussian", 1024, 9);
+  emulator::most_shared_memory = 20 << 10;
+  check("sigmoid", 300, 9);
+  emulator::most_shared_memory = 227 << 10;
+}
+
+/// Rows in whose sorts a block's warps have tiles that are full, empty of levels, or one item.
+void check_tiles() {
+  std::mt19937 random(1);
+  for (const int64_t size : {31, 32, 33, 64, 65, 127, 129, 1023, 1024}) {
+    Row tied = random_row(size, random), stepped(size), apart(size);
+    for (int64_t i = 0; i < size; ++i) {
+      tied[i] = i < size / 2 ? 0.5 : tied[i];
+      stepped[i] = static_cast<double>(i / 40);
+      apart[i] = static_cast<double>(i);
+    }
+    const auto storage = static_cast<Storage>(random() % 4);
+    check_sort<Sigmoid>({"half tied", tied, 2}, storage);
+    check_sort<Sigmoid>({"steps", stepped, 60}, storage);
+    check_sort<Laplace>({"steps", stepped, 60}, storage);
+    check_sort<Sigmoid>({"apart", apart, 1000}, Storage::kFloat64);
+    check_sort<Sigmoid>({"a heap", random_row(size, random, 1e-6), 1}, Storage::kFloat64);
+  }
+  for (const int kilobytes : {20, 30, 50}) {  // fewer warps, or another way
+    emulator::most_shared_memory = kilobytes << 10;
+    check_sort<Sigmoid>({"little memory", random_row(200, random), 1}, Storage::kFloat32);
+    check_sort<Laplace>({"little memory", random_row(900, random), 30}, Storage::kFloat32);
+  }
+  emulator::most_shared_memory = 227 << 10;
+}
+
 /// What a call writes.
 struct Outputs {
   Tensor values;
@@ -421,6 +474,8 @@ void check_batch(const char* method, std::mt19937& random) {
 
 int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
+  check_launches();
+  check_tiles();
   points_at_whole_levels_balance_a_gap();
   points_at_tiny_levels_are_in_the_tail();
   for_each_cdf(SmoothCdfs(), [&](auto cdf) {

@@ -88,10 +88,12 @@ __device__ Step balance(const LevelBracket& bracket, double strength, double u,
   const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
   TailBalance<Cdf> tails(u, gap - u);
   for_each([&](double x) {
-    const int side = x >= bracket.next ? 1 : 0;
-    const double farther = side == 1 ? scaled_difference(strength, x, bracket.next)
-                                     : scaled_difference(strength, bracket.anchor, x);
-    tails.add(side, tails.distance[side] + farther);
+    // Not by a side that varies: what is chosen by an index would be in local memory.
+    if (x >= bracket.next) {
+      tails.add(1, tails.distance[1] + scaled_difference(strength, x, bracket.next));
+    } else {
+      tails.add(0, tails.distance[0] + scaled_difference(strength, bracket.anchor, x));
+    }
   });
   for (int side = 0; side < 2; ++side) {
     tails.weights[side] = reduce(tails.weights[side]);

@@ -144,8 +144,8 @@ __device__ void radix_sort(Key* const* keys, uint32_t* const* positions, int64_t
 /// One step of a bitonic sort: puts in order the items that lie `stride` apart, or, if `mirrored`,
 /// those that mirror one another in pieces of twice the stride. What lies behind the end counts as
 /// larger than all, and stays there.
-template <class Key>
-__device__ void compare_apart(Key* keys, uint32_t* positions, int size, int pairs, int stride,
+template <class Key, class Positions>
+__device__ void compare_apart(Key* keys, Positions positions, int size, int pairs, int stride,
                               bool mirrored) {
   for (int pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
     const int in_piece = pair & (stride - 1), begin = (pair - in_piece) * 2;
@@ -153,18 +153,20 @@ __device__ void compare_apart(Key* keys, uint32_t* positions, int size, int pair
     const int upper = mirrored ? begin + 2 * stride - 1 - in_piece : lower + stride;
     if (upper >= size || keys[lower] <= keys[upper]) continue;
     const Key key = keys[lower];
-    const uint32_t position = positions[lower];
     keys[lower] = keys[upper];
-    positions[lower] = positions[upper];
     keys[upper] = key;
-    positions[upper] = position;
+    if constexpr (!std::is_null_pointer_v<Positions>) {
+      const uint32_t position = positions[lower];
+      positions[lower] = positions[upper];
+      positions[upper] = position;
+    }
   }
 }
 
-/// Sorts few keys where they are, in shared memory. In pieces of 64 items a warp has only its own
-/// to wait for.
-template <class Key>
-__device__ void bitonic_sort(Key* keys, uint32_t* positions, int size) {
+/// Sorts few keys, and their positions if there are any, where they are, in shared memory. In
+/// pieces of 64 items a warp has only its own to wait for.
+template <class Key, class Positions>
+__device__ void bitonic_sort(Key* keys, Positions positions, int size) {
   int padded = 2;
   while (padded < size) padded *= 2;
   int last_piece = padded;

@@ -95,32 +95,101 @@ __device__ inline int64_t quantile_box_of(const QuantileGrid& grid, double value
   return static_cast<int64_t>(Larger()(0, Smaller()(box, last)));
 }
 
+/// Numbers of a block's own for each box that its row spans, in shared memory, where many items
+/// that meet in a box cost less than in global memory. Numbers of 64 bits are two of 32, which
+/// shared memory adds at once, and the carry is what the first of these tells: so the sums are the
+/// same in any order.
+class BoxesOfABlock {
+ public:
+  static constexpr int kMost = kQuantileTerms - 1;  // numbers of a box
+
+  /// `count` numbers a box, if they fit in the bytes of dynamic shared memory of a block and its
+  /// items are enough to be worth it. By the threads of a block, as what follows.
+  __device__ BoxesOfABlock(const QuantileGrid& grid, int count, int64_t items, int64_t bytes)
+      : first_(grid.margin), count_(count) {
+    const int64_t spanned = grid.boxes - 2 * grid.margin;
+    const bool fits = spanned * count * static_cast<int64_t>(2 * sizeof(uint32_t)) <= bytes;
+    constexpr int64_t kFewestItemsABox = 2;
+    boxes_ = fits && spanned * kFewestItemsABox <= items ? static_cast<int>(spanned) : 0;
+    low_ = reinterpret_cast<uint32_t*>(dynamic_shared_memory());
+    high_ = low_ + boxes_ * count_;
+    for (int i = threadIdx.x; i < boxes_ * count_; i += blockDim.x) low_[i] = high_[i] = 0;
+    __syncthreads();
+  }
+
+  /// Adds to number `l` of a box, or to what is its place in global memory.
+  __device__ void add(int64_t box, int l, Fixed value, Fixed* in_global) const {
+    const int64_t here = box - first_;
+    if (here < 0 || here >= boxes_) {
+      atomicAdd(in_global, value);
+      return;
+    }
+    const int at = static_cast<int>(here) * count_ + l;
+    const auto low = static_cast<uint32_t>(value);
+    const uint32_t before = atomicAdd(low_ + at, low);
+    const uint32_t carry = before + low < before ? 1 : 0;
+    atomicAdd(high_ + at, static_cast<uint32_t>(value >> 32) + carry);
+  }
+
+  /// place_of(box, l) gets what the block has added.
+  template <class PlaceOf>
+  __device__ void flush(const PlaceOf& place_of) const {
+    __syncthreads();
+    for (int i = threadIdx.x; i < boxes_ * count_; i += blockDim.x) {
+      const Fixed value = static_cast<Fixed>(high_[i]) << 32 | low_[i];
+      if (value != 0) atomicAdd(place_of(first_ + i / count_, i % count_), value);
+    }
+  }
+
+ private:
+  int64_t first_;
+  int boxes_, count_;
+  uint32_t *low_, *high_;
+};
+
+/// Bytes of shared memory that a block has for boxes, of a row of `size` items: so many that three
+/// blocks share a multiprocessor.
+inline int64_t bytes_of_boxes(int64_t size, int64_t most_shared_memory) {
+  constexpr int64_t kStatic = 4 << 10, kMost = 64 << 10;
+  const int64_t wanted =
+      most_spanned_boxes(size) * BoxesOfABlock::kMost * static_cast<int64_t>(sizeof(Fixed));
+  const int64_t most = most_shared_memory - kStatic < kMost ? most_shared_memory - kStatic : kMost;
+  return wanted < most ? wanted : most;
+}
+
 /// Counts items [begin, end) in their boxes, by the threads of a block.
 __device__ inline void count_in_boxes(const RowBatch& source, const QuantileGrid& grid,
-                                      const ItemRange& items, Fixed* counts) {
+                                      const ItemRange& items, Fixed* counts, int64_t bytes) {
   const int64_t row = items.row, end = items.end;
+  const BoxesOfABlock own(grid, 1, end - items.begin, bytes);
   for (int64_t i = items.begin + threadIdx.x; i < end; i += blockDim.x) {
     double value, s;
     if (load_double(source, row, i, value) != Kind::kFinite) continue;
-    atomicAdd(counts + quantile_box_of(grid, value, s), Fixed{1});
+    const int64_t box = quantile_box_of(grid, value, s);
+    own.add(box, 0, 1, counts + box);
   }
+  own.flush([&](int64_t box, int) { return counts + box; });
 }
 
 /// Adds their powers s, s², .. to the moments.
 __device__ inline void add_quantile_moments(const RowBatch& source, const QuantileGrid& grid,
                                             const ItemRange& items,
-                                            const QuantileGridMemory& memory) {
+                                            const QuantileGridMemory& memory, int64_t bytes) {
   const int64_t row = items.row, end = items.end;
+  const auto place_of = [&](int64_t box, int l) {
+    return memory.moments + box * kQuantileTerms + 1 + l;
+  };
+  const BoxesOfABlock own(grid, BoxesOfABlock::kMost, end - items.begin, bytes);
   for (int64_t i = items.begin + threadIdx.x; i < end; i += blockDim.x) {
     double value, s;
     if (load_double(source, row, i, value) != Kind::kFinite) continue;
     const int64_t box = quantile_box_of(grid, value, s);
-    Fixed* moments = memory.moments + box * kQuantileTerms;
     double power = s / memory.per_unit[box];
-    for (int l = 1; l < kQuantileTerms; ++l, power *= s) {
-      atomicAdd(moments + l, static_cast<Fixed>(llrint(power)));
+    for (int l = 0; l < BoxesOfABlock::kMost; ++l, power *= s) {
+      own.add(box, l, static_cast<Fixed>(llrint(power)), place_of(box, l));
     }
   }
+  own.flush(place_of);
 }
 
 /// below[] and per_unit[] from the counts, which are the first moments too; by a block.

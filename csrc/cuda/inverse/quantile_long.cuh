@@ -73,11 +73,11 @@ static __global__ void clear_quantile_grids(LongQuantileRows rows) {
 }
 
 /// Fourth: the items of every box.
-static __global__ void count_quantile_boxes(RowBatch source, LongQuantileRows rows) {
+static __global__ void count_quantile_boxes(RowBatch source, LongQuantileRows rows, int64_t bytes) {
   const int64_t row = rows.items.row();
   const QuantilePlan& plan = rows.plans[row];
   if (!plan.has_grid) return;
-  count_in_boxes(source, plan.grid, rows.items.range(), rows.grid_of(row).counts);
+  count_in_boxes(source, plan.grid, rows.items.range(), rows.grid_of(row).counts, bytes);
 }
 
 /// Fifth, a block a row: the items below every box.
@@ -87,11 +87,12 @@ static __global__ void scan_quantile_boxes(LongQuantileRows rows) {
 }
 
 /// Sixth: the moments.
-static __global__ void add_quantile_box_moments(RowBatch source, LongQuantileRows rows) {
+static __global__ void add_quantile_box_moments(RowBatch source, LongQuantileRows rows,
+                                                int64_t bytes) {
   const int64_t row = rows.items.row();
   const QuantilePlan& plan = rows.plans[row];
   if (!plan.has_grid) return;
-  add_quantile_moments(source, plan.grid, rows.items.range(), rows.grid_of(row));
+  add_quantile_moments(source, plan.grid, rows.items.range(), rows.grid_of(row), bytes);
 }
 
 /// Seventh: the polynomials of all boxes.

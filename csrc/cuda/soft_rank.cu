@@ -19,7 +19,8 @@ constexpr int64_t kPartItems = 8 * kLongThreads, kMostParts = 1024;
 constexpr int kSortingBlocks = 1;    // a multiprocessor, each with working memory for a row
 constexpr int kBlocksInShared = 16;  // a multiprocessor, that have a row in shared memory
 constexpr int64_t kMostSortedInShared = 96 << 10;  // bytes: two blocks a multiprocessor, or more
-constexpr int64_t kStaticShared = 4 << 10;         // bytes that those kernels have besides
+constexpr int64_t kItemsAPartTogether = 1024, kLargestTile = 4096;
+constexpr int64_t kStaticShared = 4 << 10;  // bytes that those kernels have besides
 // Rows on a grid in shared memory. In shorter or sparser ones a sort and pairs cost less.
 constexpr int64_t kFewestItemsOfSharedGrid = 1024;
 constexpr int64_t kFewestItemsABoxInShared = 2;
@@ -54,6 +55,21 @@ int64_t bytes_of_sort(const KernelSum& problem, const Needs& needs) {
                       : ScannedRow<Scalar>::bytes(problem.size, problem.order);
 }
 
+/// How the rows are cut that all blocks sum together.
+Parts parts_together(int64_t size) {
+  const int64_t most = std::min(kMostPartsTogether, size / kItemsAPartTogether + 1);
+  const int64_t part = (size + most - 1) / most;
+  return {(size + part - 1) / part, part};
+}
+
+/// The items that are sorted in so many bytes of shared memory.
+template <class Scalar>
+int64_t tile_in(int64_t shared) {
+  int64_t tile = kLargestTile;
+  while (bytes_of_tile<SortKey<Scalar>>(tile) > shared) tile /= 2;
+  return tile;
+}
+
 /// Where short rows are summed that have no room in one box, and what long ones are too wide for.
 template <class Scalar>
 struct WideRows {
@@ -80,9 +96,11 @@ template <class Scalar>
 struct Workspace {
   uint8_t* forms;
   WideRows<Scalar> wide;
+  RowPlan* plans = nullptr;  // of rows that are long, or not sorted by one block
   int64_t sorting_blocks;
   char* sorting;
   size_t bytes_a_sort;
+  TogetherMemory together{};
   LongRows<Scalar> rows;
   size_t bytes;
 
@@ -94,9 +112,23 @@ struct Workspace {
     sorting_blocks =
         std::min(problem.rows, multiprocessors() * (in_shared ? kBlocksInShared : kSortingBlocks));
     const bool sorts_in_memory = needs.sort && !in_shared;
+    if (needs.series && (sorts_in_memory || is_long(problem))) {
+      plans = memory.take<RowPlan>(problem.rows);
+    }
     // The rows that are sorted are summed last, when nothing else is needed any more.
     DeviceMemory before_sorting = memory;
+    if (sorts_in_memory && needs.series) {
+      sorting_blocks = std::min<int64_t>(sorting_blocks, kMostRowsTogether);
+      together.of_rows = memory.take<RowTogether>(sorting_blocks);
+    }
     sorting = memory.take<char>(sorts_in_memory ? sorting_blocks * bytes_a_sort : 0);
+    together = {sorting_blocks,
+                parts_together(problem.size),
+                tile_in<Scalar>(most_shared_memory() - kStaticShared),
+                plans,
+                together.of_rows,
+                sorting,
+                bytes_a_sort};
     if (needs.series && is_long(problem)) take_long_rows(problem, needs, before_sorting);
     bytes = std::max(memory.used(), before_sorting.used());
   }
@@ -111,7 +143,7 @@ struct Workspace {
     rows.shared = std::clamp<int64_t>(most_shared_memory() / kLongBlocksTogether - besides, 0,
                                       rows.most_boxes * GridInShared<Scalar>::kBytesOfSet);
     const size_t boxes = count * rows.most_boxes, numbers = sets * kBoxTerms<Scalar>;
-    rows.plans = memory.take<RowPlan>(count);
+    rows.plans = plans;
     rows.statistics = memory.take<RowStatistics>(count * rows.parts.count);
     rows.moments = memory.take<double>(count * rows.parts.count * sets * kSetTerms);
     rows.local = memory.take<Scalar>(count * sets * kSetTerms);
@@ -127,11 +159,11 @@ void sum_short_rows(const KernelSum& problem, const SeriesTables* tables,
   const int64_t boxes = workspace.wide.boxes_in_shared;
   if (problem.size <= 256) {
     launches.add(sum_rows<Scalar, kOrder, 32>, {problem.rows, 32}, problem, tables, boxes,
-                 workspace.forms);
+                 workspace.forms, workspace.plans);
   } else {
     const int threads = problem.size <= 2048 ? 128 : kLongThreads;
     launches.add(sum_rows<Scalar, kOrder, kLongThreads>, {problem.rows, threads}, problem, tables,
-                 boxes, workspace.forms);
+                 boxes, workspace.forms, workspace.plans);
   }
   if (boxes == 0) return;
   launches.add(sum_on_grids<Scalar, kOrder>,
@@ -162,15 +194,16 @@ template <class Cdf, class Scalar>
 void sum_sorted_rows(const KernelSum& problem, const SeriesTables* tables,
                      const Workspace<Scalar>& workspace, Launches& launches) {
   const int threads = workspace.wide.sorting_threads;
-  Shape shape = {workspace.sorting_blocks, threads, workspace.wide.sorting_shared};
-  const size_t bytes = workspace.bytes_a_sort;
-  if (shape.shared > 0) {
-    launches.add(sum_sorted<Cdf, Scalar, true>, shape, problem, tables, workspace.forms,
-                 workspace.sorting, bytes);
+  if (workspace.wide.sorting_shared > 0) {
+    launches.add(sum_sorted<Cdf, Scalar>,
+                 {workspace.sorting_blocks, threads, workspace.wide.sorting_shared}, problem,
+                 tables, workspace.forms);
   } else {
-    shape.shared = bytes_of_warps<Scalar>(threads, problem.order);
-    launches.add(sum_sorted<Cdf, Scalar, false>, shape, problem, tables, workspace.forms,
-                 workspace.sorting, bytes);
+    const int64_t shared = std::max(bytes_of_warps<Scalar>(kMostSummingThreads, problem.order),
+                                    bytes_of_tile<SortKey<Scalar>>(workspace.together.tile));
+    launches.add(sum_sorted_together<Cdf, Scalar>,
+                 {multiprocessors(), kMostSummingThreads, shared, /*together=*/true}, problem,
+                 tables, workspace.forms, workspace.together);
   }
 }
 

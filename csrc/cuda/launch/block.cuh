@@ -90,6 +90,20 @@ __device__ int64_t scan_in_block(int64_t value, Operation operation, int64_t& to
   return value;
 }
 
+/// The first number from `begin` on for which a condition does not hold, or `end`; it holds for
+/// those before and for none behind. By a warp.
+template <class Holds>
+__device__ int64_t partition_in_warp(int64_t begin, int64_t end, const Holds& holds) {
+  while (begin < end) {
+    const int64_t step = (end - begin + kWarp - 1) / kWarp;
+    const int64_t last = begin + (lane() + 1) * step - 1;  // of this lane's numbers
+    const bool all_hold = last < end && holds(last);
+    begin += __popc(__ballot_sync(kAllLanes, all_hold)) * step;
+    end = end < begin + step - 1 ? end : begin + step - 1;
+  }
+  return begin;
+}
+
 /// Eight sums over the lanes at once, in 9 exchanges: lane i returns that of values[i / 4].
 template <class Scalar>
 __device__ Scalar sum_eight_over_lanes(Scalar* values) {

@@ -13,11 +13,13 @@ namespace rank_relax::cuda {
 constexpr int64_t kMostBlocksOfAGrid = (int64_t{1} << 31) - 1;  // of a grid
 constexpr int64_t kSharedWithoutAsking = 48 << 10;  // bytes of shared memory that a block may have
 
-/// A one-dimensional grid, and the bytes of dynamic shared memory of a block.
+/// A one-dimensional grid, and the bytes of dynamic shared memory of a block. `together`: all
+/// blocks run at once and may wait for one another (grid.cuh); the device must have room for them.
 struct Shape {
   int64_t blocks;
   int threads;
   int64_t shared = 0;
+  bool together = false;
 };
 
 /// An attribute of the current device; `otherwise` where it can't be asked.
@@ -72,6 +74,11 @@ cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream
   configuration.blockDim = dim3(static_cast<unsigned>(shape.threads));
   configuration.dynamicSmemBytes = static_cast<size_t>(shape.shared);
   configuration.stream = stream;
+  cudaLaunchAttribute together{};
+  together.id = cudaLaunchAttributeCooperative;
+  together.val.cooperative = 1;
+  configuration.attrs = &together;
+  configuration.numAttrs = shape.together ? 1 : 0;
   return cudaLaunchKernelEx(&configuration, kernel,
                             Parameters(std::forward<Arguments>(arguments))...);
 }

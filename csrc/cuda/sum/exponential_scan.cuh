@@ -202,7 +202,7 @@ __device__ void sum_by_scans(const ScannedRow<Scalar>& sorted, Scalar* tile) {
                                 });
 }
 
-/// All rows, a block each at a time, in shared memory or in `memory`, as sum_sorted has it.
+/// All rows, a block each at a time, in shared memory or in `memory`.
 template <class Scalar, int kOrder, bool kInShared>
 __global__ void __launch_bounds__(kMostSummingThreads, 1)
     scan_rows(KernelSum problem, char* memory, size_t bytes_a_block) {
@@ -222,12 +222,12 @@ __global__ void __launch_bounds__(kMostSummingThreads, 1)
     __syncthreads();
     sort_row<kInShared>(problem, row, parts.sort);
     const ScannedRow<Scalar> sorted(problem, plan, row, parts);
-    sort_weights(problem, plan, row, sorted.positions, sorted.weights);
+    sort_weights(problem, plan, problem.whole(row), sorted.positions, sorted.weights);
     if constexpr (kOrder == 0) {
       if (!plan.counts) sum_by_scans<Growth, kOrder>(sorted, tile);
     }
     if (kOrder > 0 || plan.counts) sum_by_scans<Decay, kOrder>(sorted, tile);
-    write_others<Scalar>(problem, plan, row, sorted.positions);
+    write_others<Scalar>(problem, plan, problem.whole(row), sorted.positions);
     __syncthreads();
   }
 }

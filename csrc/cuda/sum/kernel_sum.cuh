@@ -8,25 +8,11 @@
 #include "cuda/sum/many_boxes.cuh"
 #include "cuda/sum/one_box.cuh"
 #include "cuda/sum/sorted_row.cuh"
+#include "cuda/sum/sorted_together.cuh"
 
 namespace rank_relax::cuda {
 
 // The kernels of kernel_sum.h. Rows are cut into parts of a number and size that the shape fixes.
-
-/// How rows are shared out: [rows * parts] blocks.
-struct Parts {
-  int64_t count;
-  int64_t size;  // items of each, but for the last
-
-  /// The items of a part, and of those behind it up to another, in a row of so many.
-  __device__ ItemRange range(int64_t row, int64_t part, int64_t last_part, int64_t row_size) const {
-    const int64_t end = (last_part + 1) * size;
-    return {row, part * size, end < row_size ? end : row_size};
-  }
-  __device__ ItemRange range(int64_t row, int64_t part, int64_t row_size) const {
-    return range(row, part, part, row_size);
-  }
-};
 
 constexpr int64_t kPartsTogether = 4;  // whose moments one block adds, where it fills a grid
 
@@ -82,11 +68,12 @@ __device__ void plan_row(const KernelSum& problem, const SeriesTables& tables, i
 }
 
 /// Short rows, a block each, in one pass over the input; the second and third reading of a row come
-/// from the cache. Sets forms[row]; rows on a grid and sorted rows are left to other kernels. Cost:
-/// O(terms) an item.
+/// from the cache. Sets forms[row]; rows on a grid and sorted rows are left to other kernels, these
+/// with their plans[row], if that is given. Cost: O(terms) an item.
 template <class Scalar, int kOrder, int kThreads>
 __global__ void __launch_bounds__(kThreads)
-    sum_rows(KernelSum problem, const SeriesTables* tables, int64_t most_boxes, uint8_t* forms) {
+    sum_rows(KernelSum problem, const SeriesTables* tables, int64_t most_boxes, uint8_t* forms,
+             RowPlan* plans) {
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
   __shared__ double of_warps[kThreads / kWarp * kNumbers], moments[kNumbers];
   __shared__ Scalar local[kNumbers];
@@ -100,6 +87,8 @@ __global__ void __launch_bounds__(kThreads)
       one_box_evaluate<Scalar, kOrder>(problem, plan, problem.whole(row), local);
     } else if (plan.form == Form::kDone) {
       write_without_sums<Scalar>(problem, plan, problem.whole(row));
+    } else if (plan.form == Form::kSorted && plans != nullptr && threadIdx.x == 0) {
+      plans[row] = plan;
     }
     __syncthreads();
   }
@@ -120,6 +109,25 @@ __device__ void for_rows_of_form(int64_t rows, const uint8_t* forms, Form form, 
       if (forms[row] == wanted) sum(row);
     }
   }
+}
+
+/// The next `most` rows of a form, or as many as are left: how many. `next` is where the search
+/// begins, and then where the next one does. By a block, whose threads get the same.
+__device__ inline int next_rows_of_form(int64_t all, const uint8_t* forms, Form form, int64_t most,
+                                        int64_t& next, int64_t* rows) {
+  int64_t found = 0;
+  __syncthreads();
+  while (next < all && found < most) {
+    const int64_t row = next + threadIdx.x;
+    const bool is_wanted = row < all && forms[row] == static_cast<uint8_t>(form);
+    int64_t here;
+    const int64_t number = found + scan_in_block(int64_t{is_wanted}, Sum(), here);
+    if (is_wanted && number <= most) rows[number - 1] = row;
+    __syncthreads();
+    found += here;
+    next = found > most ? rows[most - 1] + 1 : next + blockDim.x;
+  }
+  return static_cast<int>(found < most ? found : most);
 }
 
 /// The rows that sum_rows leaves to a grid in shared memory, of most_boxes at most.
@@ -300,16 +308,12 @@ __global__ void evaluate_parts(KernelSum problem, LongRows<Scalar> rows) {
   }
 }
 
-/// The rows that sum_rows or make_plans leaves, a block each, in shared memory or in `memory`; see
-/// sorted_row.cuh.
-template <class Cdf, class Scalar, bool kInShared>
+/// The rows that sum_rows leaves to a sort in shared memory, a block each; see sorted_row.cuh.
+template <class Cdf, class Scalar>
 __global__ void __launch_bounds__(kMostSummingThreads, 1)
-    sum_sorted(KernelSum problem, const SeriesTables* tables, const uint8_t* forms, char* memory,
-               size_t bytes_a_block) {
+    sum_sorted(KernelSum problem, const SeriesTables* tables, const uint8_t* forms) {
   __shared__ RowPlan plan;
   char* const shared = dynamic_shared_memory();
-  char* const own = kInShared ? shared + bytes_of_warps<Scalar>(blockDim.x, problem.order)
-                              : memory + blockIdx.x * bytes_a_block;
   for_rows_of_form(problem.rows, forms, Form::kSorted, [&](int64_t row) {
     const RowStatistics found =
         problem.order == 0   ? statistics_of<Scalar, 0>(problem, problem.whole(row))
@@ -319,8 +323,24 @@ __global__ void __launch_bounds__(kMostSummingThreads, 1)
       make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
     }
     __syncthreads();
-    sum_sorted_row<Cdf, Scalar, kInShared>(problem, *tables, plan, row, shared, own);
+    sum_sorted_row<Cdf, Scalar>(problem, *tables, plan, row, shared,
+                                shared + bytes_of_warps<Scalar>(blockDim.x, problem.order));
   });
+}
+
+/// The longer rows that sum_rows or make_plans leaves, by all blocks together; see
+/// sorted_together.cuh.
+template <class Cdf, class Scalar>
+__global__ void __launch_bounds__(kMostSummingThreads, 1)
+    sum_sorted_together(KernelSum problem, const SeriesTables* tables, const uint8_t* forms,
+                        TogetherMemory memory) {
+  __shared__ int64_t rows[kMostRowsTogether];
+  for (int64_t next = 0; next < problem.rows;) {
+    const int count =
+        next_rows_of_form(problem.rows, forms, Form::kSorted, memory.rows, next, rows);
+    if (count == 0) return;  // as in all blocks
+    SumTogether<Cdf, Scalar>{problem, *tables, memory, rows, count}.sum(dynamic_shared_memory());
+  }
 }
 
 }  // namespace rank_relax::cuda

@@ -13,11 +13,11 @@
 
 namespace rank_relax::cuda {
 
-// The kernel sum of a row that would have more boxes than items, by one block: a sort, in shared
-// memory if the row fits there, then O(reach) an item.
+// The kernel sum of a row that would have more boxes than items: a sort, then O(reach) an item. By
+// one block where the row fits in shared memory, else by all blocks (sorted_together.cuh).
 //
-// - In a row in shared memory of which no item has many others within reach, a thread takes an
-//   item, finds those within reach by bisection, and sums their tails pair by pair. Each item below
+// - In a row of which no item has many others within reach, a thread takes an item, finds those
+// within reach by bisection, and sums their tails pair by pair. Each item below
 //   adds 1/2 to F - 1/2, each above -1/2, but for its tail, which is nothing out of reach.
 // - Else a gap wider than the reach splits the sorted items into clusters. Boxes lie around the
 //   multiples of the width from a cluster's first item; those that hold items are the runs of the
@@ -65,10 +65,26 @@ class RunMemory {
     const int64_t begin = starts_[run], fewest = fewest_items_of_moments(order_);
     if (starts_[run + 1] - begin < fewest) return nullptr;
     const int64_t slot = (begin - run) / (fewest - 1);  // the runs before have emptied as many
-    return end_ - (slot + 1) * (kBoxTerms<Scalar> << order_);
+    return slot_at(slot);
+  }
+
+  /// A row is cut into pieces of so many items. A run of several has the moments of each first.
+  __device__ static constexpr int64_t items_of_piece(int order) { return int64_t{256} << order; }
+  __device__ bool has_pieces(int64_t begin, int64_t end) const {
+    return end - begin >= 4 * items_of_piece(order_);
+  }
+
+  /// [set][l] of one of a run's pieces. There are 16 times as many places as pieces in such a run.
+  __device__ double* moments_of_piece(int64_t run, int64_t piece) const {
+    const int64_t slot = (starts_[run] - run) / (fewest_items_of_moments(order_) - 1);
+    return slot_at(slot + 1 + piece);
   }
 
  private:
+  __device__ double* slot_at(int64_t slot) const {
+    return end_ - (slot + 1) * (kBoxTerms<Scalar> << order_);
+  }
+
   static_assert(kBoxTerms<Scalar> * sizeof(double) <= 16 * sizeof(SortKey<Scalar>),
                 "a run's moments fit where starts are left out");
 
@@ -118,13 +134,15 @@ __device__ void sort_row(const Problem& problem, int64_t row,
   }
 }
 
-/// Brings the weights of the finite items into the sorted order: weights[l][place].
+/// Brings the weights of the finite ones among some places of the sorted order into it:
+/// weights[l][place].
 template <class Scalar>
-__device__ void sort_weights(const KernelSum& problem, const RowPlan& plan, int64_t row,
+__device__ void sort_weights(const KernelSum& problem, const RowPlan& plan, const ItemRange& places,
                              const uint32_t* positions, Scalar* weights) {
-  const auto count = static_cast<int64_t>(plan.finite);
+  const int64_t row = places.row, count = static_cast<int64_t>(plan.finite);
+  const int64_t end = places.end < count ? places.end : count;
   for (int l = 0; l < problem.order; ++l) {
-    for (int64_t p = threadIdx.x; p < count; p += blockDim.x) {
+    for (int64_t p = places.begin + threadIdx.x; p < end; p += blockDim.x) {
       const auto weight =
           plan.directions[l](load<Scalar>(problem.directions[l], row, positions[p]));
       weights[l * count + p] = static_cast<Scalar>(weight);
@@ -133,12 +151,13 @@ __device__ void sort_weights(const KernelSum& problem, const RowPlan& plan, int6
   __syncthreads();
 }
 
-/// The results of the items behind the finite ones.
+/// The results of the items behind the finite ones, among some places of the sorted order.
 template <class Scalar>
-__device__ void write_others(const KernelSum& problem, const RowPlan& plan, int64_t row,
+__device__ void write_others(const KernelSum& problem, const RowPlan& plan, const ItemRange& places,
                              const uint32_t* positions) {
-  for (int64_t p = static_cast<int64_t>(plan.finite) + threadIdx.x; p < problem.size;
-       p += blockDim.x) {
+  const int64_t row = places.row, count = static_cast<int64_t>(plan.finite);
+  const int64_t begin = places.begin > count ? places.begin : count;
+  for (int64_t p = begin + threadIdx.x; p < places.end; p += blockDim.x) {
     const int64_t i = positions[p];
     Scalar value;
     const Kind kind = load_item(problem, row, i, value);
@@ -194,7 +213,10 @@ struct SortedRow {
   /// Box and coordinate of an item from its cluster's first. The difference is kept unrounded, in
   /// two parts.
   __device__ void place(int64_t p, double& box, double& coordinate) const {
-    const double x = value(p), origin = value(clusters[p]);
+    place_from(clusters[p], p, box, coordinate);
+  }
+  __device__ void place_from(int64_t first, int64_t p, double& box, double& coordinate) const {
+    const double x = value(p), origin = value(first);
     const double high = x - origin, back = x - high;
     const double low = (back - origin) + (x - (high + back));
     box = rint(in_boxes(high));
@@ -228,13 +250,24 @@ struct SortedRow {
     return fabs(value(p) - value(q)) * plan.strength * plan.unit <= tables.reach[plan.capacity];
   }
 
+  __device__ bool begins_cluster(int64_t p) const { return p > 0 && !within_reach(p, p - 1); }
+
+  /// Of an item whose cluster begins with `first`.
+  __device__ bool begins_run(int64_t first, int64_t p) const {
+    if (p == first) return true;
+    double own, before, unused;
+    place_from(first, p, own, unused);
+    place_from(first, p - 1, before, unused);
+    return own != before;
+  }
+
   __device__ void find_clusters() {
     int64_t before = 0;
     for (int64_t first = 0; first < count; first += blockDim.x) {
       const int64_t p = first + threadIdx.x;
-      const bool begins = p > 0 && p < count && !within_reach(p, p - 1);
       int64_t total;
-      const int64_t latest = scan_in_block(begins ? p : int64_t{0}, Later(), total);
+      const int64_t latest =
+          scan_in_block(p < count && begins_cluster(p) ? p : int64_t{0}, Later(), total);
       if (p < count) clusters[p] = static_cast<uint32_t>(latest > before ? latest : before);
       before = total > before ? total : before;
     }
@@ -245,8 +278,7 @@ struct SortedRow {
     int64_t before = 0;
     for (int64_t first = 0; first < count; first += blockDim.x) {
       const int64_t p = first + threadIdx.x;
-      const bool begins =
-          p < count && (p == 0 || clusters[p] != clusters[p - 1] || box(p) != box(p - 1));
+      const bool begins = p < count && begins_run(clusters[p], p);
       int64_t total;
       const int64_t number = before + scan_in_block(int64_t{begins}, Sum(), total);
       if (begins) runs[number - 1] = static_cast<uint32_t>(p);
@@ -391,10 +423,12 @@ __device__ int64_t items_within_reach(const SortedRow<Scalar>& sorted, int64_t p
   return near;
 }
 
-/// The results of all items, a thread each, from those within reach: at most `most` on a side.
+/// The results of items [first, last), a thread each, from those within reach: at most `most` on a
+/// side.
 template <class Cdf, class Scalar>
-__device__ void sum_neighbours(const SortedRow<Scalar>& sorted, int64_t most) {
-  for (int64_t p = threadIdx.x; p < sorted.count; p += blockDim.x) {
+__device__ void sum_neighbours(const SortedRow<Scalar>& sorted, int64_t first, int64_t last,
+                               int64_t most) {
+  for (int64_t p = first + threadIdx.x; p < last; p += blockDim.x) {
     const int64_t begin = p - items_within_reach(sorted, p, -1, most);
     const int64_t end = p + 1 + items_within_reach(sorted, p, 1, most);
     const double sum = sum_in_pairs<Cdf>(sorted, p, begin, end, 1) + halves_of_others(sorted, p);
@@ -418,13 +452,14 @@ __device__ void sum_window_in_pairs(const SortedRow<Scalar>& sorted, int64_t run
   }
 }
 
-/// The moments of a run, [set][l]. By a warp.
+/// The moments of items [begin, end) of a run, [set][l]. By a warp.
 template <class Scalar>
-__device__ void moments_of_run(const SortedRow<Scalar>& sorted, int64_t run, double* moments) {
+__device__ void moments_of_items(const SortedRow<Scalar>& sorted, int64_t begin, int64_t end,
+                                 double* moments) {
   constexpr int kTerms = kBoxTerms<Scalar>;
   for (int set = 0; set < 1 << sorted.problem.order; ++set) {
     double sums[kTerms] = {};
-    for (int64_t q = sorted.runs[run] + lane(); q < sorted.runs[run + 1]; q += kWarp) {
+    for (int64_t q = begin + lane(); q < end; q += kWarp) {
       double unused, s, power = sorted.weight_in_set(set, q);
       sorted.place(q, unused, s);
 #pragma unroll
@@ -451,7 +486,7 @@ __device__ void translate_window(const SortedRow<Scalar>& sorted, int64_t run, c
   for (int64_t source = window.begin; source < window.end; ++source) {
     const double* moments = sorted.run_memory.moments(source);
     if (moments == nullptr) {
-      moments_of_run(sorted, source, own);
+      moments_of_items(sorted, sorted.runs[source], sorted.runs[source + 1], own);
       moments = own;
     }
     const double from = sorted.box(sorted.runs[source]), apart = fabs(box - from);
@@ -473,13 +508,13 @@ __device__ void translate_window(const SortedRow<Scalar>& sorted, int64_t run, c
   }
 }
 
-/// The results of a run's items from its local series. By a warp.
+/// The results of items [begin, end) of a run from its local series. By a warp.
 template <class Scalar>
-__device__ void evaluate_run(const SortedRow<Scalar>& sorted, int64_t run, const double* local,
-                             double far) {
+__device__ void evaluate_items(const SortedRow<Scalar>& sorted, int64_t begin, int64_t end,
+                               const double* local, double far) {
   constexpr int kTerms = kBoxTerms<Scalar>;
   const int order = sorted.problem.order;
-  for (int64_t p = sorted.runs[run] + lane(); p < sorted.runs[run + 1]; p += kWarp) {
+  for (int64_t p = begin + lane(); p < end; p += kWarp) {
     double unused, t, sum = 0;
     sorted.place(p, unused, t);
     for (int set = 0; set < 1 << order; ++set) {
@@ -501,56 +536,66 @@ __device__ void evaluate_run(const SortedRow<Scalar>& sorted, int64_t run, const
   }
 }
 
-/// Bytes of shared memory that sum_runs works in.
+/// Bytes of shared memory in which warps sum runs.
 template <class Scalar>
 constexpr int64_t bytes_of_warps(int threads, int order) {
   return int64_t{threads / kWarp} * 2 * (kBoxTerms<Scalar> << order) *
          static_cast<int64_t>(sizeof(double));
 }
 
-/// The results of all items, run by run; `of_warps` is shared memory.
+/// The results of items [begin, end) of a run; all of it, if its window is small. By a warp, in
+/// `of_warps` in shared memory.
+template <class Cdf, class Scalar>
+__device__ void sum_run(const SortedRow<Scalar>& sorted, int64_t run, int64_t begin, int64_t end,
+                        double* of_warps) {
+  constexpr int64_t kSmallWindow = 256;
+  const int numbers = kBoxTerms<Scalar> << sorted.problem.order;
+  double* const own = of_warps + warp() * 2 * numbers;
+  const Window window = window_of(sorted, run);
+  const int64_t window_begin = sorted.runs[window.begin], window_end = sorted.runs[window.end];
+  if (window_end - window_begin <= kSmallWindow) {
+    sum_window_in_pairs<Cdf>(sorted, run, window_begin, window_end);
+  } else {
+    translate_window(sorted, run, window, own, own + numbers);
+    const double far = far_of_run(sorted, sorted.runs[run], sorted.runs[run + 1]);
+    evaluate_items(sorted, begin, end, own + numbers, far);
+  }
+  __syncwarp();
+}
+
+/// The results of all items, run by run.
 template <class Cdf, class Scalar>
 __device__ void sum_runs(SortedRow<Scalar>& sorted, double* of_warps) {
-  constexpr int64_t kSmallWindow = 256;
   sorted.find_clusters();
   sorted.find_runs();
   for (int64_t run = warp(); run < sorted.run_count; run += warps()) {
     double* const moments = sorted.run_memory.moments(run);
-    if (moments != nullptr) moments_of_run(sorted, run, moments);
+    if (moments == nullptr) continue;
+    moments_of_items(sorted, sorted.runs[run], sorted.runs[run + 1], moments);
   }
   __syncthreads();
-  const int numbers = kBoxTerms<Scalar> << sorted.problem.order;
-  double* const own = of_warps + warp() * 2 * numbers;
   for (int64_t run = warp(); run < sorted.run_count; run += warps()) {
-    const Window window = window_of(sorted, run);
-    const int64_t begin = sorted.runs[window.begin], end = sorted.runs[window.end];
-    if (end - begin <= kSmallWindow) {
-      sum_window_in_pairs<Cdf>(sorted, run, begin, end);
-    } else {
-      translate_window(sorted, run, window, own, own + numbers);
-      const double far = far_of_run(sorted, sorted.runs[run], sorted.runs[run + 1]);
-      evaluate_run(sorted, run, own + numbers, far);
-    }
-    __syncwarp();
+    sum_run<Cdf>(sorted, run, sorted.runs[run], sorted.runs[run + 1], of_warps);
   }
 }
 
+constexpr int64_t kFewNeighbours = 256;  // whose pairs a thread sums, on a side
+
 /// The results of a whole row, by a block of at most kMostSummingThreads. `shared` is as large as
-/// bytes_of_warps, `memory` as SortedSumMemory says.
-template <class Cdf, class Scalar, bool kInShared>
+/// bytes_of_warps, `memory`, which is shared too, as SortedSumMemory says.
+template <class Cdf, class Scalar>
 __device__ void sum_sorted_row(const KernelSum& problem, const SeriesTables& tables,
                                const RowPlan& plan, int64_t row, char* shared, char* memory) {
-  constexpr int64_t kFewNeighbours = 256;
   const SortedSumMemory<Scalar> parts(memory, problem.size);
-  sort_row<kInShared>(problem, row, parts.sort);
+  sort_row</*kInShared=*/true>(problem, row, parts.sort);
   SortedRow<Scalar> sorted(problem, tables, plan, row, parts);
-  sort_weights(problem, plan, row, sorted.positions, sorted.weights);
-  if (kInShared && all_see_few(sorted, kFewNeighbours)) {
-    sum_neighbours<Cdf>(sorted, kFewNeighbours);
+  sort_weights(problem, plan, problem.whole(row), sorted.positions, sorted.weights);
+  if (all_see_few(sorted, kFewNeighbours)) {
+    sum_neighbours<Cdf>(sorted, 0, sorted.count, kFewNeighbours);
   } else {
     sum_runs<Cdf>(sorted, reinterpret_cast<double*>(shared));
   }
-  write_others<Scalar>(problem, plan, row, sorted.positions);
+  write_others<Scalar>(problem, plan, problem.whole(row), sorted.positions);
   __syncthreads();
 }
 

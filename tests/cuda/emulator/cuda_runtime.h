@@ -2,7 +2,8 @@
 
 // A CUDA runtime on the host, so that g++ compiles the kernels of csrc/cuda as they stand and the
 // tests run them on a machine with no GPU. Blocks run one after the other, in any order that a seed
-// gives; the threads of one are fibers that take turns, in such an order too, from one barrier or
+// gives, or, in a launch whose blocks wait for one another, from one such wait to the next; the
+// threads of one are fibers that take turns, in such an order too, from one barrier or
 // exchange of a warp to the next. A thread that misses a barrier or an exchange is an error. No
 // block finds in its dynamic shared memory what another has left, nor the first dozen of a launch
 // in their static one, with which all else that this program has for each thread is spoilt. This
@@ -19,6 +20,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <memory>
 #include <random>
 #include <tuple>
 #include <type_traits>
@@ -50,6 +52,7 @@ using cudaStream_t = void*;
 namespace emulator {
 
 constexpr int kLanes = 32;
+constexpr unsigned kMultiprocessors = 2;  // so few that blocks take several rows in turn
 
 /// What the lanes of a warp exchange. Two sets in turn: a lane may be at the next exchange before
 /// all have read this one.
@@ -75,6 +78,8 @@ struct Block {
 };
 
 inline Block block;
+inline Block grid;  // of a launch whose blocks wait for one another: arrived, generation
+inline bool blocks_are_together = false;
 inline std::function<void()> meanwhile;  // what another stream does, time and again
 inline unsigned seed = 0;                // of the order in which blocks and threads take turns
 inline char* dynamic_shared_memory = nullptr;
@@ -138,39 +143,60 @@ inline bool run_a_little(fiber::Group& group, const unsigned* threads, size_t co
   return progress;
 }
 
-/// For odd seeds each warp runs as far ahead of the others as barriers let it, which shows many a
-/// missing one; for even seeds all threads keep step.
-inline void run_block(const std::function<void()>& kernel, std::mt19937& random) {
-  const size_t count = blockDim.x, warps = count / kLanes;
-  if (count % kLanes != 0) fail("a block of no whole warps");
-  block.warps.assign(warps, Warp());
-  block.waits.assign(count, Wait());
-  block.arrived = 0;
-  std::vector<unsigned> order(count);
-  for (unsigned i = 0; i < count; ++i) order[i] = i;
-  const auto shuffle_lanes = [&](size_t warp) {
-    std::shuffle(order.begin() + warp * kLanes, order.begin() + (warp + 1) * kLanes, random);
-  };
-  std::vector<size_t> warp_order(warps);
-  for (size_t warp = 0; warp < warps; ++warp) {
-    warp_order[warp] = warp;
-    shuffle_lanes(warp);
+/// The threads of one block. For odd seeds each warp runs as far ahead of the others as barriers
+/// let it, which shows many a missing one; for even seeds all threads keep step.
+class RunningBlock {
+ public:
+  /// Blocks that run by turns have different numbers.
+  RunningBlock(int number, const std::function<void()>& kernel, std::mt19937& random)
+      : order_(blockDim.x),
+        warp_order_(blockDim.x / kLanes),
+        body_([&kernel](int) { kernel(); }),
+        group_(number, static_cast<int>(blockDim.x), body_) {
+    if (blockDim.x % kLanes != 0) fail("a block of no whole warps");
+    block_.warps.assign(warp_order_.size(), Warp());
+    block_.waits.assign(order_.size(), Wait());
+    for (unsigned i = 0; i < order_.size(); ++i) order_[i] = i;
+    for (size_t warp = 0; warp < warp_order_.size(); ++warp) {
+      warp_order_[warp] = warp;
+      const auto first = order_.begin() + warp * kLanes;
+      std::shuffle(first, first + kLanes, random);
+    }
+    std::shuffle(warp_order_.begin(), warp_order_.end(), random);
   }
-  std::shuffle(warp_order.begin(), warp_order.end(), random);
-  fiber::Group group(static_cast<int>(count), [&kernel](int) { kernel(); });
-  bool progress = true;
-  while (progress) {
-    progress = false;
-    for (const size_t warp : warp_order) {
-      while (run_a_little(group, &order[warp * kLanes], kLanes)) {
-        progress = true;
-        if (seed % 2 == 0) break;
+
+  /// Runs all threads that can go on until none can; whether there was one.
+  bool run() {
+    std::swap(block, block_);
+    bool any = false;
+    for (bool progress = true; progress;) {
+      progress = false;
+      for (const size_t warp : warp_order_) {
+        while (run_a_little(group_, &order_[warp * kLanes], kLanes)) {
+          any = progress = true;
+          if (seed % 2 == 0) break;
+        }
       }
     }
+    std::swap(block, block_);
+    return any;
   }
-  for (unsigned i = 0; i < count; ++i) {
-    if (!group.finished(static_cast<int>(i))) fail("threads wait for others that never come");
+
+  bool finished() const {
+    return std::all_of(order_.begin(), order_.end(),
+                       [this](unsigned i) { return group_.finished(static_cast<int>(i)); });
   }
+
+ private:
+  Block block_;
+  std::vector<unsigned> order_;
+  std::vector<size_t> warp_order_;
+  std::function<void(int)> body_;
+  fiber::Group group_;
+};
+
+[[noreturn]] inline void fail_of_missing_threads() {
+  fail("threads wait for others that never come");
 }
 
 constexpr char kSpoilt = 0x5a;
@@ -195,6 +221,13 @@ class StaticSharedMemory {
 
   void spoil() const { std::memset(begin_, kSpoilt, size_); }
 
+  /// Exchanges what is there with what was there for another block.
+  void swap(std::vector<char>& other) const {
+    char* const here = static_cast<char*>(begin_);
+    other.resize(size_, kSpoilt);
+    std::swap_ranges(other.begin(), other.end(), here);
+  }
+
  private:
   void* begin_ = nullptr;
   size_t size_ = 0;
@@ -205,15 +238,22 @@ class StaticSharedMemory {
 class SharedMemory {
  public:
   explicit SharedMemory(size_t size) : size_(size), words_(size / sizeof(uint64_t) + 1 + kGuards) {
-    dynamic_shared_memory = reinterpret_cast<char*>(words_.data());
+    use();
     spoil();
   }
 
+  void use() { dynamic_shared_memory = reinterpret_cast<char*>(words_.data()); }
+
   void check_and_spoil() {
-    for (size_t i = size_; i < words_.size() * sizeof(uint64_t); ++i) {
-      if (dynamic_shared_memory[i] != kSpoilt) fail("a block wrote behind its shared memory");
-    }
+    check();
     spoil();
+  }
+
+  void check() const {
+    const char* const memory = reinterpret_cast<const char*>(words_.data());
+    for (size_t i = size_; i < words_.size() * sizeof(uint64_t); ++i) {
+      if (memory[i] != kSpoilt) fail("a block wrote behind its shared memory");
+    }
   }
 
  private:
@@ -231,6 +271,56 @@ class SharedMemory {
   size_t size_;
   std::vector<uint64_t> words_;
 };
+
+/// Blocks in this order, each from its beginning to its end.
+inline void run_blocks(const std::vector<unsigned>& order, size_t shared_bytes,
+                       const std::function<void()>& kernel, std::mt19937& random) {
+  SharedMemory shared(shared_bytes);
+  for (const unsigned index : order) {
+    blockIdx.x = index;
+    RunningBlock running(0, kernel, random);
+    running.run();
+    if (!running.finished()) fail_of_missing_threads();
+    shared.check_and_spoil();
+  }
+}
+
+/// Blocks that wait for one another: in this order by turns, each with a shared memory of its own.
+inline void run_blocks_together(const std::vector<unsigned>& order, size_t shared_bytes,
+                                const std::function<void()>& kernel, std::mt19937& random) {
+  const size_t count = order.size();
+  const StaticSharedMemory memory;
+  std::vector<std::unique_ptr<SharedMemory>> dynamic;
+  std::vector<std::unique_ptr<RunningBlock>> running;
+  std::vector<std::vector<char>> statics(count);
+  for (size_t i = 0; i < count; ++i) {
+    dynamic.push_back(std::make_unique<SharedMemory>(shared_bytes));
+    running.push_back(std::make_unique<RunningBlock>(static_cast<int>(i), kernel, random));
+  }
+  grid = Block();
+  blocks_are_together = true;
+  for (bool progress = true; progress;) {
+    progress = false;
+    for (size_t i = 0; i < count; ++i) {
+      blockIdx.x = order[i];
+      dynamic[i]->use();
+      memory.swap(statics[i]);
+      if (running[i]->run()) progress = true;
+      memory.swap(statics[i]);
+    }
+  }
+  blocks_are_together = false;
+  for (size_t i = 0; i < count; ++i) {
+    blockIdx.x = order[i];
+    if (!running[i]->finished()) fail_of_missing_threads();
+    dynamic[i]->check();
+  }
+}
+
+inline void wait_for_grid() {
+  if (!blocks_are_together) fail("blocks wait for one another that are not launched together");
+  wait_for_all(grid, static_cast<int>(gridDim.x * blockDim.x));
+}
 
 }  // namespace emulator
 
@@ -277,10 +367,19 @@ inline unsigned atomicAdd(unsigned* at, unsigned value) {
 inline float __expf(float x) { return std::exp(x); }
 inline float __fdividef(float x, float y) { return x / y; }
 
+enum cudaLaunchAttributeID { cudaLaunchAttributeIgnore, cudaLaunchAttributeCooperative };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  struct {
+    int cooperative;
+  } val;
+};
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
   size_t dynamicSmemBytes = 0;
   cudaStream_t stream = nullptr;
+  const cudaLaunchAttribute* attrs = nullptr;
+  unsigned numAttrs = 0;
 };
 
 template <class... Parameters>
@@ -296,12 +395,14 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
   const size_t size = configuration->dynamicSmemBytes;
   const int limit = emulator::shared_memory_limit(reinterpret_cast<const void*>(kernel));
   if (size > static_cast<size_t>(limit)) return cudaErrorInvalidValue;
-  emulator::SharedMemory shared(size);
-  for (const unsigned index : order) {
-    blockIdx.x = index;
-    emulator::run_block([&] { kernel(arguments...); }, random);
-    shared.check_and_spoil();
+  bool together = false;
+  for (unsigned i = 0; i < configuration->numAttrs; ++i) {
+    const cudaLaunchAttribute& attribute = configuration->attrs[i];
+    if (attribute.id == cudaLaunchAttributeCooperative) together = attribute.val.cooperative != 0;
   }
+  if (together && gridDim.x > emulator::kMultiprocessors) return cudaErrorInvalidValue;
+  const std::function<void()> run = [&] { kernel(arguments...); };
+  (together ? emulator::run_blocks_together : emulator::run_blocks)(order, size, run, random);
   return cudaSuccess;
 }
 
@@ -324,9 +425,9 @@ inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const v
   return cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  constexpr int kMultiprocessors = 2;  // so few that blocks take several rows in turn
-  *value =
-      attribute == cudaDevAttrMultiProcessorCount ? kMultiprocessors : emulator::most_shared_memory;
+  *value = attribute == cudaDevAttrMultiProcessorCount
+               ? static_cast<int>(emulator::kMultiprocessors)
+               : emulator::most_shared_memory;
   return cudaSuccess;
 }
 inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) {

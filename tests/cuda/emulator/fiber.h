@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -19,8 +20,10 @@ inline Group* current = nullptr;
 
 class Group {
  public:
-  Group(int count, const std::function<void(int)>& body) : body_(body), fibers_(count) {
-    static std::vector<std::unique_ptr<char[]>> stacks;  // kept: groups come one after the other
+  /// Groups that are there at the same time have different numbers.
+  Group(int number, int count, const std::function<void(int)>& body) : body_(body), fibers_(count) {
+    static std::map<int, std::vector<std::unique_ptr<char[]>>> kept;  // for those that come later
+    std::vector<std::unique_ptr<char[]>>& stacks = kept[number];
     while (stacks.size() < static_cast<size_t>(count)) {
       stacks.emplace_back(new char[kStackBytes]);
     }

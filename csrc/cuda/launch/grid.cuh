@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/launch/block.cuh"
+
+#ifdef __CUDACC__
+#include <cooperative_groups.h>
+#endif
+
+namespace rank_relax::cuda {
+
+// What the blocks of a launch do together that is made with Shape::together.
+
+/// Waits until all threads of all blocks have come here; what they have written may be read from
+/// then on.
+__device__ inline void wait_for_grid() {
+#ifdef __CUDACC__
+  cooperative_groups::this_grid().sync();
+#else
+  emulator::wait_for_grid();  // of tests/cuda
+#endif
+}
+
+/// Calls work(unit) for units 0 .. count - 1, shared out among the blocks.
+template <class Work>
+__device__ void for_blocks(int64_t count, const Work& work) {
+  for (int64_t unit = blockIdx.x; unit < count; unit += gridDim.x) work(unit);
+}
+
+/// The same among the warps, each block's first warp first.
+template <class Work>
+__device__ void for_warps(int64_t count, const Work& work) {
+  const int64_t blocks = gridDim.x;
+  for (int64_t unit = warp() * blocks + blockIdx.x; unit < count; unit += warps() * blocks) {
+    work(unit);
+  }
+}
+
+}  // namespace rank_relax::cuda

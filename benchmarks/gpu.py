@@ -1,13 +1,15 @@
 """What a soft rank costs on a GPU, beside torch.sort, a copy of as many bytes and the pairwise sum.
 
-    python benchmarks/gpu.py [--quick] [--json FILE] [--no-plot]
+    python benchmarks/gpu.py [--quick] [--only {ranks,losses,operators}] [--json FILE] [--no-plot]
+    python benchmarks/gpu.py --merge FILE...
 
 Every line has a time with the quartiles of its rounds, the error, and the ratios to the others over
 the same tensors. A round times everything once, one after the other, so that a slow moment of the
 device falls on all; a ratio is the median over rounds of the ratios inside a round. Times are those
 between two CUDA events around calls, or around replays of a captured graph, so many that a block
 takes milliseconds; what is a graph is compared with graphs of sort, copy and pairwise sum. Four
-random tensors take turns. Standard normal float32, in some lines with an outlier in every list, and
+random tensors take turns. Parts that were measured apart, with --only, are put together by --merge.
+Standard normal float32, in some lines with an outlier in every list, and
 the sigmoid, but for the projections. A full run writes results/gpu.json and
 docs/pictures/gpu_time.png, which needs matplotlib. torchsort, compiled for this torch and this
 device, joins where it is installed.
@@ -26,11 +28,12 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 from environment import environment
@@ -49,6 +52,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results" / "gpu.json"
 PICTURE = REPOSITORY / "docs" / "pictures" / "gpu_time.png"
 
+PARTS = ("ranks", "losses", "operators")
 POOL = 4  # tensors that take turns
 ROUNDS = 21
 BLOCK_MILLISECONDS = 5.0
@@ -353,7 +357,7 @@ def surroundings() -> dict[str, str | None]:
     }
 
 
-def draw(entries: list[Entry], path: Path) -> None:
+def draw(results: dict[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -361,7 +365,7 @@ def draw(entries: list[Entry], path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
     graphs = tuple(name + GRAPH for name in ("forward", "forward+backward"))
-    chosen = [e for e in entries if e.operation in graphs]
+    chosen = [e for e in read_entries(results) if e.operation in graphs]
     names = ["x".join(map(str, shape)) for shape in SHAPES]
     for operation, strength in itertools.product(graphs, STRENGTHS):
         by_shape = {
@@ -375,48 +379,99 @@ def draw(entries: list[Entry], path: Path) -> None:
         by_shape = {e.shape: e.rivals[rival].median for e in chosen}
         times = [by_shape.get(shape, math.nan) for shape in SHAPES]
         axes.plot(names, times, "--", color="gray" if rival == "copy" else "black", label=rival)
-    axes.set(yscale="log", ylabel="µs", title=torch.cuda.get_device_name())
+    axes.set(yscale="log", ylabel="µs", title=results["device"])
     axes.legend()
     figure.savefig(path, dpi=120)
+
+
+def read_entries(results: dict[str, Any]) -> list[Entry]:
+    def spreads(of: dict[str, Any]) -> dict[str, Spread]:
+        return {name: Spread(**spread) for name, spread in of.items()}
+
+    return [
+        Entry(
+            **entry
+            | {
+                "shape": tuple(entry["shape"]),
+                "microseconds": Spread(**entry["microseconds"]),
+                "rivals": spreads(entry["rivals"]),
+                "ratios": spreads(entry["ratios"]),
+            }
+        )
+        for entry in results["entries"]
+    ]
+
+
+def merge(files: list[Path], to: Path) -> None:
+    """The entries of all files, which were written beside the same software and device."""
+    all_results = [json.loads(file.read_text()) for file in files]
+    first = all_results[0]
+    for results in all_results:
+        for name in first.keys() - {"entries", "date"}:
+            if results[name] != first[name]:
+                sys.exit(f"{name} is {first[name]} and {results[name]}: not the same surroundings")
+    entries = [entry for results in all_results for entry in results["entries"]]
+    write_results(first, entries, to)
+
+
+def write_results(where: Mapping[str, Any], entries: list[dict[str, Any]], to: Path) -> None:
+    results = {**where, "entries": entries}
+    to.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def measurements(part: str, wanted: Callable[[Shape], bool]) -> Iterator[Entry]:
+    if part == "ranks":
+        for shape in filter(wanted, SHAPES):
+            for strength in STRENGTHS:
+                yield from measure_ranks(shape, strength)
+        for shape, strength in SHARP:
+            if wanted(shape):
+                yield from measure_ranks(shape, strength)
+        for shape in filter(wanted, OUTLIER_SHAPES):
+            yield from measure_ranks(shape, 1.0, outlier=True)
+    elif part == "losses":
+        for shape in filter(wanted, LOSS_SHAPES):
+            for strength in STRENGTHS:
+                yield from measure_loss(shape, strength)
+    else:
+        for operator in OPERATORS:
+            for shape in filter(wanted, SORT_SHAPES):
+                for strength in operator.strengths:
+                    yield from measure_operator(operator, shape, strength)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="short rows only, and write nothing")
+    parser.add_argument("--only", choices=PARTS, help="this part alone, and no picture")
+    parser.add_argument("--merge", type=Path, nargs="+", metavar="FILE", help="measure nothing")
     parser.add_argument("--json", type=Path, default=RESULTS)
     parser.add_argument("--no-plot", action="store_true")
     arguments = parser.parse_args()
-    if not torch.cuda.is_available():
+    if arguments.merge:
+        merge(arguments.merge, arguments.json)
+    elif torch.cuda.is_available():
+        measure(arguments)
+    else:
         sys.exit("benchmarks/gpu.py needs a GPU")
+    if not (arguments.quick or arguments.only or arguments.no_plot):
+        draw(json.loads(arguments.json.read_text()), PICTURE)
+
+
+def measure(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    entries = []
+    entries: list[Entry] = []
 
     def wanted(shape: Shape) -> bool:
         return not arguments.quick or math.prod(shape) < 1_000_000
 
-    settings = itertools.chain(
-        *(measure_ranks(shape, a) for shape in filter(wanted, SHAPES) for a in STRENGTHS),
-        *(measure_ranks(shape, a) for shape, a in SHARP if wanted(shape)),
-        *(measure_ranks(shape, 1.0, outlier=True) for shape in filter(wanted, OUTLIER_SHAPES)),
-        *(measure_loss(shape, a) for shape in filter(wanted, LOSS_SHAPES) for a in STRENGTHS),
-        *(
-            measure_operator(operator, shape, a)
-            for operator in OPERATORS
-            for shape in filter(wanted, SORT_SHAPES)
-            for a in operator.strengths
-        ),
-    )
     where = surroundings()
-    for entry in settings:
-        print(entry.line(), flush=True)
-        entries.append(entry)
-        if not arguments.quick:  # at once: what was measured stays, whatever comes
-            results = {**where, "entries": [asdict(entry) for entry in entries]}
-            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-    if arguments.quick:
-        return
-    if not arguments.no_plot:
-        draw(entries, PICTURE)
+    for part in [arguments.only] if arguments.only else PARTS:
+        for entry in measurements(part, wanted):
+            print(entry.line(), flush=True)
+            entries.append(entry)
+            if not arguments.quick:  # at once: what was measured stays, whatever comes
+                write_results(where, list(map(asdict, entries)), arguments.json)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,7 @@ struct Workspace {
                 parts_together(problem.size),
                 tile_in<Scalar>(most_shared_memory() - kStaticShared),
                 plans,
+                is_long(problem),
                 together.of_rows,
                 sorting,
                 bytes_a_sort};
@@ -159,11 +160,11 @@ void sum_short_rows(const KernelSum& problem, const SeriesTables* tables,
   const int64_t boxes = workspace.wide.boxes_in_shared;
   if (problem.size <= 256) {
     launches.add(sum_rows<Scalar, kOrder, 32>, {problem.rows, 32}, problem, tables, boxes,
-                 workspace.forms, workspace.plans);
+                 workspace.forms);
   } else {
     const int threads = problem.size <= 2048 ? 128 : kLongThreads;
     launches.add(sum_rows<Scalar, kOrder, kLongThreads>, {problem.rows, threads}, problem, tables,
-                 boxes, workspace.forms, workspace.plans);
+                 boxes, workspace.forms);
   }
   if (boxes == 0) return;
   launches.add(sum_on_grids<Scalar, kOrder>,

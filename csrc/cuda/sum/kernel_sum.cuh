@@ -68,12 +68,11 @@ __device__ void plan_row(const KernelSum& problem, const SeriesTables& tables, i
 }
 
 /// Short rows, a block each, in one pass over the input; the second and third reading of a row come
-/// from the cache. Sets forms[row]; rows on a grid and sorted rows are left to other kernels, these
-/// with their plans[row], if that is given. Cost: O(terms) an item.
+/// from the cache. Sets forms[row]; rows on a grid and sorted rows are left to other kernels. Cost:
+/// O(terms) an item.
 template <class Scalar, int kOrder, int kThreads>
 __global__ void __launch_bounds__(kThreads)
-    sum_rows(KernelSum problem, const SeriesTables* tables, int64_t most_boxes, uint8_t* forms,
-             RowPlan* plans) {
+    sum_rows(KernelSum problem, const SeriesTables* tables, int64_t most_boxes, uint8_t* forms) {
   constexpr int kNumbers = kSets<kOrder> * kSetTerms;
   __shared__ double of_warps[kThreads / kWarp * kNumbers], moments[kNumbers];
   __shared__ Scalar local[kNumbers];
@@ -87,8 +86,6 @@ __global__ void __launch_bounds__(kThreads)
       one_box_evaluate<Scalar, kOrder>(problem, plan, problem.whole(row), local);
     } else if (plan.form == Form::kDone) {
       write_without_sums<Scalar>(problem, plan, problem.whole(row));
-    } else if (plan.form == Form::kSorted && plans != nullptr && threadIdx.x == 0) {
-      plans[row] = plan;
     }
     __syncthreads();
   }

@@ -11,6 +11,7 @@ namespace rank_relax::cuda {
 // The kernel sums of long sorted rows (sorted_row.cuh), some rows at a time, by all blocks of the
 // device. They wait for one another between the stages:
 //
+//     plans           of rows that have none yet, which are short, a block each
 //     sort            tiles of the rows, and one merge after the other
 //     mark            weights into order; in each part, where its last cluster begins, and whether
 //                     an item sees many others
@@ -36,8 +37,9 @@ struct RowTogether {
 struct TogetherMemory {
   int64_t rows;  // at a time
   Parts parts;
-  int64_t tile;          // items that are sorted in shared memory
-  const RowPlan* plans;  // of all rows
+  int64_t tile;    // items that are sorted in shared memory
+  RowPlan* plans;  // of all rows
+  bool has_plans;  // that have been made
   RowTogether* of_rows;
   char* sorting;
   size_t bytes_a_sort;
@@ -79,6 +81,20 @@ struct SumTogether {
       const int64_t number = unit / memory.parts.count, part = unit % memory.parts.count;
       work(number, part, memory.parts.range(rows[number], part, problem.size));
     });
+  }
+
+  __device__ void make_plans() const {
+    for_blocks(count, [&](int64_t number) {
+      const int64_t row = rows[number];
+      const RowStatistics found =
+          problem.order == 0   ? statistics_of<Scalar, 0>(problem, problem.whole(row))
+          : problem.order == 1 ? statistics_of<Scalar, 1>(problem, problem.whole(row))
+                               : statistics_of<Scalar, 2>(problem, problem.whole(row));
+      if (threadIdx.x != 0) return;
+      make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true,
+                memory.plans[row]);
+    });
+    wait_for_grid();
   }
 
   __device__ void sort(char* shared) const {
@@ -265,6 +281,7 @@ struct SumTogether {
 
   /// The results of the rows, in shared memory for a tile and for the warps.
   __device__ void sum(char* shared) const {
+    if (!memory.has_plans) make_plans();
     sort(shared);
     mark();
     if (sum_neighbours_or_find_clusters()) {

@@ -4,6 +4,7 @@
 
 #include "core/cdf/math.h"
 #include "core/cdf/upper_tail.h"
+#include "core/host_device.h"
 #include "core/series/series_spread.h"
 
 namespace rank_relax {
@@ -13,7 +14,7 @@ namespace rank_relax {
 ///
 ///     order -1:   max(d, 0) + ∫ F up to -|d|        order 0:   F(d)        order k:   F^(k)(d)
 template <class Cdf, int kOrder, class Number>
-Number kernel_at(const Number& d) {
+RANK_RELAX_HOST_DEVICE Number kernel_at(const Number& d) {
   using M = Math<Number>;
   static_assert(kLowestOrder <= kOrder && kOrder < kSeriesOrders);
   const Number size = M::size(d);

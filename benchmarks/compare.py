@@ -168,7 +168,7 @@ def measure(
     child: Child | None = None
     stopped_by: str | None = None
     for n in options.lengths:
-        for strength in options.strengths if not contestant["hard"] else options.strengths[:1]:
+        for strength in options.strengths:  # of hard results that of ours beside them
             rows = 1 if task == "Smooth-AP" else math.ceil(ITEMS / n)
             problem = Problem(task, rows, n, strength)
             line = {**contestant, "module": module, **asdict(problem)}
@@ -333,8 +333,8 @@ def by_contestant(lines: Sequence[Line], task: str) -> dict[str, list[Line]]:
 def grid(
     lines: Sequence[Line], lengths: Sequence[int], strength: float, show: Callable[[Line], str]
 ) -> list[str]:
-    """A cell for each length; hard results have one strength, which is nobody's."""
-    chosen = {x["n"]: x for x in lines if x["strength"] == strength or x["hard"]}
+    """A cell for each length."""
+    chosen = {x["n"]: x for x in lines if x["strength"] == strength}
     return [
         short_status(chosen[n])
         if "status" in chosen.get(n, {})
@@ -354,8 +354,7 @@ def tables(record: dict[str, Any]) -> str:
         rows = []
         for name, own in by_contestant(lines, task).items():
             for strength in dict.fromkeys(line["strength"] for line in own):
-                alpha = "" if own[0]["hard"] else f"{strength:g}"
-                rows.append([name, alpha, *grid(own, lengths, strength, cell)])
+                rows.append([name, f"{strength:g}", *grid(own, lengths, strength, cell)])
         parts.append(f"\n## {task}\n\n" + table(["", "α", *map("{:,}".format, lengths)], rows))
     formulas = {(line["name"], line["task"]): line for line in lines}
     rows = [[task, name, x["formula"], x["note"]] for (name, task), x in formulas.items()]
@@ -453,7 +452,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
                 points = [
                     (x["n"], x["forward+backward"]["nanoseconds"])
                     for x in own
-                    if "forward+backward" in x and (x["hard"] or x["strength"] == MAIN_STRENGTH)
+                    if "forward+backward" in x and x["strength"] == MAIN_STRENGTH
                 ]
                 if points and not name.endswith(("kl", "laplace")):
                     width = 2.4 if name.startswith("rank_relax") else 1.3

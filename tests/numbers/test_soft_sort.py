@@ -241,17 +241,20 @@ def test_pieces_of_a_sharp_list_know_of_what_is_beside_them(
         "ten in each place": (torch.arange(3000) % 300 * 100.0, 1.0),
         "half of them equal": (torch.randn(3000).clamp(min=0), 1e4),
         "a dense cluster": (torch.cat([torch.randn(2000) * 1e3, torch.rand(400)]), 30.0),
-        "gaps as wide as the reach": (torch.arange(700) * 24.5, 1.0),
         "gaps of any width": (torch.empty(3000).log_normal_(0, 3).cumsum(0), 2.0),
         "far from 0": (torch.randn(500) + 1e4, 1e2),
     }
+    # Pieces of 512 in lanes of 8, whose outermost points lie 7 beyond their ends, and many beyond.
+    places = torch.arange(8.0) * 1000
+    for distance in (18.0, 24.5, 30.0, 34.5, 40.0, 52.5, 60.0):
+        places[1] = distance
+        lists[f"a piece {distance} from another"] = (places.repeat_interleave(512), 1.0)
     for name, (items, alpha) in lists.items():
         with subtests.test(name=name):
-            x = items.to(dtype)
-            some = torch.cat(
-                [torch.arange(len(x))[:: len(x) // 60 + 1], torch.arange(-3, 0) + len(x)]
-            )
-            check_sorted_values(x[torch.randperm(len(x))], Setting(alpha, "sigmoid"), some)
+            x, n = items.to(dtype), len(items)
+            ends = torch.arange(0, n + 1, -(-n // 8))[:, None] + torch.arange(-3, 3)
+            some = torch.cat([torch.arange(0, n, n // 60 + 1), ends.clamp(0, n - 1).flatten()])
+            check_sorted_values(x[torch.randperm(n)], Setting(alpha, "sigmoid"), some)
 
 
 def check_sorted_values(x: Tensor, setting: Setting, some: Tensor) -> None:

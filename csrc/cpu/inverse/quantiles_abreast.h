@@ -39,8 +39,8 @@ class QuantilesAbreast {
  public:
   static constexpr int kLanes = W::kLanes;
 
-  /// For rows of `size` items, with one strength for all. Then values() and steps() are filled, of
-  /// one item after another, and of each the rows.
+  /// For rows of `size` items, with one strength for all. The caller then fills values() and
+  /// steps(), [item][row].
   void begin(int64_t size, double strength) {
     size_ = size;
     strength_ = strength;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "cpu/aligned_array.h"
 #include "cpu/inverse/quantiles_abreast.h"
 #include "cpu/isa/exponential_decay.h"
+#include "cpu/row/finite_row.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
@@ -26,16 +28,20 @@ class QuantilesInPieces {
  public:
   static constexpr bool kServes = kMostScannedOrder<Cdf> >= 1 && kLanes >= 4;
 
-  /// Takes in ascending values, which must stay as they are; false if they are few, too far out, or
+  /// Whether a row has pieces, unless it is too dense: not if it is short, or too far out.
+  static bool suits(const FiniteRow<Scalar>& row, double strength) {
+    const double largest =
+        std::max(-static_cast<double>(row.minimum), static_cast<double>(row.maximum));
+    return kServes && row.count >= kFewest && 1 / kFar < strength && strength < kSharpest &&
+           largest < kFar / strength;
+  }
+
+  /// Takes in the ascending values of one that does, which must stay as they are; false if they are
   /// too dense at an end of a piece.
   bool set_sorted(const Scalar* sorted, int64_t count, double strength) {
     sorted_ = sorted;
     count_ = count;
     strength_ = strength;
-    const double largest =
-        std::max(-static_cast<double>(sorted[0]), static_cast<double>(sorted[count - 1]));
-    const bool in_range = 1 / kFar < strength && strength < kSharpest && largest < kFar / strength;
-    if (count < kFewest || !in_range) return false;
     const int64_t most = kLongestPiece * kLanes;
     const int64_t stretches = (count + most - 1) / most;
     piece_ = (count + stretches * kLanes - 1) / (stretches * kLanes);
@@ -76,15 +82,22 @@ class QuantilesInPieces {
 
  private:
   static constexpr int64_t kFewest = 8 * kLanes;
-  static constexpr int64_t kLongestPiece = 512, kLongestHalo = 512;
+  static constexpr int64_t kLongestPiece = 512, kLongestHalo = 640;
   static constexpr double kFar = 1e9;  // times α: a double shows where a point has its density
   static constexpr double kSharpest = 1e200;  // distances of points from items are not flushed to 0
-  // Beyond, in units of 1/α, the tails of as many items as may lie there don't show beside 1/2.
-  static constexpr double kReach = precision_of<Scalar> == kSingle ? 24 : kNegligibleFrom;
+  // Where tails of one item don't show beside 1/2, in units of 1/α.
+  static constexpr double kNegligibleTail = precision_of<Scalar> == kSingle ? 18 : 36;
+
+  /// A level's point lies ln(2m) beyond the ends of m items at most; from there on the tails of as
+  /// many items as there are don't show.
+  double reach() const {
+    const double farthest = std::log(2.0 * static_cast<double>(piece_ + 2 * kLongestHalo));
+    return kNegligibleTail + farthest + std::log(static_cast<double>(count_));
+  }
 
   /// The most items beside a piece of a stretch that are within its reach.
   int64_t items_beside(int64_t first) const {
-    const double reach = kReach / strength_;
+    const double reach = this->reach() / strength_;
     int64_t most = 1;
     for (int lane = 0; lane < kLanes; ++lane) {
       const int64_t begin = first + lane * piece_, end = std::min(begin + piece_, count_);

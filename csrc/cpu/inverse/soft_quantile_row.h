@@ -75,8 +75,8 @@ class QuantileRow {
               [&](int64_t a, int64_t b) { return levels[a] < levels[b]; });
     ascending_.clear();
     for (const int64_t l : order_) ascending_.push_back(levels[l] - below);
-    const bool are_many = series_serve(finite, regularization_strength);
-    if (are_many) {
+    const bool by_series = series_serve(finite, regularization_strength);
+    if (by_series) {
       numbers_.assign(finite.values, finite.values + finite.count);
       const FiniteRow<double> doubles = {numbers_.data(), finite.count, finite.minimum,
                                          finite.maximum};
@@ -89,7 +89,7 @@ class QuantileRow {
     double last = -kInfinity;
     for (size_t i = 0; i < order_.size(); ++i) {
       const int64_t l = order_[i];
-      if (!are_many || densities[l] < kGap) {
+      if (!by_series || densities[l] < kGap) {
         const auto found = search.near(points[l], ascending_[i]);
         points[l] = found.point;
         densities[l] = found.density;

@@ -34,12 +34,17 @@ class QuantileSortRow {
     densities_ = densities == nullptr ? nullptr : densities + begin;
     if (count == 0) return;
     if constexpr (kHasGrid<Cdf>) {
-      if (!sort_pieces(finite, regularization_strength, parallel_for)) {
+      const bool sharp = is_sharp(finite, regularization_strength);
+      const Number* sorted = sharp ? sorted_values_.of(finite.values, count) : nullptr;
+      if (sharp && set_pieces(sorted, count, regularization_strength)) {
+        solve_pieces(parallel_for);
+      } else {
         solver_.ask_for_half_levels(count);
         if (solver_.set_grid(finite, regularization_strength, parallel_for)) {
           solve_in_parts(count, parallel_for);
         } else {
-          sort_clusters(finite, regularization_strength);
+          if (!sharp) sorted = sorted_values_.of(finite.values, count);
+          sort_clusters(sorted, count, regularization_strength);
         }
       }
     } else {
@@ -91,33 +96,39 @@ class QuantileSortRow {
         });
   }
 
-  /// False if the row is not sharp, or its CDF has no pieces.
-  bool sort_pieces(const FiniteRow<Number>& finite, double regularization_strength,
-                   const ParallelFor& parallel_for) {
+  /// Whether the row is worth cutting into pieces, and suits them.
+  static bool is_sharp(const FiniteRow<Number>& finite, double regularization_strength) {
+    constexpr double kItemsABox = 6;  // as benchmarks/sorting.py measured it
+    const double boxes = scaled_spread(finite, regularization_strength) /
+                         Cdf::box_grid[precision_of<Number>].width;
+    return Pieces::suits(finite, regularization_strength) &&
+           boxes * kItemsABox > static_cast<double>(finite.count);
+  }
+
+  bool set_pieces(const Number* sorted, int64_t count, double regularization_strength) {
     if constexpr (Pieces::kServes) {
-      constexpr double kItemsABox = 6;  // as benchmarks/sorting.py measured it
-      const double boxes = scaled_spread(finite, regularization_strength) /
-                           Cdf::box_grid[precision_of<Number>].width;
-      if (!(boxes * kItemsABox > static_cast<double>(finite.count))) return false;
-      const Number* sorted = sorted_values_.of(finite.values, finite.count);
-      if (!pieces_.set_sorted(sorted, finite.count, regularization_strength)) return false;
+      return pieces_.set_sorted(sorted, count, regularization_strength);
+    }
+    return false;
+  }
+
+  void solve_pieces(const ParallelFor& parallel_for) {
+    if constexpr (Pieces::kServes) {
       parallel_for(pieces_.stretches(), 1, [&](int64_t begin, int64_t end) {
         typename Pieces::Workspace another;
         auto& workspace = begin == 0 ? workspace_ : another;
         for (int64_t i = begin; i < end; ++i) {
           if (densities_ != nullptr) {
-            solve_pieces<true>(i, workspace);
+            solve_stretch<true>(i, workspace);
           } else {
-            solve_pieces<false>(i, workspace);
+            solve_stretch<false>(i, workspace);
           }
         }
       });
-      return true;
     }
-    return false;
   }
   template <bool with_densities>
-  void solve_pieces(int64_t stretch, typename Pieces::Workspace& workspace) {
+  void solve_stretch(int64_t stretch, typename Pieces::Workspace& workspace) {
     pieces_.template solve<with_densities>(stretch, workspace,
                                            [&](int64_t first, int64_t number, const double* points,
                                                const double* densities, int64_t stride) {
@@ -132,9 +143,8 @@ class QuantileSortRow {
                                            });
   }
 
-  void sort_clusters(const FiniteRow<Number>& finite, double regularization_strength) {
-    const Number* sorted = sorted_values_.of(finite.values, finite.count);
-    for_each_cluster(sorted, finite.count, regularization_strength, solver_.widest_gap(),
+  void sort_clusters(const Number* sorted, int64_t count, double regularization_strength) {
+    for_each_cluster(sorted, count, regularization_strength, solver_.widest_gap(),
                      [&](int64_t begin, int64_t end) {
                        if (end - begin == 1) return take(sorted[begin], begin);
                        solver_.set_sorted(sorted + begin, end - begin, regularization_strength);

@@ -1,6 +1,7 @@
 """What a soft rank costs on a GPU, beside torch.sort, a copy of as many bytes and the pairwise sum.
 
-    python benchmarks/gpu.py [--quick] [--only {ranks,losses,operators}] [--json FILE] [--no-plot]
+    python benchmarks/gpu.py [--quick] [--json FILE] [--no-plot]
+    python benchmarks/gpu.py --only {ranks,losses,operators} --json FILE
     python benchmarks/gpu.py --merge FILE...
 
 Every line has a time with the quartiles of its rounds, the error, and the ratios to the others over
@@ -448,6 +449,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULTS)
     parser.add_argument("--no-plot", action="store_true")
     arguments = parser.parse_args()
+    if arguments.only and not arguments.quick and arguments.json == RESULTS:
+        parser.error("--only needs --json FILE: results/gpu.json is of all parts")
     if arguments.merge:
         merge(arguments.merge, arguments.json)
     elif torch.cuda.is_available():

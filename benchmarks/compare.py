@@ -353,8 +353,8 @@ def tables(record: dict[str, Any]) -> str:
     for task in dict.fromkeys(line["task"] for line in lines):
         rows = []
         for name, own in by_contestant(lines, task).items():
-            for strength in dict.fromkeys(line["strength"] for line in own):
-                rows.append([name, f"{strength:g}", *grid(own, lengths, strength, cell)])
+            strengths = dict.fromkeys(line["strength"] for line in own)
+            rows += [[name, f"{a:g}", *grid(own, lengths, a, cell)] for a in strengths]
         parts.append(f"\n## {task}\n\n" + table(["", "α", *map("{:,}".format, lengths)], rows))
     formulas = {(line["name"], line["task"]): line for line in lines}
     rows = [[task, name, x["formula"], x["note"]] for (name, task), x in formulas.items()]

@@ -20,7 +20,7 @@ MODULES = (
     "hard",
     "torchsort",
     "torchpsort",
-    "fast_soft_sort",
+    "numba_projection",
     "softtorch",
     "lapsum",
     "diffsort",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 import rank_relax
-from peers import Contestant, Function, Problem, class_size, definitions, fast_soft_sort
+from peers import Contestant, Function, Problem, class_size, definitions, numba_projection
 from peers.definitions import blocks
 
 SIGMOID, L2 = "F the logistic function, in units of α", "projection of αx onto the permutahedron"
@@ -61,7 +61,7 @@ def exact_rank(regularization: str) -> Callable[[Problem], Function]:
     """In [0, 1]."""
 
     def make(problem: Problem) -> Function:
-        places = fast_soft_sort.rank(regularization)(problem)
+        places = numba_projection.rank(regularization)(problem)
         return lambda x, y: (places(x, y) - 1) / (problem.n - 1)
 
     return make
@@ -106,7 +106,7 @@ def contestants() -> list[Contestant]:
         Contestant("soft sort", "rank_relax, sigmoid", SIGMOID, call(soft_sort), exact=exact_sort),
         Contestant(
             "soft sort", "rank_relax, l2", "projection of α(1..n) onto the permutahedron of x",
-            call(soft_sort, method="l2"), exact=fast_soft_sort.sort, exact_up_to=10**6,
+            call(soft_sort, method="l2"), exact=numba_projection.sort, exact_up_to=10**6,
         ),
     ]  # fmt: skip
     entered += [
@@ -136,7 +136,7 @@ def contestants() -> list[Contestant]:
             lambda problem: lambda x, y: rank_relax.spearman_loss(
                 x, y, problem.strength, method="l2", target_ranks="soft"
             ),
-            exact=fast_soft_sort.spearman, exact_up_to=10**6,
+            exact=numba_projection.spearman, exact_up_to=10**6,
         )
     )  # fmt: skip
     entered.append(

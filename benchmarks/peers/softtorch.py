@@ -4,7 +4,7 @@ import functools
 
 import softtorch
 
-from peers import Contestant, Function, Problem, fast_soft_sort
+from peers import Contestant, Function, Problem, numba_projection
 
 NEURALSORT = "NeuralSort with softness 1/α"
 
@@ -44,7 +44,7 @@ def contestants() -> list[Contestant]:
         Contestant("soft rank", neural, NEURALSORT, rank, ours, rank, 1000),
         Contestant(
             "soft rank", "softtorch, projection", "softness (n-1)/α", projected_rank,
-            "rank_relax, l2", fast_soft_sort.rank("l2"), 10**6,
+            "rank_relax, l2", numba_projection.rank("l2"), 10**6,
         ),
         Contestant("soft sort", neural, NEURALSORT, sort, ours, sort, 1000),
         Contestant("top-k mask", neural, NEURALSORT, mask, ours, mask, 1000),

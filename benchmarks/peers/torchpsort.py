@@ -5,7 +5,7 @@ from typing import Any
 
 import torchpsort
 
-from peers import Contestant, Function, Problem, fast_soft_sort
+from peers import Contestant, Function, Problem, numba_projection
 
 FORMULA = "tau = 1/α"
 
@@ -18,10 +18,10 @@ def contestants() -> list[Contestant]:
     return [
         Contestant(
             "soft rank", "torchpsort, l2", FORMULA, of(torchpsort.soft_rank),
-            "rank_relax, l2", fast_soft_sort.rank("l2"), 10**6,
+            "rank_relax, l2", numba_projection.rank("l2"), 10**6,
         ),
         Contestant(
             "soft sort", "torchpsort, l2", FORMULA, of(torchpsort.soft_sort),
-            "rank_relax, l2", fast_soft_sort.sort, 10**6,
+            "rank_relax, l2", numba_projection.sort, 10**6,
         ),
     ]  # fmt: skip

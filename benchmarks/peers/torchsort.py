@@ -5,7 +5,7 @@ from typing import Any
 
 import torchsort
 
-from peers import Contestant, Function, Problem, fast_soft_sort
+from peers import Contestant, Function, Problem, numba_projection
 from peers.definitions import correlation
 
 FORMULA = "regularization_strength ε = 1/α"
@@ -24,7 +24,7 @@ def spearman(problem: Problem) -> Function:
 
 
 def contestants() -> list[Contestant]:
-    reference = {"l2": fast_soft_sort.rank("l2"), "kl": fast_soft_sort.rank("kl")}
+    reference = {"l2": numba_projection.rank("l2"), "kl": numba_projection.rank("kl")}
     return [
         *(
             Contestant(
@@ -35,10 +35,10 @@ def contestants() -> list[Contestant]:
         ),
         Contestant(
             "soft sort", "torchsort, l2", FORMULA, of(torchsort.soft_sort, "l2"),
-            "rank_relax, l2", fast_soft_sort.sort, 10**6,
+            "rank_relax, l2", numba_projection.sort, 10**6,
         ),
         Contestant(
             "Spearman", "torchsort, l2", FORMULA, spearman,
-            "rank_relax, l2", fast_soft_sort.spearman, 10**6,
+            "rank_relax, l2", numba_projection.spearman, 10**6,
         ),
     ]  # fmt: skip

@@ -1,6 +1,7 @@
-"""fast-soft-sort's formula (Blondel et al. 2020) with numba, written here: no registry has it.
+"""Projections in float32 with numba, written here after fast-soft-sort's algorithm.
 
-Pools of adjacent violators, one list after the other. In float64 it is also what torchsort,
+Not Google's code, which no registry has. Pools of adjacent violators (Blondel et al. 2020), one
+list after the other. In float64 it is also what torchsort,
 torchpsort and the projections of rank_relax are measured against.
 """
 
@@ -155,7 +156,7 @@ def spearman(problem: Problem) -> Function:
 
 
 def contestants() -> list[Contestant]:
-    name, how = "fast-soft-sort's formula, l2, numba", {"exact_up_to": 10**6}
+    name, how = "projection, numba, l2", {"exact_up_to": 10**6}
     return [
         Contestant("soft rank", name, "ε = 1/α", rank("l2"), "rank_relax, l2", rank("l2"), **how),
         Contestant("soft sort", name, "ε = 1/α", sort, "rank_relax, l2", sort, **how),

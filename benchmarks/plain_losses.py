@@ -43,12 +43,20 @@ def ordered(labels: Tensor) -> Tensor:
 
 
 def spearman(scores: Tensor, labels: Tensor) -> Tensor:
-    return 1 - correlation(positions(scores, 1.0), -hard_ranks(labels))
+    return spearman_at(positions(scores, 1.0), labels)
+
+
+def spearman_at(places: Tensor, labels: Tensor) -> Tensor:
+    return 1 - correlation(places, -hard_ranks(labels))
 
 
 def ndcg(scores: Tensor, labels: Tensor) -> Tensor:
+    return ndcg_at(positions(scores, 0.1), labels)
+
+
+def ndcg_at(places: Tensor, labels: Tensor) -> Tensor:
     gains = 2**labels - 1
-    found = (gains / torch.log2(1 + positions(scores, 0.1))).sum(-1)
+    found = (gains / torch.log2(1 + places)).sum(-1)
     return 1 - found / largest_gain(gains)
 
 
@@ -64,8 +72,12 @@ def adr_mse(scores: Tensor, labels: Tensor) -> Tensor:
 def average_precision(scores: Tensor, labels: Tensor) -> Tensor:
     above = torch.sigmoid(differences(scores) / 0.01)
     relevant = (above * labels[..., None, :]).sum(-1) + 0.5
-    precision = relevant / (above.sum(-1) + 0.5)
-    return 1 - (labels * precision).sum(-1) / labels.sum(-1)
+    return average_precision_at(above.sum(-1) + 0.5, relevant, labels)
+
+
+def average_precision_at(places: Tensor, of_relevant: Tensor, labels: Tensor) -> Tensor:
+    """The second is the place among relevant items alone."""
+    return 1 - (labels * of_relevant / places).sum(-1) / labels.sum(-1)
 
 
 def auc(scores: Tensor, labels: Tensor) -> Tensor:

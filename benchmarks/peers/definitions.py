@@ -7,6 +7,7 @@ where nothing better is at hand, and in blocks of float64 it is what errors are 
 from collections.abc import Callable
 from typing import Any
 
+import plain_losses
 import torch
 from torch import Tensor
 
@@ -75,31 +76,24 @@ def ranks(sums: Sums, scores: Tensor, strength: Any) -> Tensor:
     return (n - 0.5 - sums(scores, None, strength)) / (n - 1)
 
 
-def hard_ranks(x: Tensor) -> Tensor:
-    return x.argsort(-1).argsort(-1).to(x.dtype)
-
-
-def correlation(a: Tensor, b: Tensor) -> Tensor:
-    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
-    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))
+def positions(sums: Sums, scores: Tensor, strength: Any) -> Tensor:
+    """1 for the highest."""
+    return sums(scores, None, strength) + 0.5
 
 
 def spearman(sums: Sums, scores: Tensor, labels: Tensor, strength: Any) -> Tensor:
-    return 1 - correlation(ranks(sums, scores, strength), hard_ranks(labels)).mean()
+    return plain_losses.spearman_at(positions(sums, scores, strength), labels).mean()
 
 
 def ndcg(sums: Sums, scores: Tensor, labels: Tensor, strength: Any) -> Tensor:
     """The mean loss, one minus NDCG."""
-    gains = 2**labels - 1
-    found = (gains / torch.log2(1.5 + sums(scores, None, strength))).sum(-1)
-    places = torch.arange(2, scores.shape[-1] + 2).to(scores.dtype)
-    most = (gains.sort(-1, descending=True).values / places.log2()).sum(-1)
-    return 1 - (found / most).mean()
+    return plain_losses.ndcg_at(positions(sums, scores, strength), labels).mean()
 
 
 def average_precision(sums: Sums, scores: Tensor, labels: Tensor, strength: Any) -> Tensor:
-    precision = (sums(scores, labels, strength) + 0.5) / (sums(scores, None, strength) + 0.5)
-    return 1 - ((labels * precision).sum(-1) / labels.sum(-1)).mean()
+    of_relevant = sums(scores, labels, strength) + 0.5
+    places = positions(sums, scores, strength)
+    return plain_losses.average_precision_at(places, of_relevant, labels).mean()
 
 
 def threshold(scores: Tensor, k: float, strength: float, cdf: str) -> Tensor:

@@ -11,10 +11,10 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from plain_losses import correlation
 from torch import Tensor
 
 from peers import Contestant, Function, Problem
-from peers.definitions import correlation
 
 
 @numba.njit(cache=True)

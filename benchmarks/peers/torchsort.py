@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torchsort
+from plain_losses import correlation
 
 from peers import Contestant, Function, Problem, numba_projection
-from peers.definitions import correlation
 
 FORMULA = "regularization_strength ε = 1/α"
 

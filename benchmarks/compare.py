@@ -13,7 +13,7 @@ rank_relax beside it, both forward and forward with backward; a ratio is the med
 rounds, with half of the rounds within the ± beside it. Bytes are the most that a call with its
 backward takes beyond its inputs, per item. The error is that against the contestant's own formula
 in float64: the largest of the result over the largest result, or of the gradient over the largest
-gradient. Longer lists are not tried by one that was too slow or too large for shorter ones.
+gradient. At a strength at which one was too slow or too large it is not tried with longer lists.
 
 results/compare.json is written as it goes, results/compare.md and the picture
 docs/pictures/compare.png at the end; --show writes these two from the JSON alone.
@@ -29,6 +29,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
@@ -48,9 +49,12 @@ PICTURE = REPOSITORY / "docs" / "pictures" / "compare.png"
 LENGTHS = (16, 64, 1000, 10_000, 100_000, 1_000_000)
 STRENGTHS = (1.0, 10.0, 100.0)
 ITEMS = 4096  # of a batch, at least
-START_SECONDS = 60  # to import a peer,
-COMPILE_SECONDS = 20  # and for the first calls of what is compiled
-MAIN_STRENGTH = 10.0  # of the short table
+START_SECONDS = 60  # of the processor to import a peer,
+COMPILE_SECONDS = 20  # for the first calls of what is compiled,
+ERROR_SECONDS = 20  # and for the formula in float64
+NOT_TRIED = "not tried: "
+MAIN_STRENGTH = 10.0  # of the short table,
+MAIN_ERRORS = 1000  # and the longest lists of which it has errors
 
 Line = dict[str, Any]
 
@@ -87,6 +91,8 @@ def install(module: str) -> str | None:
 
 def pip_install(*arguments: str, hidden: str | None = None) -> str | None:
     """What pip says where it fails. The programs that are ``hidden`` are not on the path."""
+    from peers import tail
+
     path = os.environ["PATH"].split(os.pathsep)
     if hidden:
         path = [folder for folder in path if not Path(folder, hidden).exists()]
@@ -99,7 +105,7 @@ def pip_install(*arguments: str, hidden: str | None = None) -> str | None:
         return None
     said = done.stderr.splitlines()
     errors = [line for line in said if line.lower().startswith("error:")]
-    return (errors or said or ["no reason given"])[0].partition(":")[2].strip()
+    return tail(re.sub("(?i)^error:", "", (errors or said or ["no reason given"])[0]))
 
 
 class Child:
@@ -108,10 +114,11 @@ class Child:
     def __init__(self, module: str, name: str, task: str, options: argparse.Namespace):
         one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
         command = [PYTHON, "-m", "peers.measure", module, name, task]
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115  whatever else it prints; end() closes it
         self.process = subprocess.Popen(
             [*map(str, command), str(options.rounds), str(int(options.gigabytes * 2**30))],
             cwd=HERE, env={**os.environ, **one},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said,
         )  # fmt: skip
         self.heard = b""
 
@@ -146,16 +153,19 @@ class Child:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def last_words(self) -> str:
-        assert self.process.stderr is not None
+        from peers import tail
+
         code = self.process.returncode
         if code < 0:
             return f"ended by {signal.Signals(-code).name}"
-        said = self.process.stderr.read().decode().strip().splitlines()
-        return f"ended: {said[-1][:160] if said else code}"
+        self.said.seek(0)
+        said = self.said.read().decode(errors="replace").strip().splitlines()
+        return f"ended: {tail(said[-1]) if said else code}"
 
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.said.close()
 
 
 def measure(
@@ -166,45 +176,66 @@ def measure(
 
     name, task = contestant["name"], contestant["task"]
     child: Child | None = None
-    stopped_by: str | None = None
+    stopped_by: dict[float, str] = {}
     for n in options.lengths:
         for strength in options.strengths:  # of hard results that of ours beside them
             rows = 1 if task == "Smooth-AP" else math.ceil(ITEMS / n)
             problem = Problem(task, rows, n, strength)
-            line = {**contestant, "module": module, **asdict(problem)}
-            if stopped_by is None and time.monotonic() > until:
-                stopped_by = "no time left"
-            if stopped_by is not None:
-                yield {**line, "status": stopped_by}
+            line = {**contestant, "module": module, **asdict(problem), **circumstances(options)}
+            if strength not in stopped_by and time.monotonic() > until:
+                stopped_by[strength] = "no time left"
+            if strength in stopped_by:
+                yield {**line, "status": NOT_TRIED + stopped_by[strength]}
                 continue
             if child is None:
                 child = Child(module, name, task, options)
                 ready = child.answer(START_SECONDS)
                 if ready != "ready":
                     child.end()
-                    child, stopped_by = None, (ready or {"status": "does not start"})["status"]
-                    yield {**line, "status": stopped_by}
+                    child, status = None, (ready or {"status": "does not start"})["status"]
+                    stopped_by = dict.fromkeys(options.strengths, status) | stopped_by
+                    yield {**line, "status": status}
                     continue
-            child.ask(problem)
-            limit = max(COMPILE_SECONDS if contestant["compiled"] else 0, options.seconds)
-            answer = child.answer(limit)
-            if answer == "warm":
-                limit = options.seconds
-                answer = child.answer(limit)
-            if answer is None:
+            answer = measured(child, problem, contestant["compiled"], options.seconds)
+            if child.process.poll() is not None:
                 child.end()
-                child, answer = None, {"status": f"over {limit:g} s"}
-            elif child.process.poll() is not None:
                 child = None
             if "status" in answer:
-                stopped_by = f"not tried: {answer['status']} at n = {n}, α = {strength:g}"
+                stopped_by[strength] = f"{answer['status']} at n = {n}"
             yield {**line, **answer}
     if child is not None:
         child.end()
 
 
+def measured(child: Child, problem: Any, compiles: bool, seconds: float) -> dict[str, Any]:
+    """What the child says of one problem; it is ended where it takes too long."""
+    child.ask(problem)
+    limit = max(COMPILE_SECONDS if compiles else 0, seconds)
+    answer = child.answer(limit)
+    if answer == "warm":
+        limit = seconds
+        answer = child.answer(limit)
+    if answer is None:
+        child.end()
+        return {"status": f"over {limit:g} s"}
+    if "status" in answer:
+        return dict(answer)
+    of_error = child.answer(ERROR_SECONDS)  # its own, not the contestant's
+    if of_error is None:
+        child.end()
+    return {**answer, "error": (of_error or {}).get("error")}
+
+
+def circumstances(options: argparse.Namespace) -> dict[str, str]:
+    """Of a line, as another line may have been measured on another day."""
+    limits = f"{options.seconds:g} s a problem, {options.gigabytes:g} GiB a process"
+    return {"date": date.today().isoformat(), "limits": limits}
+
+
 def entered(module: str) -> list[dict[str, Any]]:
     """The contestants of a module, asked in the environment that has the peer."""
+    from peers import tail
+
     code = (
         "import json, sys; from peers import contestants; "
         "print(json.dumps([[c.task, c.name, c.formula, c.ours, c.note, c.compiled] "
@@ -214,7 +245,7 @@ def entered(module: str) -> list[dict[str, Any]]:
         [PYTHON, "-W", "ignore", "-c", code], cwd=HERE, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise ImportError(done.stderr.strip().splitlines()[-1])
+        raise ImportError(tail(done.stderr.strip().splitlines()[-1]))
     fields = ("task", "name", "formula", "ours", "note", "compiled")
     return [
         {**dict(zip(fields, values, strict=True)), "hard": module == "hard"}
@@ -238,8 +269,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     make_environment()
     record: dict[str, Any] = {
         "environment": environment(),
-        "date": date.today().isoformat(),
-        "limits": {"seconds": options.seconds, "gigabytes": options.gigabytes},
         "versions": {},
         "not installed": {},
         "lines": [],
@@ -258,6 +287,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             record["not installed"][module] = reason
             print(f"{module} does not install: {reason}", flush=True)
     record["versions"] = versions()
+    installed = {module for module, _ in found}
     found = [entry for entry in found if re.search(options.tasks, entry[1]["task"])]
     found.sort(key=lambda entry: TASKS.index(entry[1]["task"]))
     if options.add:
@@ -266,7 +296,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         record["lines"] = [
             x for x in before["lines"] if (x["module"], x["name"], x["task"]) not in anew
         ]
-        record["not installed"] = before["not installed"] | record["not installed"]
+        missing = before["not installed"] | record["not installed"]
+        record["not installed"] = {x: y for x, y in missing.items() if x not in installed}
     until = time.monotonic() + 60 * options.minutes
     for module, contestant in found:
         for line in measure(module, contestant, options, until):
@@ -310,11 +341,9 @@ def cell(line: Line) -> str:
 
 
 def short_status(line: Line) -> str:
-    """Such as "over 10 s", and a dash where what happened to a shorter list says why."""
-    tried = re.fullmatch(r"not tried: (.*) at n = (\d+), α = .*", line["status"])
-    if tried and int(tried[2]) != line["n"]:
-        return "–"
-    return (tried[1] if tried else line["status"]).split(":")[0]
+    """Such as "over 5 s", and a dash for what was not tried."""
+    status: str = line["status"]
+    return "–" if status.startswith(NOT_TRIED) else status.partition(":")[0]
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -379,13 +408,13 @@ def tables(record: dict[str, Any]) -> str:
 
 def title(record: dict[str, Any]) -> str:
     machine = record["environment"]
-    return (
-        f"{record['date']}, {machine['cpu']}, torch {machine['torch']}, Python {machine['python']}"
-    )
+    dates = sorted({line["date"] for line in record["lines"]})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return f"{when}, {machine['cpu']}, torch {machine['torch']}, Python {machine['python']}"
 
 
 def explanation(record: dict[str, Any]) -> str:
-    limits = record["limits"]
+    limits = " or ".join(sorted({line["limits"] for line in record["lines"]}))
     packages = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return (
         "One thread, float32, scores from N(0,1), batches of at least 4096 items. Each cell: ns "
@@ -393,9 +422,10 @@ def explanation(record: dict[str, Any]) -> str:
         "in the same run, half of the rounds within ±, bold where rank_relax is the slower; bytes "
         "per item at the height of a call with its backward (? for JAX, which keeps it all); "
         "the error against the contestant's own formula in float64, over the largest value (? "
-        f"where none is computed). A problem may take {limits['seconds']:g} s, a call that "
-        f"compiles {COMPILE_SECONDS} s, a process {limits['gigabytes']:g} GiB; – is a list longer "
-        f"than one that went wrong. rank_relax {record['environment']['rank_relax']}, {packages}."
+        f"where none is computed, or not in {ERROR_SECONDS} s; the short table has the largest of "
+        f"lengths up to {MAIN_ERRORS}). Limits: {limits}, and {COMPILE_SECONDS} s for the first "
+        "calls of what is compiled; – was not tried, as a shorter list had gone wrong at that α or "
+        f"no time was left. rank_relax {record['environment']['rank_relax']}, {packages}."
     )
 
 
@@ -415,7 +445,9 @@ def main_table(record: dict[str, Any]) -> str:
     rows = []
     for task in dict.fromkeys(line["task"] for line in lines):
         for name, own in by_contestant(lines, task).items():
-            errors = [x["error"] for x in own if x.get("error") is not None]
+            errors = [
+                x["error"] for x in own if x["n"] <= MAIN_ERRORS and x.get("error") is not None
+            ]
             at = [
                 x for x in own if x["n"] == 1000 and x["strength"] == MAIN_STRENGTH and "bytes" in x
             ]
@@ -479,9 +511,9 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     parser.add_argument("--strengths", type=float, nargs="+", default=STRENGTHS)
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--seconds", type=float, default=10, help="of the processor for a problem")
+    parser.add_argument("--seconds", type=float, default=5, help="of the processor for a problem")
     parser.add_argument("--gigabytes", type=float, default=6, help="that a process may take")
-    parser.add_argument("--minutes", type=float, default=30, help="that all may take")
+    parser.add_argument("--minutes", type=float, default=120, help="that all may take")
     parser.add_argument("--json", type=Path, default=RESULTS)
     parser.add_argument("--add", action="store_true", help="keep what the JSON has of others")
     parser.add_argument("--show", action="store_true", help="measure nothing")

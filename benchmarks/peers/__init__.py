@@ -6,6 +6,7 @@ asked as ``INSTALLS`` says, or which is a formula written here. A contestant is 
 that is its ``formula`` says, and its error is the one against that formula in float64.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -32,6 +33,7 @@ MODULES = (
 )
 TASKS = ("soft rank", "soft sort", "top-k mask", "Spearman", "NDCG", "AP", "Smooth-AP")
 DIMENSIONS = 64  # of embeddings
+MESSAGE = 160  # letters kept of one
 
 Function = Callable[..., Any]  # of scores and labels
 
@@ -105,6 +107,12 @@ class Contestant:
     jax: bool = False
     compiled: bool = False  # the first call may take long
     note: str = ""
+
+
+def tail(message: str) -> str:
+    """The end of it, where what went wrong mostly stands, and files without their folders."""
+    text = re.sub(r"(?<![\w.:/])(?:/[^\s/'\"]+)+/(?=[^\s/'\"])", "", " ".join(message.split()))
+    return text if len(text) <= MESSAGE else "…" + text[-MESSAGE:]
 
 
 def contestants(module: str) -> list[Contestant]:

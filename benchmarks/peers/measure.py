@@ -3,7 +3,7 @@
     python -m peers.measure MODULE NAME TASK ROUNDS MEMORY < PROBLEMS
 
 Problems come as lines of JSON. To each the answers are "warm", once all is compiled and was called,
-and then what was measured, or what went wrong.
+what was measured, and then, by itself, the error; or what went wrong, which ends the answers.
 """
 
 import contextlib
@@ -25,11 +25,13 @@ from peak_memory import peak_here
 from permutahedron import tie_means
 from torch import Tensor
 
-from peers import Contestant, Function, Problem, contestants, definitions
+from peers import Contestant, Function, Problem, contestants, definitions, tail
 
 BLOCK_SECONDS = 0.005  # what is timed at once takes about that long, or is one call
 SLOW = 0.3  # what took so long at first is not asked once more before it is timed
-PROBLEM_SECONDS = 0.25  # a problem has fewer rounds where they would take longer, but three
+WARMED = 0.05  # a peer's call that takes longer is not asked once untimed before each block
+PROBLEM_SECONDS = 0.25  # a problem has fewer rounds where they would take longer, but these:
+FEWEST_ROUNDS = 5
 POOL = 2  # tensors that take turns
 
 DIRECTIONS = ("forward", "forward+backward")
@@ -123,8 +125,9 @@ def measure(
     ours: Contestant | None,
     problem: Problem,
     rounds: int,
-    warm: Callable[[], None],
-) -> dict[str, Any]:
+    say: Callable[[Any], None],
+) -> None:
+    """Says the times and bytes before the error, which is no time of the contestant's."""
     torch.manual_seed(0)
     pool = []
     for _ in range(POOL if problem.items < 10**6 else 1):
@@ -148,41 +151,56 @@ def measure(
         calls = [[of_rival[:1] for of_rival in given] for given in calls]
     every = [call for of_rival in calls[0] for call in of_rival]
     once += [seconds(call, 1) for call in every[len(directions) :]]
-    warm()
+    say("warm")
     once = [
         s if s > SLOW and not contestant.compiled else seconds(call, 1)
         for s, call in zip(once, every, strict=True)
     ]
     counts = [max(1, int(BLOCK_SECONDS / max(s, 1e-9))) for s in once]
-    a_round = sum(s * c for s, c in zip(once, counts, strict=True))
-    rounds = max(3, min(rounds, int(PROBLEM_SECONDS / a_round)))
+    # What ran in between leaves cold caches, and pages that have been given back.
+    untimed = [ours is None or i >= len(directions) or s <= WARMED for i, s in enumerate(once)]
+    a_round = sum(s * (c + u) for s, c, u in zip(once, counts, untimed, strict=True))
+    rounds = max(FEWEST_ROUNDS, min(rounds, int(PROBLEM_SECONDS / a_round)))
     times: list[list[float]] = [[] for _ in once]
     for number in range(rounds):
         flat = [call for of_rival in calls[number % len(calls)] for call in of_rival]
-        for call, count, found in zip(flat, counts, times, strict=True):
+        for call, count, first, found in zip(flat, counts, untimed, times, strict=True):
+            if first:
+                call()
             found.append(seconds(call, count))
     result["rounds"] = rounds
     for i, name in enumerate(directions):
         mine = times[i]
-        result[name] = {"nanoseconds": statistics.median(mine) / problem.items * 1e9}
+        result[name] = {"nanoseconds": nanoseconds(mine, problem)}
         if ours is not None:
-            ratios = [a / b for a, b in zip(mine, times[len(directions) + i], strict=True)]
+            beside = times[len(directions) + i]
+            ratios = [a / b for a, b in zip(mine, beside, strict=True)]
             middle = statistics.median(ratios)
             spread = statistics.median(abs(r - middle) for r in ratios)
-            result[name] |= {"ratio": middle, "spread": spread}
+            of_ours = nanoseconds(beside, problem)
+            result[name] |= {"ratio": middle, "spread": spread, "nanoseconds of ours": of_ours}
     gc.collect()
     peak = None if contestant.jax else peak_here(calls[0][0][-1])  # JAX keeps what it has freed
     result["bytes"] = None if peak is None else peak / problem.items
-    both = len(directions) == 2
-    result["error"] = error(contestant, problem, *pool[0], calls[0][0][1]()) if both else None
-    return result
+    say(result)
+    value = None
+    if len(directions) == 2:
+        # The peer has been heard; whatever is wrong with the reference leaves no error.
+        with contextlib.suppress(Exception):
+            value = error(contestant, problem, *pool[0], calls[0][0][1]())
+    say({"error": value})
+
+
+def nanoseconds(times: list[float], problem: Problem) -> float:
+    """Per item."""
+    return statistics.median(times) / problem.items * 1e9
 
 
 def what_went_wrong(problem: Exception) -> str:
     text = " ".join(str(problem).split())
     if isinstance(problem, MemoryError) or "allocate" in text or "RESOURCE_EXHAUSTED" in text:
         return "out of memory"
-    return f"refused: {type(problem).__name__}: {text[:120]}"
+    return f"refused: {type(problem).__name__}: {tail(text)}"
 
 
 def main() -> None:
@@ -203,10 +221,9 @@ def main() -> None:
     for line in sys.stdin:
         problem = Problem(**json.loads(line))
         try:
-            answer = measure(mine, ours, problem, int(rounds), lambda: say("warm"))
+            measure(mine, ours, problem, int(rounds), say)
         except Exception as exception:  # whatever a peer says is an answer
-            answer = {"status": what_went_wrong(exception)}
-        say(answer)
+            say({"status": what_went_wrong(exception)})
 
 
 if __name__ == "__main__":

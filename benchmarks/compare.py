@@ -55,6 +55,16 @@ ERROR_SECONDS = 20  # and for the formula in float64
 NOT_TRIED = "not tried: "
 MAIN_STRENGTH = 10.0  # of the short table,
 MAIN_ERRORS = 1000  # and the longest lists of which it has errors
+DRAWN = {  # in the picture
+    "soft rank": (
+        "rank_relax, sigmoid", "rank_relax, l2", "torch.sort, hard", "torchsort, l2",
+        "LapSum's formula, plain torch", "plain torch, n²", "softtorch, projection",
+    ),
+    "Spearman": (
+        "rank_relax, sigmoid", "rank_relax, l2", "torchsort, l2", "projection, numba, l2",
+        "plain torch, n²", "plain torch, n², compiled",
+    ),
+}  # fmt: skip
 
 Line = dict[str, Any]
 
@@ -471,14 +481,17 @@ def draw(record: dict[str, Any], path: Path) -> None:
         colours = {
             "rank_relax, sigmoid": theme.blue,
             "rank_relax, l2": theme.green,
-            "plain torch, n²": theme.pink,
+            "torch.sort, hard": theme.ink,
+            "torchsort, l2": theme.orange,
+            "LapSum's formula, plain torch": theme.pink,
+            "softtorch, projection": theme.yellow,
+            "projection, numba, l2": theme.yellow,
+            "plain torch, n²": theme.faint,
             "plain torch, n², compiled": theme.pink,
-            "softtorch, NeuralSort": theme.orange,
-            "OTT-JAX, Sinkhorn": theme.orange,
         }
         figure = Figure(figsize=(10.0, 5.2), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, task in zip(panels, ("soft rank", "Spearman"), strict=True):
+        for axes, task in zip(panels, DRAWN, strict=True):
             curves = []
             for name, own in by_contestant(record["lines"], task).items():
                 points = [
@@ -486,18 +499,18 @@ def draw(record: dict[str, Any], path: Path) -> None:
                     for x in own
                     if "forward+backward" in x and x["strength"] == MAIN_STRENGTH
                 ]
-                if points and not name.endswith(("kl", "laplace")):
+                if points and name in DRAWN[task]:
                     width = 2.4 if name.startswith("rank_relax") else 1.3
                     spreads = [(n, Spread(t, t, t)) for n, t in points]
-                    label = name.replace(", numba", "").replace(", hard", "")
-                    curves.append(Curve(label, colours.get(name, theme.ink), width, spreads))
+                    curves.append(Curve(name, colours[name], width, spreads))
             draw_panel(axes, curves, theme)
             label_lines(axes, curves)
             axes.set(title=task, xlabel="length of a list")
             axes.set_xticks([2**4, 2**10, 2**20], ["16", "1024", "1 million"])
         panels[0].set_ylabel("ns per item, forward and backward")
         panels[0].yaxis.set_major_formatter("{x:g}")
-        caption = f"α = {MAIN_STRENGTH:g}, float32, N(0,1), one thread; {title(record)}"
+        caption = f"α = {MAIN_STRENGTH:g}, float32, N(0,1), one thread; {title(record)}; "
+        caption += "the table has the others"
         figure.supxlabel(caption, fontsize=9, color=theme.faint)
         return figure
 

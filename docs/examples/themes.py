@@ -18,10 +18,13 @@ class Theme(NamedTuple):
     green: str
     blue: str
     pink: str
+    yellow: str
 
 
-LIGHT = Theme("#ffffff", "#222222", "#999999", "#B65400", "#00805E", "#0072B2", "#A8527F")
-DARK = Theme("#14181e", "#dddddd", "#777777", "#E69F00", "#2BC79B", "#56B4E9", "#E08FBB")
+LIGHT = Theme(
+    "#ffffff", "#222222", "#999999", "#B65400", "#00805E", "#0072B2", "#A8527F", "#8F8500"
+)
+DARK = Theme("#14181e", "#dddddd", "#777777", "#E69F00", "#2BC79B", "#56B4E9", "#E08FBB", "#F0E442")
 
 
 def save(path: Path, draw: Callable[[Theme], Figure], size: float = 11, dpi: int = 150) -> None:

@@ -110,9 +110,12 @@ class Contestant:
 
 
 def tail(message: str) -> str:
-    """The end of it, where what went wrong mostly stands, and files without their folders."""
-    text = re.sub(r"(?<![\w.:/])(?:/[^\s/'\"]+)+/(?=[^\s/'\"])", "", " ".join(message.split()))
-    return text if len(text) <= MESSAGE else "…" + text[-MESSAGE:]
+    """Its end, or what comes first after a traceback in it; files are without their folders."""
+    *frames, last = re.split(r"(?m)^  File .*\n(?:    .*\n)*", message)
+    text = re.sub(r"(?<![\w.:/])(?:/[^\s/'\"]+)+/(?=[^\s/'\"])", "", " ".join(last.split()))
+    if len(text) <= MESSAGE:
+        return text
+    return text[:MESSAGE] + "…" if frames else "…" + text[-MESSAGE:]
 
 
 def contestants(module: str) -> list[Contestant]:

@@ -200,7 +200,7 @@ def what_went_wrong(problem: Exception) -> str:
     text = " ".join(str(problem).split())
     if isinstance(problem, MemoryError) or "allocate" in text or "RESOURCE_EXHAUSTED" in text:
         return "out of memory"
-    return f"refused: {type(problem).__name__}: {tail(text)}"
+    return f"refused: {type(problem).__name__}: {tail(str(problem))}"
 
 
 def main() -> None:

@@ -41,6 +41,11 @@ void enqueue(const PointSums& problem, const uint8_t* wrong, Launches& launches)
                wrong);
 }
 
+template <class Cdf>
+bool has_order(int order) {
+  return (kHasIntegral<Cdf> ? -1 : 0) <= order && order <= SmoothCdfs::kMaxOrder;
+}
+
 template <class Cdf, class Scalar>
 void enqueue_order(const PointSums& problem, const uint8_t* wrong, Launches& launches) {
   switch (problem.order) {
@@ -67,6 +72,9 @@ size_t soft_count_workspace(const PointSums& problem) {
 cudaError_t soft_count(const PointSums& problem, std::string_view method, void* workspace,
                        cudaStream_t stream) {
   if (problem.rows == 0 || problem.points == 0 || problem.sets == 0) return cudaSuccess;
+  bool is_known = false;
+  SmoothCdfs::visit(method, [&](auto cdf) { is_known = has_order<decltype(cdf)>(problem.order); });
+  if (!is_known) return cudaErrorInvalidValue;
   Launches launches(stream);
   uint8_t* wrong = nullptr;
   if (has_lists(problem)) {

@@ -34,7 +34,11 @@ struct Keys {
 /// output[row][set][i] = α^p Σ_j w[row][set][j] K(α (t_i - x_j)), K the kernel of order p
 /// (core/sum/kernel_at.h), over the values of the point's list, of smaller keys where there are
 /// keys. NaN values count nowhere, and at NaN points there is NaN, as in all of a row whose ends do
-/// not rise from 0 to its number of items. Tensors but the keys have the dtype of the output.
+/// not rise from 0 to its number of items. Infinite items are what a limit makes of them, with d =
+/// 0 where they are equal, and K = 0 of orders above 0. A weight that is not finite makes NaN: with
+/// keys at the points that count it, without at all finite points of its list; but there the weight
+/// of an infinite value, and at infinite points, is multiplied as any number. Tensors but the keys
+/// have the dtype of the output.
 struct PointSums {
   int64_t rows = 0, points = 0, values = 0, sets = 1;
   int64_t lists = 1;  // in each row
@@ -50,8 +54,9 @@ struct PointSums {
 /// Bytes of device memory that soft_count works in.
 size_t soft_count_workspace(const PointSums& problem);
 
-/// Enqueues on `stream`, for the current device; never waits. The same bits at every call. Cost:
-/// all pairs of a list, as often as there are four sets of weights.
+/// Enqueues on `stream`, for the current device; never waits. cudaErrorInvalidValue if the method
+/// has no such order. The same bits at every call. Cost: all pairs of a list, as often as there are
+/// four sets of weights.
 cudaError_t soft_count(const PointSums& problem, std::string_view method, void* workspace,
                        cudaStream_t stream);
 

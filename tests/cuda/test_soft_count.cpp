@@ -13,6 +13,7 @@
 #include "../for_each_cdf.h"
 #include "core/cdf/smooth_cdfs.h"
 #include "core/sum/kernel_at.h"
+#include "cpu/sum/weights_at_infinity.h"
 #include "cuda/soft_count.h"
 #include "tensor.h"
 
@@ -30,13 +31,13 @@ void expect(bool condition, const std::string& what) {
   if (++failures <= 20) std::printf("FAILED %s\n", what.c_str());
 }
 
+/// Of a finite d.
 template <class Cdf>
 double kernel_of(int order, double d) {
   if constexpr (kHasIntegral<Cdf>) {
     if (order == -1) return kernel_at<Cdf, -1>(d);
   }
   if (order == 0) return kernel_at<Cdf, 0>(d);
-  if (std::isinf(d)) return 0;
   if (order == 1) return kernel_at<Cdf, 1>(d);
   if (order == 2) return kernel_at<Cdf, 2>(d);
   const double q = Cdf::coordinate(d), density = Cdf::first_derivative(q);
@@ -63,6 +64,8 @@ std::vector<int64_t> random_ends(int64_t lists, int64_t size, std::mt19937& rand
   std::sort(ends.begin(), ends.end());
   return ends;
 }
+
+enum class Weights { kFinite, kAny };
 
 struct Shape {
   int64_t rows, points, values, sets, lists;  // lists: 0 for none
@@ -94,12 +97,14 @@ struct RandomKeys {
 
 template <class Cdf>
 void check(const Shape& shape, Storage storage, int order, bool has_keys, double strength,
-           std::mt19937& random) {
+           Weights of_which, std::mt19937& random) {
   const auto [rows, points, values, sets, lists] = shape;
   Tensor t(storage, random_row(rows * points, 2, random));
   Tensor x(storage, random_row(rows * values, 2, random));
   Row of_weights = random_row(rows * sets * values, 1, random);
-  for (double& weight : of_weights) weight = std::isfinite(weight) ? weight : 0;
+  for (double& weight : of_weights) {
+    if (!std::isfinite(weight) && !(of_which == Weights::kAny && random() % 4 == 0)) weight = 0;
+  }
   Tensor w(storage, of_weights), output(storage, Row(rows * sets * points, 123.0)), again(output);
   PointSums problem;
   problem.rows = rows;
@@ -155,26 +160,38 @@ void check(const Shape& shape, Storage storage, int order, bool has_keys, double
       const bool is_nan = std::isnan(point) || (lists > 0 && ends_of_points[0] != 0);
       for (int64_t set = 0; set < sets; ++set) {
         long double sum = 0, mass = 0;
+        cpu::WeightsAtInfinity<Cdf> ends{order};
+        bool shows_nan = false;
         for (int64_t j = begin; j < end; ++j) {
           const double value = from[row * values + j];
           const double weight = weights[(row * sets + set) * values + j];
-          if (std::isnan(value) || weight == 0) continue;
           if (has_keys && !value_keys.less(point_keys, type, row * values + j, row * points + i)) {
             continue;
           }
-          const double d = point == value ? 0 : strength * (point - value);
+          const bool is_finite = std::isfinite(point) && std::isfinite(value);
+          shows_nan |= !std::isfinite(weight) && (has_keys || is_finite);
+          ends.add(value, weight);
+          if (!std::isfinite(weight) || weight == 0) continue;
+          if (!is_finite) {
+            if (order <= 0 && point == value) mass += std::abs(weight) * kernel_of<Cdf>(order, 0);
+            if (order == 0 && point > value) mass += std::abs(weight);
+            continue;
+          }
+          const double d = strength * (point - value);
           sum += static_cast<long double>(weight) * kernel_of<Cdf>(order, d);
           mass += std::abs(weight) *
                   (std::abs(kernel_of<Cdf>(order, d)) + kernel_of<Cdf>(1, d) + 2.5e-3);
         }
         const double scale = std::pow(strength, order);
-        const double expected = is_nan ? kNan : static_cast<double>(sum * scale);
+        const double total = static_cast<double>(sum) + ends.at(point);
+        const double expected = is_nan || shows_nan ? kNan : (total == 0 ? 0 : total * scale);
         const double bound = (in_double ? 2e-13 : 1e-6) * static_cast<double>(mass * scale) +
                              rounding * std::abs(expected);
         const double here = got[(row * sets + set) * points + i];
         const double error = std::abs(here - expected);
-        const bool right =
-            std::isnan(expected) ? std::isnan(here) : (here == expected || error <= bound);
+        const bool right = std::isnan(expected)
+                               ? std::isnan(here)
+                               : (here == expected || (std::isfinite(expected) && error <= bound));
         expect(right, std::string(Cdf::name) + ", order " + std::to_string(order) + ", strength " +
                           std::to_string(strength) + ": got " + std::to_string(here) +
                           ", expected " + std::to_string(expected));
@@ -209,11 +226,89 @@ void check_far_items() {
   }
 }
 
+/// The sum at one point.
+double sum_at(double point, const Row& values, const Row& weights, const std::string& method,
+              int order, double strength, Storage storage) {
+  const auto count = static_cast<int64_t>(values.size());
+  Tensor t(storage, {point}), x(storage, values), w(storage, weights), output(t);
+  PointSums problem;
+  problem.rows = problem.points = 1;
+  problem.values = count;
+  problem.of_points = t.items(1);
+  problem.of_values = x.items(count);
+  problem.weights = w.items(count);
+  problem.order = order;
+  problem.regularization_strength = strength;
+  problem.output = output.results();
+  expect(cuda::soft_count(problem, method, nullptr, nullptr) == cudaSuccess, "a launch");
+  return output.values()[0];
+}
+
+/// Weights of which float holds no sum of eight, and those of which it holds few digits.
+void check_weights_of_every_size() {
+  constexpr int kCount = 256;  // eight for each lane of a warp
+  struct Case {
+    double weight, strength;
+  };
+  for (const auto [weight, strength] : {Case{3e38, 1e-10}, {-3e38, 1e-10}, {1e-44, 1e30}}) {
+    const double sum =
+        sum_at(0, Row(kCount, 0), Row(kCount, weight), "sigmoid", 1, strength, Storage::kFloat32);
+    const double rounded = static_cast<double>(static_cast<float>(weight));
+    const double expected = kCount * rounded * strength / 4;  // F'(0) = 1/4
+    expect(std::abs(sum - expected) <= 1e-6 * std::abs(expected),
+           "order 1 of large or small weights: got " + std::to_string(sum));
+  }
+  Row weights(kCount, 3e38);
+  std::fill(weights.begin() + kCount / 2, weights.end(), -3e38);
+  expect(sum_at(0, Row(kCount, 0), weights, "sigmoid", 0, 1, Storage::kFloat32) == 0,
+         "large weights that cancel");
+}
+
+/// As cpu/sum/weights_at_infinity.h has it.
+void check_infinite_items() {
+  for (const Storage storage : {Storage::kFloat32, Storage::kFloat64}) {
+    for_each_cdf(SmoothCdfs(), [&](auto cdf) {
+      using Cdf = decltype(cdf);
+      const std::string name = Cdf::name;
+      for (int order = 1; order <= 3; ++order) {
+        expect(sum_at(kInfinity, {kInfinity}, {1}, name, order, 2, storage) == 0,
+               name + ": a derivative at infinity");
+      }
+      if constexpr (kHasIntegral<Cdf>) {
+        const double beyond = sum_at(1, {kInfinity, 1}, {1, 1}, name, -1, 1, storage);
+        const double alone = sum_at(1, {1}, {1}, name, -1, 1, storage);
+        expect(beyond == alone, name + ": an integral beside a value at infinity");
+        expect(sum_at(1, {-kInfinity, 1}, {1, 1}, name, -1, 1, storage) == kInfinity,
+               name + ": an integral from minus infinity on");
+        expect(sum_at(kInfinity, {1, 2, 3}, {1, 2, -3}, name, -1, 1, storage) == 0,
+               name + ": an integral at infinity, of weights that cancel");
+      }
+    });
+  }
+}
+
+void check_what_is_unknown() {
+  Tensor one(Storage::kFloat32, {1}), output(one);
+  PointSums problem;
+  problem.rows = problem.points = problem.values = 1;
+  problem.of_points = problem.of_values = problem.weights = one.items(1);
+  problem.output = output.results();
+  expect(cuda::soft_count(problem, "l2", nullptr, nullptr) == cudaErrorInvalidValue, "a method");
+  for (const int order : {-2, SmoothCdfs::kMaxOrder + 1}) {
+    problem.order = order;
+    expect(cuda::soft_count(problem, "sigmoid", nullptr, nullptr) == cudaErrorInvalidValue,
+           "an order");
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
   check_far_items();
+  check_weights_of_every_size();
+  check_infinite_items();
+  check_what_is_unknown();
   for_each_cdf(SmoothCdfs(), [&](auto cdf) {
     using Cdf = decltype(cdf);
     for (int order = -1; order <= 5; order += order < 2 ? 1 : 3) {
@@ -228,7 +323,8 @@ int main(int count, char** arguments) {
                                      {4, 300, 20, 1, 70}}) {
             if (random() % 3 != 0) continue;
             const double strength = std::pow(10.0, static_cast<int>(random() % 4) - 1);
-            check<Cdf>(shape, storage, order, has_keys, strength, random);
+            const auto of_which = random() % 8 == 0 ? Weights::kAny : Weights::kFinite;
+            check<Cdf>(shape, storage, order, has_keys, strength, of_which, random);
           }
         }
       }

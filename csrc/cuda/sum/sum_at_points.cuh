@@ -77,7 +77,7 @@ struct KernelAtPoint {
       : strength(strength), in_range(1e-30 < strength && strength < 1e30), ratio(order) {}
 
   __device__ Number operator()(Scalar point, Scalar value) const {
-    if (point == value) return at(0);
+    if (point == value) return kOrder > 0 && !isfinite(point) ? 0 : at(0);
     if constexpr (kSumsInFloat<Cdf, Scalar, kOrder>) {
       const float difference = point - value;
       if (in_range && isfinite(difference)) return at(static_cast<float>(strength) * difference);
@@ -96,12 +96,45 @@ struct KernelAtPoint {
       return kernel;
     } else if constexpr (kOrder < kHigherOrder) {
       if (kOrder > 0 && !isfinite(d)) return 0;
+      if (kOrder < 0 && !isfinite(d)) return d > 0 ? d : 0;  // though no tail have an integral
       return kernel_at<Cdf, kOrder>(d);
     } else {
       if (!(fabs(d) <= Cdf::farthest[kDouble])) return 0;
       const double q = Cdf::coordinate(d), density = Cdf::first_derivative(q);
       return density == 0 ? 0 : ratio(q) * density;
     }
+  }
+};
+
+/// Σ w_j K_j of one set of weights.
+template <int kOrder, class Number>
+struct WeightedSum {
+  Number few = 0;  // of some pairs, in the type of their kernels
+  double sum = 0;
+  double at_infinity = 0;  // the weights of infinite kernels, which may cancel
+
+  /// With `shows` a weight that is not finite makes the sum NaN.
+  template <class Scalar>
+  __device__ void add(Scalar weight, Number kernel, bool shows) {
+    // A float holds eight products of such weights, to its full precision.
+    constexpr double kMost = sizeof(Number) == 4 ? 1e30 : std::numeric_limits<double>::max();
+    constexpr double kLeast = sizeof(Number) == 4 ? 1e-20 : 0;
+    const auto size = fabs(static_cast<Number>(weight));
+    const bool is_usual = static_cast<Number>(kLeast) < size && size <= static_cast<Number>(kMost);
+    if (is_usual && (kOrder >= 0 || isfinite(kernel))) {
+      few += static_cast<Number>(weight) * kernel;
+    } else if (shows && !isfinite(weight)) {
+      sum = std::numeric_limits<double>::quiet_NaN();
+    } else if (kOrder < 0 && !isfinite(kernel)) {
+      at_infinity += weight;
+    } else if (weight != 0 && kernel != 0) {
+      sum += static_cast<double>(weight) * kernel;
+    }
+  }
+
+  __device__ void end_few() {
+    sum += few;
+    few = 0;
   }
 };
 
@@ -135,28 +168,33 @@ __global__ void __launch_bounds__(kPointThreads, kPointBlocks)
   const Kernel kernel(problem.regularization_strength, problem.order);
   const int64_t key = has_keys ? ordered_key(problem.point_keys, row, i, false) : 0;
   for (int64_t first = 0; first < problem.sets; first += kSets) {
-    double sums[kSets] = {};
+    WeightedSum<kOrder, Number> sums[kSets];
     for (int64_t j = begin + own; j < end;) {
-      Number parts[kSets] = {};
       for (int pair = 0; pair < kPairsAtOnce && j < end; ++pair, j += lanes) {
         const auto value = load<Scalar>(problem.of_values, row, j);
-        if (isnan(value)) continue;
+        if (isnan(value) && !has_keys) continue;
         if (has_keys && ordered_key(problem.value_keys, row, j, true) >= key) continue;
-        const Number term = kernel(point, value);
+        const Number of_pair = isnan(value) ? 0 : kernel(point, value);
+        const bool shows = has_keys || (isfinite(point) && isfinite(value));
 #pragma unroll
         for (int set = 0; set < kSets; ++set) {
           if (first + set >= problem.sets) continue;
           const auto weight = load<Scalar>(problem.weights, row * problem.sets + first + set, j);
-          if (weight != 0) parts[set] += static_cast<Number>(weight) * term;
+          sums[set].add(weight, of_pair, shows);
         }
       }
 #pragma unroll
-      for (int set = 0; set < kSets; ++set) sums[set] += parts[set];
+      for (int set = 0; set < kSets; ++set) sums[set].end_few();
     }
 #pragma unroll
     for (int set = 0; set < kSets; ++set) {
       if (first + set >= problem.sets) continue;
-      double sum = lanes == kWarp ? reduce_in_warp(sums[set], Sum()) : sums[set];
+      double sum = sums[set].sum, at_infinity = sums[set].at_infinity;
+      if (lanes == kWarp) {
+        sum = reduce_in_warp(sum, Sum());
+        if (kOrder < 0) at_infinity = reduce_in_warp(at_infinity, Sum());
+      }
+      if (at_infinity != 0) sum += at_infinity * std::numeric_limits<double>::infinity();
       if (sum != 0) sum *= scale;
       if (isnan(point) || is_wrong) sum = kNan;
       const int64_t at = (row * problem.sets + first + set) * problem.points + i;

@@ -172,8 +172,15 @@ void sort(const std::string& method, Storage storage, int64_t rows, int64_t size
 
 void choose(const std::string& method, Storage storage, int64_t rows, int64_t size, double strength,
             std::mt19937& random) {
-  const Tensor numbers(Storage::kFloat64, Row(rows, static_cast<double>(size / 2)));
+  Tensor numbers(Storage::kFloat64, Row(rows, static_cast<double>(size / 2)));
   ChangingRows input(storage, rows, size, random);
+  emulator::meanwhile = [&, change_items = emulator::meanwhile] {
+    change_items();
+    if (random() % 64 != 0) return;
+    const double all = static_cast<double>(size);
+    const double others[] = {0, all / 2, all - 1, all, -1, kNan};
+    cuda::store(numbers.results(), static_cast<int64_t>(random() % rows), others[random() % 6]);
+  };
   cuda::SoftTopK problem;
   input.describe(problem);
   problem.regularization_strength = strength;

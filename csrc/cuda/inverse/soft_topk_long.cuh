@@ -38,9 +38,7 @@ struct TopKSelection {
   KeyPrefix<Scalar>* prefixes = nullptr;  // [row][digit of the key]
   double* next = nullptr;                 // [row][part], the least item above
 
-  __device__ TopKShare share_of(const SoftTopK& problem, int64_t row) const {
-    return {counts[row], load<double>(problem.numbers, row, 0)};
-  }
+  __device__ TopKShare share_of(int64_t row) const { return TopKShare(counts[row]); }
   __device__ uint32_t* digit_counts_of(int64_t row, int digit) const {
     return digit_counts + (row * kKeyDigits<Scalar> + digit) * kDigits;
   }
@@ -136,7 +134,8 @@ __global__ void plan_topk(SoftTopK problem, TopKSelection<Scalar> rows) {
     }
     found.reduce(0);
     if (threadIdx.x == 0) {
-      rows.counts[row] = {found.finite, found.below, found.above, found.minimum, found.maximum};
+      rows.counts[row] = {found.finite,  found.below,   found.above,
+                          found.minimum, found.maximum, load<double>(problem.numbers, row, 0)};
     }
   }
 }
@@ -146,7 +145,7 @@ template <class Scalar>
 __global__ void count_topk_digits(SoftTopK problem, TopKSelection<Scalar> rows, int digit) {
   __shared__ uint32_t counts[kDigits];
   const int64_t row = rows.parts.row();
-  const TopKShare share = rows.share_of(problem, row);
+  const TopKShare share = rows.share_of(row);
   if (!share.has_level) return;
   const KeyPrefix<Scalar> prefix = prefix_before(rows, share, row, digit);
   for (int d = threadIdx.x; d < kDigits; d += blockDim.x) counts[d] = 0;
@@ -168,7 +167,7 @@ __global__ void count_topk_digits(SoftTopK problem, TopKSelection<Scalar> rows, 
 template <class Scalar>
 __global__ void find_next_topk_item(SoftTopK problem, TopKSelection<Scalar> rows) {
   const int64_t row = rows.parts.row();
-  const TopKShare share = rows.share_of(problem, row);
+  const TopKShare share = rows.share_of(row);
   if (!share.has_level) return;
   const KeyPrefix<Scalar> prefix = prefix_before(rows, share, row, kKeyDigits<Scalar>);
   const auto item = value_of<Scalar>(prefix.digits);
@@ -232,7 +231,7 @@ template <class Cdf, class Scalar>
 __global__ void take_topk_step(SoftTopK problem, LongTopKRows<Cdf, Scalar> rows, int step) {
   using Search = TopKSearch<Cdf, Scalar>;
   const int64_t row = rows.parts.row();
-  const TopKShare share = rows.share_of(problem, row);
+  const TopKShare share = rows.share_of(row);
   if (!share.has_level) return;
   const Search search = search_before(problem, rows, share, row, step);
   if (rows.parts.number() == 0 && threadIdx.x == 0) rows.searches[row * 2 + step % 2] = search;
@@ -249,7 +248,7 @@ template <class Cdf, class Scalar>
 __global__ void end_topk_search(SoftTopK problem, LongTopKRows<Cdf, Scalar> rows, int steps) {
   using Search = TopKSearch<Cdf, Scalar>;
   for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
-    const TopKShare share = rows.share_of(problem, row);
+    const TopKShare share = rows.share_of(row);
     if (!share.has_level) continue;
     Search search = search_before(problem, rows, share, row, steps);
     while (!search.has_ended()) {
@@ -265,7 +264,7 @@ __global__ void end_topk_search(SoftTopK problem, LongTopKRows<Cdf, Scalar> rows
 template <class Cdf, class Scalar>
 __global__ void write_long_topk(SoftTopK problem, LongTopKRows<Cdf, Scalar> rows) {
   const ItemRange items = rows.parts.range();
-  const TopKShare share = rows.share_of(problem, items.row);
+  const TopKShare share = rows.share_of(items.row);
   const TopKThreshold threshold = rows.thresholds[items.row];
   for (int64_t i = items.begin + threadIdx.x; i < items.end; i += blockDim.x) {
     Scalar value;

@@ -73,7 +73,7 @@ struct TopKRow {
   }
 };
 
-/// Reads a row, and counts its items.
+/// Reads a row and its k, and counts its items.
 template <class Scalar, class Team>
 __device__ TopKCounts load_topk_row(const SoftTopK& problem, int64_t number,
                                     const TopKRow<Scalar, Team>& row) {
@@ -97,6 +97,8 @@ __device__ TopKCounts load_topk_row(const SoftTopK& problem, int64_t number,
   counts.above = row.team.reduce(above, Sum());
   counts.minimum = row.team.reduce(minimum, [](Scalar a, Scalar b) { return b < a ? b : a; });
   counts.maximum = row.team.reduce(maximum, [](Scalar a, Scalar b) { return b > a ? b : a; });
+  const double wanted = row.team.rank() == 0 ? load<double>(problem.numbers, number, 0) : 0;
+  counts.wanted = row.team.reduce(wanted, Sum());
   row.team.sync();
   return counts;
 }
@@ -143,7 +145,7 @@ template <class Cdf, class Scalar, class Team>
 __device__ void choose_in_row(const SoftTopK& problem, int64_t number,
                               const TopKRow<Scalar, Team>& row) {
   const TopKCounts counts = load_topk_row(problem, number, row);
-  const TopKShare share(counts, load<double>(problem.numbers, number, 0));
+  const TopKShare share(counts);
   TopKThreshold threshold = {};
   if (share.has_level) {
     const auto items = row.around(share.level, counts);

@@ -18,10 +18,13 @@ namespace rank_relax::cuda {
 // Items of float32 are counted in float until a step of Newton's method is short, then in double:
 // one step or two, each of which leaves the square of its length.
 
-/// How many items a row has of each kind that the mask tells apart, and its extent.
+/// How many items a row has of each kind that the mask tells apart, its extent, and k: read once,
+/// so that all threads and kernels go by the same though another kernel should write to it
+/// meanwhile.
 struct TopKCounts {
   double finite, below, above;
   double minimum, maximum;
+  double wanted;
 };
 
 /// What the items of a row share.
@@ -32,10 +35,10 @@ struct TopKShare {
   double of_tops;    // of each of equal infinite items
   double of_bottoms;
 
-  __device__ TopKShare(const TopKCounts& counts, double k) {
+  __device__ explicit TopKShare(const TopKCounts& counts) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     const double counted = counts.finite + counts.below + counts.above;
-    const double wanted = k >= 0 ? (k < counted ? k : counted) : nan;
+    const double k = counts.wanted, wanted = k >= 0 ? (k < counted ? k : counted) : nan;
     level = (counted - wanted) - counts.below;
     has_level = 0 < level && level < counts.finite;
     of_finite = isnan(level) ? nan : (level <= 0 ? 1 : 0);

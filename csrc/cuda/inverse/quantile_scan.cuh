@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "core/cdf/exponential_sum.h"
 #include "cuda/inverse/level_search.cuh"
@@ -90,14 +91,14 @@ struct ScannedSortMemory {
 
 /// A row, sorted.
 template <class Cdf>
-class ScannedRow {
+class ScannedSort {
   using Memory = ScannedSortMemory<Cdf>;
   static constexpr int kTerms = TailTerms<Cdf>::kCount;
   static constexpr int kDistances = 5;  // 1, 2, .. 16 items
 
  public:
-  __device__ ScannedRow(const TailTerms<Cdf>& terms, const Memory& memory, int count,
-                        double strength)
+  __device__ ScannedSort(const TailTerms<Cdf>& terms, const Memory& memory, int count,
+                         double strength)
       : terms_(terms),
         memory_(memory),
         count_(count),
@@ -363,7 +364,7 @@ __global__ void __launch_bounds__(kMostScanningWarps* kWarp, 3)
       memory.values[i] = value_of<Scalar>(keys[i]);
     }
     __syncthreads();
-    const ScannedRow<Cdf> sorted(terms, memory, count, problem.regularization_strength);
+    const ScannedSort<Cdf> sorted(terms, memory, count, problem.regularization_strength);
     sorted.carry();
     const auto first = static_cast<int64_t>(found.below);
     sorted.solve(problem.densities != nullptr, [&](int level, double point, double density) {

@@ -19,8 +19,8 @@ __device__ Step count_within_reach(const double* sorted, int64_t count, double s
   };
   int64_t begin = 0, end = count;
   if constexpr (kFallsExponentially<Cdf>) {
-    begin = partition_point(0, count, [&](int64_t i) { return above(i) > bracket.reach; });
-    end = partition_point(begin, count, [&](int64_t i) { return above(i) >= -bracket.reach; });
+    begin = partition_in_warp(0, count, [&](int64_t i) { return above(i) > bracket.reach; });
+    end = partition_in_warp(begin, count, [&](int64_t i) { return above(i) >= -bracket.reach; });
   }
   CountAt<Cdf> sum;
   for (int64_t i = begin + lane(); i < end; i += kWarp) sum.add(above(i));

@@ -115,18 +115,4 @@ __device__ double point_in_gap(const LevelBracket& bracket, double strength,
   return bracket.anchor + u / strength;
 }
 
-/// How many of begin .. end - 1 come before the first at which `holds` no longer does. By a warp,
-/// which looks at 32 places at a time.
-template <class Predicate>
-__device__ int64_t partition_point(int64_t begin, int64_t end, const Predicate& holds) {
-  while (begin < end) {
-    const int64_t step = (end - begin + kWarp - 1) / kWarp;
-    const int64_t last = begin + (lane() + 1) * step - 1;  // of this lane's piece
-    const unsigned whole = __ballot_sync(kAllLanes, last < end && holds(last));
-    begin += __popc(whole) * step;
-    if (begin + step - 1 < end) end = begin + step - 1;
-  }
-  return begin;
-}
-
 }  // namespace rank_relax::cuda

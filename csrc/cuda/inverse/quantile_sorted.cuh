@@ -160,10 +160,10 @@ __device__ Step count_sorted(const QuantileTables& tables, const SortedQuantileM
                              double strength, double anchor, double level, double u) {
   const double* values = sorted.values;
   const auto above = [&](double x) { return u + scaled_difference(strength, anchor, x); };
-  const int64_t begin = partition_point(0, *sorted.count, [&](int64_t run) {
+  const int64_t begin = partition_in_warp(0, *sorted.count, [&](int64_t run) {
     return above(values[sorted.starts[run + 1] - 1]) > kTailReach<Cdf>;
   });
-  const int64_t end = partition_point(begin, *sorted.count, [&](int64_t run) {
+  const int64_t end = partition_in_warp(begin, *sorted.count, [&](int64_t run) {
     return above(values[sorted.starts[run]]) >= -kTailReach<Cdf>;
   });
   CountAt<Cdf> sum;

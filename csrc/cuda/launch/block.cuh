@@ -91,7 +91,7 @@ __device__ int64_t scan_in_block(int64_t value, Operation operation, int64_t& to
 }
 
 /// The first number from `begin` on for which a condition does not hold, or `end`; it holds for
-/// those before and for none behind. By a warp.
+/// those before and for none behind. By a warp, which looks at 32 numbers at a time.
 template <class Holds>
 __device__ int64_t partition_in_warp(int64_t begin, int64_t end, const Holds& holds) {
   while (begin < end) {

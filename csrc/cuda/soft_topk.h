@@ -22,7 +22,8 @@ struct SoftTopK : RowBatch {
 size_t soft_topk_workspace(const SoftTopK& problem);
 
 /// Enqueues on `stream`, for the current device; never waits. The same bits at every call. Cost:
-/// O(size) a step of a row's search, of which there are some ten.
+/// O(size) a pass: those that select the items at the level, up to 32, or 64 in float64, of rows up
+/// to 8192 items and 6 or 10 of longer ones, and the steps of the search, some ten.
 cudaError_t soft_topk(const SoftTopK& problem, std::string_view method, void* workspace,
                       cudaStream_t stream);
 

@@ -17,8 +17,8 @@ namespace rank_relax::cuda {
 // one block where the row fits in shared memory, else by all blocks (sorted_together.cuh).
 //
 // - In a row of which no item has many others within reach, a thread takes an item, finds those
-// within reach by bisection, and sums their tails pair by pair. Each item below
-//   adds 1/2 to F - 1/2, each above -1/2, but for its tail, which is nothing out of reach.
+//   within reach by bisection, and sums their tails pair by pair. Each item below adds 1/2 to
+//   F - 1/2, each above -1/2, but for its tail, which is nothing out of reach.
 // - Else a gap wider than the reach splits the sorted items into clusters. Boxes lie around the
 //   multiples of the width from a cluster's first item; those that hold items are the runs of the
 //   sorted row. What a run's items see is its window: the runs of its cluster within reach. A small

@@ -155,13 +155,15 @@ void enqueue_long_rows(const Quantile& problem, const QuantileTables* tables,
   const RowBatch& source = problem;
   const int64_t count = source.rows;
   const int64_t parts = count * rows.items.count;
-  const int64_t boxes = bytes_of_boxes(source.size, most_shared_memory());
+  const int64_t most = most_shared_memory();
+  const int64_t counts = bytes_of_boxes(source.size, 1, most);
+  const int64_t moments = bytes_of_boxes(source.size, BoxesOfABlock::kMost, most);
   launches.add(count_quantile_items, {parts, kThreads}, source, rows);
   launches.add(plan_quantiles, {count, kThreads}, source, rows, tables);
   launches.add(clear_quantile_grids, {parts, kThreads}, rows);
-  launches.add(count_quantile_boxes, {parts, kThreads, boxes}, source, rows, boxes);
+  launches.add(count_quantile_boxes, {parts, kThreads, counts}, source, rows, counts);
   launches.add(scan_quantile_boxes, {count, kThreads}, rows);
-  launches.add(add_quantile_box_moments, {parts, kThreads, boxes}, source, rows, boxes);
+  launches.add(add_quantile_box_moments, {parts, kThreads, moments}, source, rows, moments);
   launches.add(find_quantile_polynomials, {parts, kThreads}, rows, tables);
   const auto sort = source.input.storage == Storage::kFloat64 ? sort_quantile_rows<double>
                                                               : sort_quantile_rows<float>;

@@ -80,12 +80,15 @@ struct CountAt {
   }
 };
 
-/// The balance of the two tails at y = anchor + u/α in the wide gap behind the anchor.
-/// for_each(add) calls add(x) for the items of a thread, reduce(sum) adds over the threads.
-template <class Cdf, class ForEach, class Reduce>
-__device__ Step balance(const LevelBracket& bracket, double strength, double u,
-                        const ForEach& for_each, const Reduce& reduce) {
-  const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
+/// From which width on, in units of 1/α, the items move the point in a gap by less than its
+/// rounding: it is the middle.
+constexpr double kMiddle = 1e17;
+
+/// The two tails at y = anchor + u/α in the wide gap behind the anchor, u of `gap`. for_each(add)
+/// calls add(x) for the items of a thread.
+template <class Cdf, class ForEach>
+__device__ TailBalance<Cdf> tails_in_gap(const LevelBracket& bracket, double strength, double gap,
+                                         double u, const ForEach& for_each) {
   TailBalance<Cdf> tails(u, gap - u);
   for_each([&](double x) {
     // Not by a side that varies: what is chosen by an index would be in local memory.
@@ -95,6 +98,15 @@ __device__ Step balance(const LevelBracket& bracket, double strength, double u,
       tails.add(0, tails.distance[0] + scaled_difference(strength, bracket.anchor, x));
     }
   });
+  return tails;
+}
+
+/// Their balance; reduce(sum) adds over the threads.
+template <class Cdf, class ForEach, class Reduce>
+__device__ Step balance(const LevelBracket& bracket, double strength, double u,
+                        const ForEach& for_each, const Reduce& reduce) {
+  const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
+  TailBalance<Cdf> tails = tails_in_gap<Cdf>(bracket, strength, gap, u, for_each);
   for (int side = 0; side < 2; ++side) {
     tails.weights[side] = reduce(tails.weights[side]);
     tails.slopes[side] = reduce(tails.slopes[side]);
@@ -106,7 +118,6 @@ __device__ Step balance(const LevelBracket& bracket, double strength, double u,
 template <class Cdf, class ForEach, class Reduce>
 __device__ double point_in_gap(const LevelBracket& bracket, double strength,
                                const ForEach& for_each, const Reduce& reduce) {
-  constexpr double kMiddle = 1e17;  // from which on the items move y by less than its rounding
   const double gap = scaled_difference(strength, bracket.next, bracket.anchor);
   if (!(gap < kMiddle)) return bracket.anchor / 2 + bracket.next / 2;
   const double u =

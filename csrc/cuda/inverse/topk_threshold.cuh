@@ -95,7 +95,6 @@ class TopKSearch {
             static_cast<int64_t>(count), strength_, level)),
         gap_(scaled_difference(strength_, next, anchor)),
         search_(start()) {
-    constexpr double kMiddle = 1e17;  // from which on the items move c by less than its rounding
     has_ended_ = bracket_.in_wide_gap && !(gap_ < kMiddle);
     constexpr double kWidest = 1e3, kStrongest = 1e30;
     in_single_ = std::is_same_v<Scalar, float> && !bracket_.in_wide_gap &&
@@ -175,17 +174,13 @@ class TopKSearch {
   template <class ForEach>
   __device__ void add_tails(const ForEach& for_each, double (&sums)[kSums]) const {
     if constexpr (kFallsExponentially<Cdf>) {
-      const double u = search_.point();
-      TailBalance<Cdf> tails(u, gap_ - u);
-      for_each([&](Scalar x) {
-        if (!isfinite(x)) return;
-        // Not by a side that varies: what is chosen by an index would be in local memory.
-        if (x >= bracket_.next) {
-          tails.add(1, tails.distance[1] + scaled_difference(strength_, x, bracket_.next));
-        } else {
-          tails.add(0, tails.distance[0] + scaled_difference(strength_, bracket_.anchor, x));
-        }
-      });
+      const auto for_finite = [&](const auto& add) {
+        for_each([&](Scalar x) {
+          if (isfinite(x)) add(x);
+        });
+      };
+      const TailBalance<Cdf> tails =
+          tails_in_gap<Cdf>(bracket_, strength_, gap_, search_.point(), for_finite);
       for (int side = 0; side < 2; ++side) {
         sums[side] = tails.weights[side];
         sums[2 + side] = tails.slopes[side];

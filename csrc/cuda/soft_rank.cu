@@ -16,8 +16,8 @@ constexpr int64_t kLongestPairwise = 32;       // rows that a warp sums pair by 
 constexpr int64_t kFewestItemsOfLong = 16384;  // rows that several blocks share
 constexpr int kLongThreads = 256;
 constexpr int64_t kPartItems = 8 * kLongThreads, kMostParts = 1024;
-constexpr int kSortingBlocks = 1;    // a multiprocessor, each with working memory for a row
-constexpr int kBlocksInShared = 16;  // a multiprocessor, that have a row in shared memory
+constexpr int kRowsInMemory = 1;   // sorted at a time for each multiprocessor, in working memory
+constexpr int kRowsInShared = 16;  // and by blocks that have a row in shared memory
 constexpr int64_t kMostSortedInShared = 96 << 10;  // bytes: two blocks a multiprocessor, or more
 constexpr int64_t kItemsAPartTogether = 1024, kLargestTile = 4096;
 constexpr int64_t kStaticShared = 4 << 10;  // bytes that those kernels have besides
@@ -97,7 +97,7 @@ struct Workspace {
   uint8_t* forms;
   WideRows<Scalar> wide;
   RowPlan* plans = nullptr;  // of rows that are long, or not sorted by one block
-  int64_t sorting_blocks;
+  int64_t rows_at_a_time;
   char* sorting;
   size_t bytes_a_sort;
   TogetherMemory together{};
@@ -109,8 +109,8 @@ struct Workspace {
     DeviceMemory memory(begin);
     forms = memory.take<uint8_t>(problem.rows);
     const bool in_shared = wide.sorting_shared > 0;
-    sorting_blocks =
-        std::min(problem.rows, multiprocessors() * (in_shared ? kBlocksInShared : kSortingBlocks));
+    rows_at_a_time =
+        std::min(problem.rows, multiprocessors() * (in_shared ? kRowsInShared : kRowsInMemory));
     const bool sorts_in_memory = needs.sort && !in_shared;
     if (needs.series && (sorts_in_memory || is_long(problem))) {
       plans = memory.take<RowPlan>(problem.rows);
@@ -118,11 +118,11 @@ struct Workspace {
     // The rows that are sorted are summed last, when nothing else is needed any more.
     DeviceMemory before_sorting = memory;
     if (sorts_in_memory && needs.series) {
-      sorting_blocks = std::min<int64_t>(sorting_blocks, kMostRowsTogether);
-      together.of_rows = memory.take<RowTogether>(sorting_blocks);
+      rows_at_a_time = std::min<int64_t>(rows_at_a_time, kMostRowsTogether);
+      together.of_rows = memory.take<RowTogether>(rows_at_a_time);
     }
-    sorting = memory.take<char>(sorts_in_memory ? sorting_blocks * bytes_a_sort : 0);
-    together = {sorting_blocks,
+    sorting = memory.take<char>(sorts_in_memory ? rows_at_a_time * bytes_a_sort : 0);
+    together = {rows_at_a_time,
                 parts_together(problem.size),
                 tile_in<Scalar>(most_shared_memory() - kStaticShared),
                 plans,
@@ -168,7 +168,7 @@ void sum_short_rows(const KernelSum& problem, const SeriesTables* tables,
   }
   if (boxes == 0) return;
   launches.add(sum_on_grids<Scalar, kOrder>,
-               {std::min(problem.rows, kBlocksInShared * multiprocessors()), kGridThreads,
+               {std::min(problem.rows, kRowsInShared * multiprocessors()), kGridThreads,
                 boxes * GridInShared<Scalar>::bytes_a_box(kOrder)},
                problem, tables, boxes, workspace.forms);
 }
@@ -197,7 +197,7 @@ void sum_sorted_rows(const KernelSum& problem, const SeriesTables* tables,
   const int threads = workspace.wide.sorting_threads;
   if (workspace.wide.sorting_shared > 0) {
     launches.add(sum_sorted<Cdf, Scalar>,
-                 {workspace.sorting_blocks, threads, workspace.wide.sorting_shared}, problem,
+                 {workspace.rows_at_a_time, threads, workspace.wide.sorting_shared}, problem,
                  tables, workspace.forms);
   } else {
     const int64_t shared = std::max(bytes_of_warps<Scalar>(kMostSummingThreads, problem.order),
@@ -242,7 +242,7 @@ template <class Cdf, class Scalar, int kOrder>
 cudaError_t sum_in_scans(const KernelSum& problem, void* memory, cudaStream_t stream) {
   const Workspace<Scalar> workspace(problem, needs_of<Cdf>(), memory);
   const int threads = workspace.wide.sorting_threads;
-  Shape shape = {workspace.sorting_blocks, threads, workspace.wide.sorting_shared};
+  Shape shape = {workspace.rows_at_a_time, threads, workspace.wide.sorting_shared};
   const size_t bytes = workspace.bytes_a_sort;
   Launches launches(stream);
   if (shape.shared > 0) {

@@ -14,7 +14,7 @@ namespace rank_relax::cuda {
 
 // The kernels of kernel_sum.h. Rows are cut into parts of a number and size that the shape fixes.
 
-constexpr int64_t kPartsTogether = 4;  // whose moments one block adds, where it fills a grid
+constexpr int64_t kPartsABlock = 4;  // whose moments one block adds, where it fills a grid
 
 /// Memory of long rows between the kernels, each array for one row after the other.
 template <class Scalar>
@@ -191,8 +191,8 @@ __device__ void add_to_grid(const KernelSum& problem, const RowPlan& plan,
   constexpr int kNumbers = kSets<kOrder> * kBoxTerms<Scalar>;
   Fixed* const moments = rows.grid_moments_of(row, kNumbers);
   if (static_cast<int64_t>(plan.boxes) * GridInShared<Scalar>::kBytesOfSet <= rows.shared) {
-    if (part % kPartsTogether != 0) return;
-    const int64_t last = part + kPartsTogether - 1;
+    if (part % kPartsABlock != 0) return;
+    const int64_t last = part + kPartsABlock - 1;
     add_by_grid_in_shared<Scalar, kOrder>(problem, plan,
                                           rows.parts.range(row, part, last, problem.size),
                                           dynamic_shared_memory(), moments);

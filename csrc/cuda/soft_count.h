@@ -34,11 +34,11 @@ struct Keys {
 /// output[row][set][i] = α^p Σ_j w[row][set][j] K(α (t_i - x_j)), K the kernel of order p
 /// (core/sum/kernel_at.h), over the values of the point's list, of smaller keys where there are
 /// keys. NaN values count nowhere, and at NaN points there is NaN, as in all of a row whose ends do
-/// not rise from 0 to its number of items. Infinite items are what a limit makes of them, with d =
-/// 0 where they are equal, and K = 0 of orders above 0. A weight that is not finite makes NaN: with
-/// keys at the points that count it, without at all finite points of its list; but there the weight
-/// of an infinite value, and at infinite points, is multiplied as any number. Tensors but the keys
-/// have the dtype of the output.
+/// not rise from 0 to its number of items. Equal infinite items have d = 0, and
+/// none adds anything to orders above 0. A weight that is not finite makes NaN: with keys at the
+/// points that count it, without at all finite points of its list; but there the weight of an
+/// infinite value, and any at an infinite point, is multiplied as other numbers are. Tensors but
+/// the keys have the dtype of the output.
 struct PointSums {
   int64_t rows = 0, points = 0, values = 0, sets = 1;
   int64_t lists = 1;  // in each row

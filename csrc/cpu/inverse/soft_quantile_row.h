@@ -182,7 +182,7 @@ class QuantileProductRow {
         const int64_t count = std::min(kChunk, end - at);
         double total[kChunk] = {}, weights[kChunk];
         for (const Level& level : levels_) {
-          weigh(level, at, count, weights);
+          weigh<precision_of<Scalar>>(level, at, count, weights);
           const double factor = vector[level.number], share = 1 / level.total;
           for (int64_t i = 0; i < count; ++i) total[i] += factor * (share * weights[i]);
         }
@@ -217,7 +217,7 @@ class QuantileProductRow {
         for (int64_t at = begin; at < end; at += kChunk) {
           const int64_t count = std::min(kChunk, end - at);
           double weights[kChunk];
-          weigh(level, at, count, weights);
+          weigh<kDouble>(level, at, count, weights);
           for (int64_t i = 0; i < count; ++i) weights[i] *= along[at + i];
           sum += sum_of(weights, count);
         }
@@ -263,7 +263,7 @@ class QuantileProductRow {
     for (int64_t at = 0; at < row_.count; at += kChunk) {
       const int64_t count = std::min(kChunk, row_.count - at);
       double weights[kChunk];
-      weigh(level, at, count, weights);
+      weigh<kDouble>(level, at, count, weights);
       total += sum_of(weights, count);
     }
     return total;
@@ -274,13 +274,13 @@ class QuantileProductRow {
         scaled_difference(level.strength, static_cast<double>(row_.values[i]), level.point));
   }
 
-  /// The weights of items from `begin` on, which add up to the level's total.
+  /// The weights of items from `begin` on, which add up to the level's total, to what a precision
+  /// shows.
+  template <Precision kPrecision>
   void weigh(const Level& level, int64_t begin, int64_t count, double* weights) const {
     double d[kChunk];
     for (int64_t i = 0; i < count; ++i) d[i] = distance(level, begin + i);
-    if (!level.by_logarithms) {
-      return densities_of<Cdf, precision_of<Scalar>>(d, count, weights);
-    }
+    if (!level.by_logarithms) return densities_of<Cdf, kPrecision>(d, count, weights);
     const auto nearest = [&] { return level.nearest; };
     const double largest = Cdf::log_density(level.nearest, nearest);
     for (int64_t i = 0; i < count; ++i) {

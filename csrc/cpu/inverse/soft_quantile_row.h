@@ -86,10 +86,11 @@ class QuantileRow {
       solve<false>(solver_, finite, regularization_strength, points, densities, parallel_for);
     }
     const QuantileSearch<Cdf, Scalar> search(finite, regularization_strength, parallel_for);
+    const double least = least_density_of_series(finite, regularization_strength);
     double last = -kInfinity;
     for (size_t i = 0; i < order_.size(); ++i) {
       const int64_t l = order_[i];
-      if (!by_series || densities[l] < kGap) {
+      if (!by_series || densities[l] < least) {
         const auto found = search.near(points[l], ascending_[i]);
         points[l] = found.point;
         densities[l] = found.density;
@@ -102,11 +103,12 @@ class QuantileRow {
     }
   }
 
+  static constexpr size_t kMostLevelsOfASearch = 12;
+
   /// Series of double, for all of the levels at once. Else each point is one of a series of Scalar,
-  /// corrected by sums over the row, as any is in a gap, where tails beyond the reach of series
-  /// count.
+  /// corrected by sums over the row.
   bool series_serve(const FiniteRow<Scalar>& finite, double regularization_strength) const {
-    constexpr size_t kFewestLevels = 2, kMostLevelsOfASearch = 12;
+    constexpr size_t kFewestLevels = 2;
     if constexpr (kHasGrid<Cdf>) {
       constexpr double kItemsABox = 16;  // as benchmarks/sorting.py measured it
       const double boxes =
@@ -115,6 +117,18 @@ class QuantileRow {
       if (order_.size() >= kFewestLevels && has_full_boxes) return true;
     }
     return order_.size() > kMostLevelsOfASearch;
+  }
+
+  /// Where the density is less, a point of series is corrected all the same: in a gap, where tails
+  /// beyond their reach count, and if that takes few sums, wherever their rounding shows, which is
+  /// that of all that is within their reach.
+  double least_density_of_series(const FiniteRow<Scalar>& finite,
+                                 double regularization_strength) const {
+    constexpr double kGap = 1e-6, kFaint = 0.01, kReach = 10;
+    if (order_.size() > kMostLevelsOfASearch) return kGap;
+    const double spread = scaled_spread(finite, regularization_strength);
+    const double in_reach = static_cast<double>(finite.count) * kReach / std::max(spread, kReach);
+    return kFaint * Cdf::first_derivative(Cdf::coordinate(0.0)) * in_reach;
   }
 
   template <bool with_densities, class Solver, class Finite>
@@ -139,8 +153,6 @@ class QuantileRow {
 
   RowItems<Scalar> items_;
   CenteredRow<Scalar> centered_;
-  static constexpr double kGap = 1e-6;  // of densities
-
   LevelSolver<Cdf, Scalar> solver_;
   LevelSolver<Cdf, double> solver_of_many_;
   std::vector<double> numbers_;  // the finite values

@@ -99,8 +99,8 @@ class QuantileSortRow {
   /// Whether the row is worth cutting into pieces, and suits them.
   static bool is_sharp(const FiniteRow<Number>& finite, double regularization_strength) {
     constexpr double kItemsABox = 6;  // as benchmarks/sorting.py measured it
-    const double boxes = scaled_spread(finite, regularization_strength) /
-                         Cdf::box_grid[precision_of<Number>].width;
+    const double boxes =
+        scaled_spread(finite, regularization_strength) / Cdf::box_grid[precision_of<Number>].width;
     return Pieces::suits(finite, regularization_strength) &&
            boxes * kItemsABox > static_cast<double>(finite.count);
   }

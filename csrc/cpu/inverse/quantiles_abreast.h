@@ -59,10 +59,9 @@ class QuantilesAbreast {
     const FlushToZero flush;
     find_sums();
     next_ = W::broadcast(0);
-    stride_ = stride;
     const auto find = [&](int64_t k, auto levels) {
       const int64_t at = (k - first) * stride;
-      find_points<levels>(k, points + at, densities == nullptr ? nullptr : densities + at);
+      find_points<levels>(k, stride, points + at, densities == nullptr ? nullptr : densities + at);
     };
     int64_t k = first;
     for (; k + kTogether <= last; k += kTogether) find(k, std::integral_constant<int, kTogether>{});
@@ -145,14 +144,14 @@ class QuantilesAbreast {
   }
 
   template <int kLevels>
-  void find_points(int64_t k, double* points, double* densities) {
+  void find_points(int64_t k, int64_t stride, double* points, double* densities) {
     Place places[kLevels];
     for (int i = 0; i < kLevels; ++i) place_half_level(k + i, &places[i]);
     W distances[kLevels];
     find_distances(places, distances);
     for (int i = 0; i < kLevels; ++i) {
       const W point = point_at(places[i], distances[i]);
-      point.store(points + i * stride_);
+      point.store(points + i * stride);
       // Where the point lies once it is a double, which shows where α |y| is large.
       distances[i] = absolute(point - places[i].origin) * W::broadcast(strength_);
     }
@@ -160,7 +159,7 @@ class QuantilesAbreast {
     Tails tails[kLevels];
     evaluate(places, distances, tails);
     for (int i = 0; i < kLevels; ++i) {
-      (tails[i].near_density + tails[i].far_density).store(densities + i * stride_);
+      (tails[i].near_density + tails[i].far_density).store(densities + i * stride);
     }
   }
 
@@ -322,7 +321,6 @@ class QuantilesAbreast {
   }
 
   int64_t size_ = 0;
-  int64_t stride_ = kLanes;
   double strength_ = 1;
   double farthest_ = 0;          // where the tails of all items are a half
   W next_;                       // the items above the levels that are sought

@@ -10,6 +10,7 @@
 #include "core/precision.h"
 #include "cpu/aligned_array.h"
 #include "cpu/inverse/quantiles_abreast.h"
+#include "cpu/inverse/range_abreast.h"
 #include "cpu/isa/exponential_decay.h"
 #include "cpu/row/finite_row.h"
 
@@ -30,10 +31,9 @@ class QuantilesInPieces {
 
   /// Whether a row has pieces, unless it is too dense: not if it is short, or too far out.
   static bool suits(const FiniteRow<Scalar>& row, double strength) {
-    const double largest =
-        std::max(-static_cast<double>(row.minimum), static_cast<double>(row.maximum));
-    return kServes && row.count >= kFewest && 1 / kFar < strength && strength < kSharpest &&
-           largest < kFar / strength;
+    return kServes && row.count >= kFewest &&
+           in_range_abreast(static_cast<double>(row.minimum), static_cast<double>(row.maximum),
+                            strength);
   }
 
   /// Takes in the ascending values of one that does, which must stay as they are; false if they are
@@ -83,8 +83,6 @@ class QuantilesInPieces {
  private:
   static constexpr int64_t kFewest = 8 * kLanes;
   static constexpr int64_t kLongestPiece = 512, kLongestHalo = 640;
-  static constexpr double kFar = 1e9;  // times α: a double shows where a point has its density
-  static constexpr double kSharpest = 1e200;  // distances of points from items are not flushed to 0
   // Where tails of one item don't show beside 1/2, in units of 1/α.
   static constexpr double kNegligibleTail = precision_of<Scalar> == kSingle ? 18 : 36;
 

@@ -7,6 +7,7 @@
 #include "core/cdf/capabilities.h"
 #include "core/precision.h"
 #include "cpu/aligned_array.h"
+#include "cpu/inverse/range_abreast.h"
 #include "cpu/isa/vector.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/row/rows.h"
@@ -44,11 +45,7 @@ class RowGroup {
     const ExtentOfLanes<Scalar> extent = extent_of_lanes(values, size_);
     if (!extent.all_finite) return false;
     const double lowest = lowest_lane(extent.lowest), highest = highest_lane(extent.highest);
-    constexpr double kFar = 1e9;         // times α: a double shows where a point has its density
-    constexpr double kSharpest = 1e200;  // distances of points from items are not flushed to 0
-    const bool in_range = 1 / kFar < strength_ && strength_ < kSharpest &&
-                          std::max(-lowest, highest) < kFar / strength_;
-    if (!in_range) return false;
+    if (!in_range_abreast(lowest, highest, strength_)) return false;
     if constexpr (kHasGrid<Cdf>) {
       constexpr double kBoxesOfTails = 4;
       constexpr int64_t kFewestItemsOfAGrid = 32;

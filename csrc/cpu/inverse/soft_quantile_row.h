@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "core/cdf/capabilities.h"
@@ -77,10 +78,7 @@ class QuantileRow {
     for (const int64_t l : order_) ascending_.push_back(levels[l] - below);
     const bool by_series = series_serve(finite, regularization_strength);
     if (by_series) {
-      numbers_.assign(finite.values, finite.values + finite.count);
-      const FiniteRow<double> doubles = {numbers_.data(), finite.count, finite.minimum,
-                                         finite.maximum};
-      solve<true>(solver_of_many_, doubles, regularization_strength, points, densities,
+      solve<true>(solver_of_many_, doubles_of(finite), regularization_strength, points, densities,
                   parallel_for);
     } else {
       solve<false>(solver_, finite, regularization_strength, points, densities, parallel_for);
@@ -100,6 +98,15 @@ class QuantileRow {
         densities[l] = 0;
       }
       last = points[l];
+    }
+  }
+
+  FiniteRow<double> doubles_of(const FiniteRow<Scalar>& finite) {
+    if constexpr (std::is_same_v<Scalar, double>) {
+      return finite;
+    } else {
+      numbers_.assign(finite.values, finite.values + finite.count);
+      return {numbers_.data(), finite.count, finite.minimum, finite.maximum};
     }
   }
 
@@ -155,7 +162,7 @@ class QuantileRow {
   CenteredRow<Scalar> centered_;
   LevelSolver<Cdf, Scalar> solver_;
   LevelSolver<Cdf, double> solver_of_many_;
-  std::vector<double> numbers_;  // the finite values
+  std::vector<double> numbers_;  // the finite values, of float32
   std::vector<int64_t> order_;   // of the levels that finite values have, ascending
   std::vector<double> levels_, ascending_, densities_;
 };

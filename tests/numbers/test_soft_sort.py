@@ -125,6 +125,7 @@ def test_a_list_has_among_others_what_it_has_alone(
     lists += [
         ("two", torch.tensor([1.0, 2.0]), 1e3),
         ("pairs of equal items", torch.arange(60).div(2, rounding_mode="floor"), 3.0),
+        ("threes of equal items", torch.arange(63).div(3, rounding_mode="floor"), 30.0),
         ("all equal", torch.ones(40), 2.0),
         ("heavy tails", torch.empty(200).log_normal_(0, 3), 0.3),
         ("half of a gap", torch.arange(64) % 2 * 1e3, 1.0),

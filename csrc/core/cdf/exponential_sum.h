@@ -14,14 +14,14 @@ namespace rank_relax {
 /// the number K of terms for a precision. The Gaussian has none: its tail falls faster than any
 /// power of u.
 ///
-/// The coefficients c_1 .. c_K. They are made by the compiler: no code is left that could be shared
-/// between files compiled for different instruction sets.
-template <class Cdf, class Scalar, int order>
-class ExponentialSum {
+/// The coefficients c_1 .. c_K for a number of terms. They are made by the compiler: no code is
+/// left that could be shared between files compiled for different instruction sets.
+template <class Cdf, int order, int terms>
+class ExponentialFit {
   using Tail = typename Cdf::ExponentialTail;
 
  public:
-  static constexpr int kTerms = Tail::terms(precision_of<Scalar>, order);
+  static constexpr int kTerms = terms;
 
   struct Coefficients {
     double values[kTerms];
@@ -73,6 +73,12 @@ class ExponentialSum {
 
  public:
   static constexpr Coefficients kCoefficients = interpolate();
+};
+
+/// With as many as a precision needs.
+template <class Cdf, class Scalar, int order>
+class ExponentialSum
+    : public ExponentialFit<Cdf, order, Cdf::ExponentialTail::terms(precision_of<Scalar>, order)> {
 };
 
 }  // namespace rank_relax

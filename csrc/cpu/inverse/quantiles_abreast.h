@@ -12,6 +12,7 @@
 #include "cpu/isa/flush_to_zero.h"
 #include "cpu/isa/unroll.h"
 #include "cpu/isa/vector.h"
+#include "cpu/isa/widened.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
@@ -35,6 +36,8 @@ class QuantilesAbreast {
   using Mass = ExponentialSum<Cdf, Scalar, 0>;
   using Density = ExponentialSum<Cdf, Scalar, 1>;
   static constexpr int kTerms = std::max(Mass::kTerms, Density::kTerms);
+  // Masses to some 1e-5, for guesses.
+  struct Guess : ExponentialFit<Cdf, 0, std::min(Mass::kTerms, 7)> {};
 
  public:
   static constexpr int kLanes = W::kLanes;
@@ -58,7 +61,7 @@ class QuantilesAbreast {
                          double* densities) {
     const FlushToZero flush;
     find_sums();
-    next_ = W::broadcast(0);
+    next_ = 0;
     const auto find = [&](int64_t k, auto levels) {
       const int64_t at = (k - first) * stride;
       find_points<levels>(k, stride, points + at, densities == nullptr ? nullptr : densities + at);
@@ -72,258 +75,320 @@ class QuantilesAbreast {
   // A step of Newton's method that is as short: less than its square is left.
   static constexpr double kConverged = sizeof(Scalar) == 8 ? 3e-8 : 3e-5;
   static constexpr int kMostSteps = 100;
-  static constexpr int kTogether = 4;  // levels
+  static constexpr float kBeyondItem = 1e-3f;  // how far rounding may put what is at an item
+  static constexpr float kConvergedGuess = 5e-3f;
+  static constexpr int kMostGuesses = 8;
+  static constexpr int kTogether = 4;   // levels
+  static constexpr int kMostAhead = 3;  // items
+
+  /// What decides of the distance of a level from the item that it belongs to.
+  template <class Number, int terms>
+  struct Gap {
+    Number near[terms], far[terms];  // c_p A_p and c_p B_p: those of the item, and the others
+    Number step;                     // e^-α(x_i - x_(i-1))
+    Number missing;                  // from the level to i
+  };
 
   /// Where a level lies.
   struct Place {
-    W near[kTerms], far[kTerms];  // A and B: those of the item that it belongs to, and the others
-    W step;                       // e^-α(x_i - x_(i-1))
-    W origin;                     // the item
-    W unit;                       // 1/α or -1/α, upwards or downwards
-    W missing;                    // from the level to i
-    W first;                      // distance, to begin with
-    W farthest;                   // distance
+    W origin;        // the item
+    W unit;          // 1/α or -1/α, upwards or downwards
+    W count, slope;  // G and its slope at the item
   };
 
   void make_room() {
-    const int64_t numbers = (size_ + 1) * kTerms * kLanes;
-    memory_.make_room(2 * numbers + (4 * size_ + 3) * kLanes);
+    const int64_t items = (size_ + 1 + kMostAhead) * kLanes;  // with some that are not there
+    memory_.make_room((2 * kTerms + 4) * items);
     below_ = memory_.data();
-    above_ = below_ + numbers;
-    steps_ = above_ + numbers;
-    values_ = steps_ + (size_ + 1) * kLanes;
-    counts_ = values_ + size_ * kLanes + kLanes;  // with one before and one behind
-    slopes_ = counts_ + size_ * kLanes + kLanes;
+    above_ = below_ + kTerms * items;
+    steps_ = above_ + kTerms * items;
+    values_ = steps_ + items;
+    counts_ = values_ + items;
+    slopes_ = counts_ + items;
   }
 
   double* below(int64_t i) const { return below_ + (i + 1) * kTerms * kLanes; }  // i >= -1
   double* above(int64_t i) const { return above_ + i * kTerms * kLanes; }        // i <= n
 
-  template <class Sum>
-  static constexpr double coefficient(int term) {
-    return term < Sum::kTerms ? Sum::kCoefficients[term] : 0;
+  // What a sum of powers is multiplied by where it is kept: by the coefficient of its mass, if that
+  // has the power; and what makes of that its summand in a density.
+  static constexpr double kept(int term) {
+    return term < Mass::kTerms ? Mass::kCoefficients[term] : 1;
+  }
+  static constexpr double of_density(int term) {
+    return term < Density::kTerms ? Density::kCoefficients[term] / kept(term) : 0;
   }
 
   /// A and B of every item, and G and its slope there.
   void find_sums() {
     const W one = W::broadcast(1), none = W::broadcast(0);
-    const auto add = [&](W step, W* sums, W* mass, W* density) RANK_RELAX_ALWAYS_INLINE {
+    W sums[kTerms], mass, density;
+    const auto add = [&](W step, double* to) RANK_RELAX_ALWAYS_INLINE {
       W power = step;
-      *mass = *density = none;
+      mass = density = none;
       unroll<kTerms>([&](auto p) {
-        sums[p] = sums[p] * power;
-        *mass = multiply_add(sums[p], W::broadcast(coefficient<Mass>(p)), *mass);
-        *density = multiply_add(sums[p], W::broadcast(coefficient<Density>(p)), *density);
-        sums[p] = sums[p] + one;
+        const W before = sums[p] * power * W::broadcast(kept(p));
+        if (p < Mass::kTerms) mass = mass + before;
+        density = multiply_add(before, W::broadcast(of_density(p)), density);
+        sums[p] = multiply_add(sums[p], power, one);
+        (sums[p] * W::broadcast(kept(p))).store(to + p * kLanes);
         power = power * step;
       });
     };
     constexpr double kItself = 0.5;
     const W own_slope = W::broadcast(Cdf::first_derivative(Cdf::coordinate(0.0)));
     std::fill_n(steps_ + size_ * kLanes, kLanes, 0.0);
-    W sums[kTerms], mass, density;
     for (W& sum : sums) sum = none;
     std::fill_n(above(size_), kTerms * kLanes, 0.0);
     for (int64_t i = size_ - 1; i >= 0; --i) {
-      add(W::load(steps_ + (i + 1) * kLanes), sums, &mass, &density);
-      unroll<kTerms>([&](auto p) { sums[p].store(above(i) + p * kLanes); });
+      add(W::load(steps_ + (i + 1) * kLanes), above(i));
       (mass + W::broadcast(static_cast<double>(i) + kItself)).store(counts_ + i * kLanes);
       (density + own_slope).store(slopes_ + i * kLanes);
     }
     for (W& sum : sums) sum = none;
     std::fill_n(below(-1), kTerms * kLanes, 0.0);
     for (int64_t i = 0; i < size_; ++i) {
-      add(W::load(steps_ + i * kLanes), sums, &mass, &density);
-      unroll<kTerms>([&](auto p) { sums[p].store(below(i) + p * kLanes); });
+      add(W::load(steps_ + i * kLanes), below(i));
       (W::load(counts_ + i * kLanes) - mass).store(counts_ + i * kLanes);
       (W::load(slopes_ + i * kLanes) + density).store(slopes_ + i * kLanes);
     }
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    std::fill_n(counts_ - kLanes, kLanes, -kInfinity);
-    std::fill_n(counts_ + size_ * kLanes, kLanes, kInfinity);
+    std::fill_n(counts_ + size_ * kLanes, (1 + kMostAhead) * kLanes, kInfinity);
   }
 
   template <int kLevels>
   void find_points(int64_t k, int64_t stride, double* points, double* densities) {
     Place places[kLevels];
-    for (int i = 0; i < kLevels; ++i) place_half_level(k + i, &places[i]);
+    Gap<W, kTerms> gaps[kLevels];
     W distances[kLevels];
-    find_distances(places, distances);
     for (int i = 0; i < kLevels; ++i) {
-      const W point = point_at(places[i], distances[i]);
+      place_half_level(k + i, &gaps[i], &places[i]);
+      distances[i] = first_distance(k + i, places[i]);
+    }
+    if constexpr (kLevels % 2 == 0) guess_in_single(gaps, distances);
+    find_distances<Mass::kTerms>(gaps, kConverged, kMostSteps, distances);
+    for (int i = 0; i < kLevels; ++i) {
+      const W point = multiply_add(distances[i], places[i].unit, places[i].origin);
       point.store(points + i * stride);
       // Where the point lies once it is a double, which shows where α |y| is large.
       distances[i] = absolute(point - places[i].origin) * W::broadcast(strength_);
     }
     if (densities == nullptr) return;
-    Tails tails[kLevels];
-    evaluate(places, distances, tails);
-    for (int i = 0; i < kLevels; ++i) {
-      (tails[i].near_density + tails[i].far_density).store(densities + i * stride);
-    }
+    W sums[kLevels];
+    find_densities(gaps, distances, sums);
+    for (int i = 0; i < kLevels; ++i) sums[i].store(densities + i * stride);
   }
 
-  static W point_at(const Place& place, W distance) {
-    return multiply_add(distance, place.unit, place.origin);
-  }
-
-  /// Most often on one side of the k-th item.
-  void place_half_level(int64_t k, Place* place) {
+  static W first_distance(int64_t k, const Place& place) {
     const W level = W::broadcast(static_cast<double>(k) + 0.5);
-    const double* counts = counts_ + k * kLanes;
-    const bool beside = lowest_lane(level - W::load(counts - kLanes)) > 0 &&
-                        lowest_lane(W::load(counts + kLanes) - level) >= 0;
-    if (beside) return go_beside(k, level, place);
-    find_next(level);
-    go_anywhere(level, place);
+    return absolute(level - place.count) / place.slope;
   }
 
-  /// A level between the counts at the items before and behind the k-th.
-  void go_beside(int64_t k, W level, Place* place) {
-    const W count = W::load(counts_ + k * kLanes);
-    const auto choose = [&](W if_upwards, W if_downwards) RANK_RELAX_ALWAYS_INLINE {
-      return W::where_larger(level, count, if_upwards, if_downwards);
+  /// Finds the items between which level k + 1/2 lies. It belongs to the lower one where both are
+  /// below the level, which is the same in all lanes.
+  template <int terms>
+  void place_half_level(int64_t k, Gap<W, terms>* gap, Place* place) {
+    const W level = W::broadcast(static_cast<double>(k) + 0.5);
+    while (all_larger(level, count(next_))) ++next_;
+    take_gaps<true, 1>(next_, k, gap, place);
+    for (int64_t i = next_ + 1; any_larger(level, count(i)); i += kMostAhead) {
+      take_gaps<false, kMostAhead>(i, k, gap, place);
+    }
+  }
+
+  W count(int64_t i) const { return W::load(counts_ + i * kLanes); }
+
+  /// The gap before item i, or what has been taken; and where the counts before them are below
+  /// level k + 1/2, the gaps before the next items.
+  template <bool kFirst, int kMore, int terms>
+  [[gnu::always_inline]] void take_gaps(int64_t i, int64_t k, Gap<W, terms>* gap,
+                                        Place* place) const {
+    const double *near[kMore + 1], *far[kMore + 1];
+    int64_t item[kMore + 1];
+    W unit[kMore + 1], missing[kMore + 1];
+    const W level = W::broadcast(static_cast<double>(k) + 0.5);
+    for (int ahead = 0; ahead <= kMore; ++ahead) {
+      const int64_t next = i + ahead;
+      const bool upwards = next > k;
+      near[ahead] = upwards ? below(next - 1) : above(next);
+      far[ahead] = upwards ? above(next) : below(next - 1);
+      item[ahead] = (upwards ? next - 1 : next) * kLanes;
+      unit[ahead] = W::broadcast(upwards ? 1 / strength_ : -1 / strength_);
+      missing[ahead] = W::broadcast(std::abs(static_cast<double>(next - k) - 0.5));
+    }
+    const auto take = [&](W* taken, const auto& of_gap) RANK_RELAX_ALWAYS_INLINE {
+      W number = kFirst ? of_gap(0) : *taken;
+      unroll<kMore>([&](auto ahead) {
+        number = W::where_larger(level, count(i + ahead), of_gap(ahead + 1), number);
+      });
+      *taken = number;
     };
-    const auto sums = [](const double* of_item, int p)
-                          RANK_RELAX_ALWAYS_INLINE { return W::load(of_item + p * kLanes); };
-    next_ = choose(W::broadcast(static_cast<double>(k + 1)), W::broadcast(static_cast<double>(k)));
-    for (int p = 0; p < kTerms; ++p) {
-      place->near[p] = choose(sums(below(k), p), sums(above(k), p));
-      place->far[p] = choose(sums(above(k + 1), p), sums(below(k - 1), p));
-    }
-    place->step = choose(W::load(steps_ + (k + 1) * kLanes), W::load(steps_ + k * kLanes));
-    place->origin = W::load(values_ + k * kLanes);
-    place->unit = choose(W::broadcast(1 / strength_), W::broadcast(-1 / strength_));
-    place->missing = W::broadcast(0.5);
-    place->first = absolute(level - count) / W::load(slopes_ + k * kLanes);
-    place->farthest = W::broadcast(farthest_);
-  }
-
-  /// Numbers of each lane, as indices.
-  struct Indices {
-    int32_t values[kLanes];
-
-    explicit Indices(W numbers) { numbers.store_int32(values); }
-    operator const int32_t*() const { return values; }
-  };
-
-  /// Where the lanes' numbers of the i-th items are.
-  static W at(W i) {
-    double lanes[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = lane;
-    return multiply_add(i, W::broadcast(kLanes), W::load(lanes));
-  }
-
-  /// Moves next_, which is not beyond them, to the first items at which G is not below a level.
-  void find_next(W level) {
-    const W one = W::broadcast(1), none = W::broadcast(0);
-    while (true) {
-      const W step = W::where_larger(level, W::gather(counts_, Indices(at(next_))), one, none);
-      if (highest_lane(step) == 0) return;
-      next_ = next_ + step;
-    }
-  }
-
-  /// Levels between the items before next_ and these.
-  void go_anywhere(W level, Place* place) const {
-    const auto choose = [&](W if_upwards, W if_downwards) RANK_RELAX_ALWAYS_INLINE {
-      return W::where_larger(next_, level, if_upwards, if_downwards);
-    };
-    const W none = W::broadcast(0), one = W::broadcast(1);
-    const W lower = at(next_ * W::broadcast(kTerms));
-    const W upper = lower + W::broadcast(static_cast<double>(above_ - below_));
-    const Indices near(choose(lower, upper)), far(choose(upper, lower));
-    for (int p = 0; p < kTerms; ++p) {
-      place->near[p] = W::gather(below_ + p * kLanes, near);
-      place->far[p] = W::gather(below_ + p * kLanes, far);
-    }
-    const Indices item(at(next_ - choose(one, none)));
-    place->step = W::gather(steps_, Indices(at(next_)));
-    place->origin = W::gather(values_, item);
-    place->unit = choose(W::broadcast(1 / strength_), W::broadcast(-1 / strength_));
-    place->missing = absolute(next_ - level);
-    place->first = absolute(level - W::gather(counts_, item)) / W::gather(slopes_, item);
-    place->farthest = W::broadcast(farthest_);
-  }
-
-  /// N, the far tails, and their densities.
-  struct Tails {
-    W near, far, near_density, far_density;
-  };
-
-  template <int kLevels>
-  [[gnu::always_inline]] static void evaluate(const Place (&places)[kLevels],
-                                              const W (&distances)[kLevels],
-                                              Tails (&tails)[kLevels]) {
-    double decays[kLevels * kLanes];
-    unroll<kLevels>([&](auto i) { distances[i].store(decays + i * kLanes); });
-    for (double& decay : decays) decay = exponential_decay(decay);
-    W near[kLevels], far[kLevels];
-    const W none = W::broadcast(0);
-    unroll<kLevels>([&](auto i) {
-      near[i] = W::load(decays + i * kLanes);
-      far[i] = smaller(places[i].step / near[i], W::broadcast(1));
-      tails[i] = {none, none, none, none};
+    unroll<terms>([&](auto p) {
+      take(&gap->near[p], [&](int ahead) { return W::load(near[ahead] + p * kLanes); });
+      take(&gap->far[p], [&](int ahead) { return W::load(far[ahead] + p * kLanes); });
     });
-    unroll<kTerms>([&](auto term) {
-      constexpr int p = kTerms - 1 - term;
-      const W c = W::broadcast(coefficient<Mass>(p)), d = W::broadcast(coefficient<Density>(p));
-      unroll<kLevels>([&](auto i) {
-        Tails& sums = tails[i];
-        const W near_sum = places[i].near[p], far_sum = places[i].far[p];
-        sums.near = multiply_add(sums.near, near[i], c * near_sum);
-        sums.near_density = multiply_add(sums.near_density, near[i], d * near_sum);
-        sums.far = multiply_add(sums.far, far[i], c * far_sum);
-        sums.far_density = multiply_add(sums.far_density, far[i], d * far_sum);
+    take(&gap->step, [&](int ahead) { return W::load(steps_ + (i + ahead) * kLanes); });
+    take(&gap->missing, [&](int ahead) { return missing[ahead]; });
+    take(&place->origin, [&](int ahead) { return W::load(values_ + item[ahead]); });
+    take(&place->unit, [&](int ahead) { return unit[ahead]; });
+    take(&place->count, [&](int ahead) { return W::load(counts_ + item[ahead]); });
+    take(&place->slope, [&](int ahead) { return W::load(slopes_ + item[ahead]); });
+  }
+
+  /// e^-d, and e^-(the distance from the item on the other side).
+  template <class Number>
+  struct Decays {
+    Number near, far;
+  };
+  template <int kCount, int terms, class Real>
+  [[gnu::always_inline]] static void decay(const Gap<Vector<Real>, terms> (&gaps)[kCount],
+                                           const Vector<Real> (&distances)[kCount],
+                                           Decays<Vector<Real>> (&decays)[kCount]) {
+    using N = Vector<Real>;
+    Real near[kCount * N::kLanes];
+    unroll<kCount>([&](auto i) { distances[i].store(near + i * N::kLanes); });
+    for (Real& each : near) each = exponential_decay(each);
+    unroll<kCount>([&](auto i) {
+      decays[i].near = N::load(near + i * N::kLanes);
+      decays[i].far = smaller(gaps[i].step / decays[i].near, N::broadcast(1 + kBeyondItem));
+    });
+  }
+
+  /// N, the far tails, and how they change.
+  template <class Number>
+  struct Tails {
+    Number near, far, near_slope, far_slope;
+  };
+  template <int masses, int kCount, int terms, class Real>
+  [[gnu::always_inline]] static void evaluate(const Gap<Vector<Real>, terms> (&gaps)[kCount],
+                                              const Vector<Real> (&distances)[kCount],
+                                              Tails<Vector<Real>> (&tails)[kCount]) {
+    Decays<Vector<Real>> decays[kCount];
+    decay(gaps, distances, decays);
+    unroll<kCount>([&](auto i) {
+      tails[i].near = gaps[i].near[masses - 1];
+      tails[i].far = gaps[i].far[masses - 1];
+      tails[i].near_slope = tails[i].far_slope = Vector<Real>::broadcast(0);
+    });
+    unroll<masses - 1>([&](auto term) {
+      constexpr int p = masses - 2 - term;
+      unroll<kCount>([&](auto i) {
+        auto& sums = tails[i];
+        const auto& u = decays[i];
+        sums.near_slope = multiply_add(sums.near_slope, u.near, sums.near);
+        sums.near = multiply_add(sums.near, u.near, gaps[i].near[p]);
+        sums.far_slope = multiply_add(sums.far_slope, u.far, sums.far);
+        sums.far = multiply_add(sums.far, u.far, gaps[i].far[p]);
       });
     });
-    unroll<kLevels>([&](auto i) {
-      Tails& sums = tails[i];
-      sums.near = sums.near * near[i];
-      sums.near_density = sums.near_density * near[i];
-      sums.far = sums.far * far[i];
-      sums.far_density = sums.far_density * far[i];
+    unroll<kCount>([&](auto i) {
+      auto& sums = tails[i];
+      const auto& u = decays[i];
+      sums.near_slope = multiply_add(sums.near_slope, u.near, sums.near) * u.near;
+      sums.near = sums.near * u.near;
+      sums.far_slope = multiply_add(sums.far_slope, u.far, sums.far) * u.far;
+      sums.far = sums.far * u.far;
     });
   }
 
-  /// By Newton's method while its steps stay between the bounds that are known, else by bisection.
-  /// The logarithm of a ratio (1 + z)/(1 - z) is 2 (z + z³/3) where it is small.
-  template <int kLevels>
-  static void find_distances(const Place (&places)[kLevels], W (&distances)[kLevels]) {
-    const W none = W::broadcast(0), two = W::broadcast(2), two_thirds = W::broadcast(2.0 / 3);
-    W lower[kLevels], upper[kLevels];
-    for (int i = 0; i < kLevels; ++i) {
-      lower[i] = none;
-      upper[i] = places[i].farthest;
-      distances[i] = smaller(larger(places[i].first, none), upper[i]);
+  /// Σ_j F'(α (y - x_j))
+  template <int kCount, int terms>
+  [[gnu::always_inline]] static void find_densities(const Gap<W, terms> (&gaps)[kCount],
+                                                    const W (&distances)[kCount],
+                                                    W (&densities)[kCount]) {
+    Decays<W> decays[kCount];
+    decay(gaps, distances, decays);
+    W far[kCount];
+    for (int i = 0; i < kCount; ++i) densities[i] = far[i] = W::broadcast(0);
+    unroll<Density::kTerms>([&](auto term) {
+      constexpr int p = Density::kTerms - 1 - term;
+      const W factor = W::broadcast(of_density(p));
+      unroll<kCount>([&](auto i) {
+        densities[i] = multiply_add(densities[i], decays[i].near, factor * gaps[i].near[p]);
+        far[i] = multiply_add(far[i], decays[i].far, factor * gaps[i].far[p]);
+      });
+    });
+    unroll<kCount>([&](auto i) {
+      densities[i] = multiply_add(densities[i], decays[i].near, far[i] * decays[i].far);
+    });
+  }
+
+  /// From the distances that are there on, by Newton's method while its steps stay between the
+  /// bounds that are known, else by bisection. The logarithm of a ratio (1 + z)/(1 - z) is
+  /// 2 (z + z³/3) where it is small.
+  template <int masses, int kCount, int terms, class Real>
+  void find_distances(const Gap<Vector<Real>, terms> (&gaps)[kCount], Real converged,
+                      int most_steps, Vector<Real> (&distances)[kCount]) const {
+    using N = Vector<Real>;
+    const N none = N::broadcast(0), one = N::broadcast(1), two = N::broadcast(2);
+    const N two_thirds = N::broadcast(static_cast<Real>(2.0 / 3));
+    N lower[kCount], upper[kCount];
+    for (int i = 0; i < kCount; ++i) {
+      lower[i] = N::broadcast(-kBeyondItem);
+      upper[i] = N::broadcast(static_cast<Real>(farthest_));
+      distances[i] = smaller(larger(distances[i], none), upper[i]);
     }
-    for (int step = 0; step < kMostSteps; ++step) {
-      Tails tails[kLevels];
-      evaluate(places, distances, tails);
-      W longest = none;
-      unroll<kLevels>([&](auto i) {
-        const W near = tails[i].near, others = tails[i].far + places[i].missing;
-        const W excess = near - others;
-        const W z = excess / (near + others);
-        const W log_ratio = z * multiply_add(z * z, two_thirds, two);
-        const W falls = multiply_add(tails[i].near_density, others, tails[i].far_density * near);
-        W next = distances[i] + log_ratio * (near * others / falls);
-        lower[i] = W::where_larger(excess, none, distances[i], lower[i]);
-        upper[i] = W::where_larger(excess, none, upper[i], distances[i]);
-        const W middle = (lower[i] + upper[i]) * W::broadcast(0.5);
-        next = W::where_larger(lower[i], next, middle, next);
-        next = W::where_larger(next, upper[i], middle, next);
+    for (int step = 0; step < most_steps; ++step) {
+      Tails<N> tails[kCount];
+      evaluate<masses>(gaps, distances, tails);
+      N longest = none;
+      unroll<kCount>([&](auto i) {
+        const N near = tails[i].near, others = tails[i].far + gaps[i].missing;
+        const N excess = near - others;
+        const N all = near + others;
+        const N falls = multiply_add(tails[i].near_slope, others, tails[i].far_slope * near);
+        const N inverse = one / (all * falls);
+        const N z = excess * (falls * inverse);
+        const N log_ratio = z * multiply_add(z * z, two_thirds, two);
+        N next = multiply_add(log_ratio, near * others * (all * inverse), distances[i]);
+        lower[i] = N::where_larger(excess, none, distances[i], lower[i]);
+        upper[i] = N::where_larger(excess, none, upper[i], distances[i]);
+        const N middle = (lower[i] + upper[i]) * N::broadcast(0.5);
+        next = N::where_larger(lower[i], next, middle, next);
+        next = N::where_larger(next, upper[i], middle, next);
         longest = larger(absolute(next - distances[i]), longest);
         distances[i] = next;
       });
-      if (!(highest_lane(longest) > kConverged)) break;
+      if (!any_larger(longest, N::broadcast(converged))) break;
     }
+  }
+
+  /// Distances in single precision, of two levels in one vector: the first steps towards them cost
+  /// less than half as much.
+  template <int kLevels, int terms>
+  void guess_in_single(const Gap<W, terms> (&gaps)[kLevels], W (&distances)[kLevels]) const {
+    using Both = Widened<float>;
+    using N = Vector<float>;
+    static_assert(Both::kParts == 2);
+    Gap<N, Guess::kTerms> of_pairs[kLevels / 2];
+    N guesses[kLevels / 2];
+    const auto narrow = [](W first, W second) RANK_RELAX_ALWAYS_INLINE {
+      const W parts[] = {first, second};
+      return Both::narrow(parts);
+    };
+    unroll<kLevels / 2>([&](auto pair) {
+      const auto &first = gaps[2 * pair], &second = gaps[2 * pair + 1];
+      unroll<Guess::kTerms>([&](auto p) {
+        const N factor = N::broadcast(static_cast<float>(Guess::kCoefficients[p] / kept(p)));
+        of_pairs[pair].near[p] = narrow(first.near[p], second.near[p]) * factor;
+        of_pairs[pair].far[p] = narrow(first.far[p], second.far[p]) * factor;
+      });
+      of_pairs[pair].step = narrow(first.step, second.step);
+      of_pairs[pair].missing = narrow(first.missing, second.missing);
+      guesses[pair] = narrow(distances[2 * pair], distances[2 * pair + 1]);
+    });
+    find_distances<Guess::kTerms>(of_pairs, kConvergedGuess, kMostGuesses, guesses);
+    unroll<kLevels / 2>([&](auto pair) {
+      float lanes[N::kLanes];
+      guesses[pair].store(lanes);
+      Both::load(lanes, distances + 2 * pair);
+    });
   }
 
   int64_t size_ = 0;
   double strength_ = 1;
   double farthest_ = 0;          // where the tails of all items are a half
-  W next_;                       // the items above the levels that are sought
+  int64_t next_ = 0;             // an item at which G is not above any level that is sought
   AlignedArray<double> memory_;  // of kLanes rows
   double *below_, *above_;       // A and B, [item][term]
   double *steps_, *values_, *counts_, *slopes_;

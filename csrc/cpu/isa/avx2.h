@@ -47,6 +47,12 @@ struct Vector<float> {
     return {_mm256_blendv_ps(otherwise.lanes, if_larger.lanes,
                              _mm256_cmp_ps(a.lanes, b.lanes, _CMP_GT_OQ))};
   }
+  static bool any_larger(Vector a, Vector b) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(a.lanes, b.lanes, _CMP_GT_OQ)) != 0;
+  }
+  static bool all_larger(Vector a, Vector b) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(a.lanes, b.lanes, _CMP_GT_OQ)) == 0xff;
+  }
   static Vector round(Vector a) {
     return {_mm256_round_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
   }
@@ -149,10 +155,6 @@ struct Vector<double> {
   static Vector load_first(const double* from, int count) {
     return {_mm256_maskload_pd(from, first(count))};
   }
-  static Vector gather(const double* from, const int32_t* index) {
-    const __m128i indices = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
-    return {_mm256_i32gather_pd(from, indices, sizeof(double))};
-  }
   void store(double* to) const { _mm256_storeu_pd(to, lanes); }
   void store_first(double* to, int count) const { _mm256_maskstore_pd(to, first(count), lanes); }
 
@@ -175,6 +177,12 @@ struct Vector<double> {
   static Vector where_larger(Vector a, Vector b, Vector if_larger, Vector otherwise) {
     return {_mm256_blendv_pd(otherwise.lanes, if_larger.lanes,
                              _mm256_cmp_pd(a.lanes, b.lanes, _CMP_GT_OQ))};
+  }
+  static bool any_larger(Vector a, Vector b) {
+    return _mm256_movemask_pd(_mm256_cmp_pd(a.lanes, b.lanes, _CMP_GT_OQ)) != 0;
+  }
+  static bool all_larger(Vector a, Vector b) {
+    return _mm256_movemask_pd(_mm256_cmp_pd(a.lanes, b.lanes, _CMP_GT_OQ)) == 0xf;
   }
   static Vector round(Vector a) {
     return {_mm256_round_pd(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

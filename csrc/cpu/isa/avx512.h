@@ -59,6 +59,12 @@ struct Vector<float> {
     return {_mm512_mask_mov_ps(otherwise.lanes, _mm512_cmp_ps_mask(a.lanes, b.lanes, _CMP_GT_OQ),
                                if_larger.lanes)};
   }
+  static bool any_larger(Vector a, Vector b) {
+    return _mm512_cmp_ps_mask(a.lanes, b.lanes, _CMP_GT_OQ) != 0;
+  }
+  static bool all_larger(Vector a, Vector b) {
+    return _mm512_cmp_ps_mask(a.lanes, b.lanes, _CMP_GT_OQ) == 0xffff;
+  }
   static Vector round(Vector a) {
     return {_mm512_roundscale_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
   }
@@ -186,10 +192,6 @@ struct Vector<double> {
   static Vector load_first(const double* from, int count) {
     return {_mm512_maskz_loadu_pd(first(count), from)};
   }
-  static Vector gather(const double* from, const int32_t* index) {
-    const __m256i indices = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
-    return {_mm512_mask_i32gather_pd(_mm512_setzero_pd(), 0xff, indices, from, sizeof(double))};
-  }
   void store(double* to) const { _mm512_storeu_pd(to, lanes); }
   void store_first(double* to, int count) const { _mm512_mask_storeu_pd(to, first(count), lanes); }
 
@@ -212,6 +214,12 @@ struct Vector<double> {
   static Vector where_larger(Vector a, Vector b, Vector if_larger, Vector otherwise) {
     return {_mm512_mask_mov_pd(otherwise.lanes, _mm512_cmp_pd_mask(a.lanes, b.lanes, _CMP_GT_OQ),
                                if_larger.lanes)};
+  }
+  static bool any_larger(Vector a, Vector b) {
+    return _mm512_cmp_pd_mask(a.lanes, b.lanes, _CMP_GT_OQ) != 0;
+  }
+  static bool all_larger(Vector a, Vector b) {
+    return _mm512_cmp_pd_mask(a.lanes, b.lanes, _CMP_GT_OQ) == 0xff;
   }
   static Vector round(Vector a) {
     return {_mm512_roundscale_pd(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

@@ -72,10 +72,6 @@ struct Vector {
   static Vector load_first(const Scalar* from, int count) {
     return each([=](int i) { return i < count ? from[i] : Scalar(0); });
   }
-  /// Lane i: from[index[i]].
-  static Vector gather(const Scalar* from, const int32_t* index) {
-    return each([=](int i) { return from[index[i]]; });
-  }
   void store(Scalar* to) const {
     for (int i = 0; i < kLanes; ++i) to[i] = lane[i];
   }
@@ -109,6 +105,17 @@ struct Vector {
   static Vector where_larger(Vector a, Vector b, Vector if_larger, Vector otherwise) {
     return each(
         [&](int i) { return a.lane[i] > b.lane[i] ? if_larger.lane[i] : otherwise.lane[i]; });
+  }
+  /// Whether a > b in any lane, and in all.
+  static bool any_larger(Vector a, Vector b) {
+    bool any = false;
+    for (int i = 0; i < kLanes; ++i) any |= a.lane[i] > b.lane[i];
+    return any;
+  }
+  static bool all_larger(Vector a, Vector b) {
+    bool all = true;
+    for (int i = 0; i < kLanes; ++i) all &= a.lane[i] > b.lane[i];
+    return all;
   }
   /// To the nearest integer.
   static Vector round(Vector a) {
@@ -196,6 +203,14 @@ Vector<Scalar> larger(Vector<Scalar> a, Vector<Scalar> b) {
 template <class Scalar>
 Vector<Scalar> absolute(Vector<Scalar> a) {
   return Vector<Scalar>::absolute(a);
+}
+template <class Scalar>
+bool any_larger(Vector<Scalar> a, Vector<Scalar> b) {
+  return Vector<Scalar>::any_larger(a, b);
+}
+template <class Scalar>
+bool all_larger(Vector<Scalar> a, Vector<Scalar> b) {
+  return Vector<Scalar>::all_larger(a, b);
 }
 template <class Scalar>
 Vector<Scalar> round(Vector<Scalar> a) {

@@ -51,7 +51,7 @@ struct Cauchy : InDifferences<Cauchy> {
   /// The tail has no integral: this is the one with 0 at d = 0, -d F(-d) - log(1 + d²)/2π.
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number integral_of_tail(const Number& d) {
-    return -d * upper_tail(d) - Math<Number>::log1p(d * d) * (kInversePi / 2);
+    return -d * upper_tail(d) - log1p_of_square(d) * (kInversePi / 2);
   }
   template <class Number>
   RANK_RELAX_HOST_DEVICE static Number slope(const Number& d, const UpperTail<Number>& tail) {
@@ -59,7 +59,7 @@ struct Cauchy : InDifferences<Cauchy> {
   }
   template <class Number, class Nearest>
   RANK_RELAX_HOST_DEVICE static Number log_density(const Number& d, const Nearest&) {
-    return -Math<Number>::log1p(d * d);
+    return -log1p_of_square(d);
   }
 
   RANK_RELAX_HOST_DEVICE static double reach_of(double count, double reach) {
@@ -96,6 +96,15 @@ struct Cauchy : InDifferences<Cauchy> {
   RANK_RELAX_HOST_DEVICE static Number real_part(const Number& d) {
     const Number imaginary = 1 / (1 + d * d);
     return Math<Number>::select(imaginary > 0, d * imaginary, imaginary);
+  }
+
+  /// log(1 + d²), where d² overflows too.
+  template <class Number>
+  RANK_RELAX_HOST_DEVICE static Number log1p_of_square(const Number& d) {
+    using M = Math<Number>;
+    constexpr double kFar = 1e16;  // from there on it is 2 log(1 + |d|) in double
+    const Number near = M::clamp(d, -kFar, kFar), size = M::size(d);
+    return M::select(size > kFar, 2 * M::log1p(size), M::log1p(near * near));
   }
 
   static constexpr double kInversePi = 0.31830988618379067154;

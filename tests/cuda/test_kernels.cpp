@@ -158,7 +158,7 @@ void check(Case c, Storage storage, int order, std::mt19937& random) {
   Tensor output(storage, Row(size, 123.0));
   problem.output = {output.data(), storage};
   const Row got = run(problem, Cdf::name, output);
-  emulator::seed += 12345;  // other turns must give the same bits
+  emulator::take_other_turns();  // must give the same bits
   Tensor again(storage, Row(size, 321.0));
   problem.output.data = again.data();
   run(problem, Cdf::name, again);
@@ -584,10 +584,35 @@ void check_batch_together(Storage storage, int order, std::mt19937& random) {
     alone.input.data = of_row(input);
     alone.directions[0].data = of_row(along);
     alone.output.data = one.data();
-    emulator::seed += 12345;
+    emulator::take_other_turns();
     run(alone, "sigmoid", one);
     expect(std::memcmp(one.data(), of_row(output), kSize * bytes_of(storage)) == 0,
            "a long row of a batch is what it is alone");
+  }
+}
+
+/// Blocks that wait for one another are no more than the device runs at once; one alone, where it
+/// launches none together.
+void check_blocks_together(std::mt19937& random) {
+  const Row values = crowded_row(16500, 1e3, random);
+  const int64_t size = static_cast<int64_t>(values.size());
+  emulator::most_shared_memory = kSharedMemory[0];
+  for (const char* method : {"sigmoid", "gaussian"}) {
+    for (const unsigned most : {0, 1, 2, 3}) {
+      emulator::launches_blocks_together = most > 0;
+      emulator::blocks_of_a_multiprocessor = std::max(1U, most);
+      Tensor input(Storage::kFloat64, values), output(input);
+      KernelSum problem;
+      problem.rows = 1;
+      problem.size = size;
+      problem.regularization_strength = 10;
+      problem.input = input.items(size);
+      problem.output = output.results();
+      run(problem, method, output);
+      const unsigned wanted = emulator::kMultiprocessors;
+      const unsigned room = std::max(1U, most * emulator::kMultiprocessors);
+      expect(gridDim.x == std::min(wanted, room), "as many blocks as run at once");
+    }
   }
 }
 
@@ -691,6 +716,7 @@ void check_memory() {
 int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
   for (const int64_t size : {40, 140}) check_batch(size, random);
+  check_blocks_together(random);
   check_batch_together(Storage::kFloat32, 1, random);
   check_batch_together(Storage::kFloat64, 0, random);
   check_memory();

@@ -178,7 +178,7 @@ Masks masks_of(const std::string& method, SoftTopK problem, const Row& ks, Stora
   problem.chosen = chosen.results();
   problem.densities = densities.data();
   std::vector<char> workspace(cuda::soft_topk_workspace(problem) + 1, '\x5a');
-  emulator::seed += 12345;  // other turns
+  emulator::take_other_turns();
   if (cuda::soft_topk(problem, method, workspace.data(), nullptr) != cudaSuccess) {
     std::printf("FAILED: a launch\n");
     ++failures;
@@ -408,7 +408,7 @@ void check_products(std::mt19937& random) {
           kRows, size, vectors.items(size), densities.items(size), 2.5, output.results()};
       std::vector<char> workspace(cuda::soft_topk_product_workspace(problem) + 1, '\x5a');
       const auto run = [&] {
-        emulator::seed += 12345;
+        emulator::take_other_turns();
         if (cuda::soft_topk_product(problem, workspace.data(), nullptr) != cudaSuccess) ++failures;
         return output.words;
       };

@@ -10,11 +10,16 @@
 
 namespace rank_relax::cuda {
 
-// What the blocks of a launch do together that is made with Shape::together.
+// What the blocks of a launch do together that is made with Shape::together. What comes out may not
+// depend on how many they are.
 
 /// Waits until all threads of all blocks have come here; what they have written may be read from
 /// then on.
 __device__ inline void wait_for_grid() {
+  if (gridDim.x == 1) {  // which may have been launched alone
+    __syncthreads();
+    return;
+  }
 #ifdef __CUDACC__
   cooperative_groups::this_grid().sync();
 #else

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <set>
+#include <tuple>
 #include <utility>
 
 namespace rank_relax::cuda {
@@ -14,7 +16,8 @@ constexpr int64_t kMostBlocksOfAGrid = (int64_t{1} << 31) - 1;  // of a grid
 constexpr int64_t kSharedWithoutAsking = 48 << 10;  // bytes of shared memory that a block may have
 
 /// A one-dimensional grid, and the bytes of dynamic shared memory of a block. `together`: all
-/// blocks run at once and may wait for one another (grid.cuh); the device must have room for them.
+/// blocks run at once and may wait for one another (grid.cuh); there are fewer of them where the
+/// device has no room for so many.
 struct Shape {
   int64_t blocks;
   int threads;
@@ -60,6 +63,28 @@ inline cudaError_t allow_most_shared_memory(const void* kernel) {
   return error;
 }
 
+/// How many blocks of a launch the current device can run at once, so that they may wait for one
+/// another: one alone where it launches none together. Asked once for a kernel and a shape; a
+/// stream that is being captured is not touched by that, and may capture such a launch.
+inline cudaError_t most_blocks_together(const void* kernel, const Shape& shape, int64_t& most) {
+  static auto& mutex = *new std::mutex;  // as above
+  static auto& known = *new std::map<std::tuple<const void*, int, int, int64_t>, int64_t>;
+  int device = 0, of_multiprocessor = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error != cudaSuccess) return error;
+  const std::lock_guard<std::mutex> lock(mutex);
+  int64_t& here = known[{kernel, device, shape.threads, shape.shared}];
+  if (here == 0) {
+    error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_multiprocessor, kernel, shape.threads,
+                                                          static_cast<size_t>(shape.shared));
+    if (error != cudaSuccess) return error;
+    const bool can = device_attribute(cudaDevAttrCooperativeLaunch, 0) != 0;
+    here = can ? std::max<int64_t>(of_multiprocessor * multiprocessors(), 1) : 1;
+  }
+  most = here;
+  return cudaSuccess;
+}
+
 /// Enqueues kernel(arguments...). In the code for the host, which runs kernels without a device
 /// (tests/cuda), cuda_runtime.h is that of the tests.
 template <class... Parameters, class... Arguments>
@@ -69,8 +94,16 @@ cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream
     const cudaError_t error = allow_most_shared_memory(reinterpret_cast<const void*>(kernel));
     if (error != cudaSuccess) return error;
   }
+  int64_t blocks = shape.blocks;
+  if (shape.together) {
+    int64_t most = 1;
+    const cudaError_t error =
+        most_blocks_together(reinterpret_cast<const void*>(kernel), shape, most);
+    if (error != cudaSuccess) return error;
+    blocks = std::min(blocks, most);
+  }
   cudaLaunchConfig_t configuration{};
-  configuration.gridDim = dim3(static_cast<unsigned>(shape.blocks));
+  configuration.gridDim = dim3(static_cast<unsigned>(blocks));
   configuration.blockDim = dim3(static_cast<unsigned>(shape.threads));
   configuration.dynamicSmemBytes = static_cast<size_t>(shape.shared);
   configuration.stream = stream;
@@ -78,7 +111,7 @@ cudaError_t launch(void (*kernel)(Parameters...), const Shape& shape, cudaStream
   together.id = cudaLaunchAttributeCooperative;
   together.val.cooperative = 1;
   configuration.attrs = &together;
-  configuration.numAttrs = shape.together ? 1 : 0;
+  configuration.numAttrs = shape.together && blocks > 1 ? 1 : 0;
   return cudaLaunchKernelEx(&configuration, kernel,
                             Parameters(std::forward<Arguments>(arguments))...);
 }

@@ -46,7 +46,13 @@ inline dim3 threadIdx(0), blockIdx(0), blockDim, gridDim;
 using std::isfinite;
 using std::isnan;
 
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorCooperativeLaunchTooLarge = 720,
+  cudaErrorNotSupported = 801
+};
 using cudaStream_t = void*;
 
 namespace emulator {
@@ -83,8 +89,27 @@ inline bool blocks_are_together = false;
 inline std::function<void()> meanwhile;  // what another stream does, time and again
 inline unsigned seed = 0;                // of the order in which blocks and threads take turns
 inline char* dynamic_shared_memory = nullptr;
-inline int64_t launches = 0;                // so far
-inline int most_shared_memory = 227 << 10;  // of a block; devices differ in it
+inline int64_t launches = 0;  // so far
+
+// What devices differ in.
+inline int most_shared_memory = 227 << 10;    // of a block
+inline int blocks_of_a_multiprocessor = 1;    // that run at once
+inline bool launches_blocks_together = true;  // blocks that wait for one another
+
+/// From now on other turns, and another number of blocks that run at once: no result may show it.
+inline void take_other_turns() {
+  static int taken = 0;
+  ++taken;
+  seed += 12345;
+  blocks_of_a_multiprocessor = 1 + taken % 3;
+  launches_blocks_together = taken % 4 != 0;
+}
+
+inline cudaError_t check_blocks_together(unsigned blocks) {
+  if (!launches_blocks_together) return cudaErrorNotSupported;
+  const unsigned most = kMultiprocessors * static_cast<unsigned>(blocks_of_a_multiprocessor);
+  return blocks > most ? cudaErrorCooperativeLaunchTooLarge : cudaSuccess;
+}
 
 /// The most dynamic shared memory that the kernel may be launched with, on a device.
 inline int& shared_memory_limit(const void* kernel) {
@@ -400,7 +425,10 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
     const cudaLaunchAttribute& attribute = configuration->attrs[i];
     if (attribute.id == cudaLaunchAttributeCooperative) together = attribute.val.cooperative != 0;
   }
-  if (together && gridDim.x > emulator::kMultiprocessors) return cudaErrorInvalidValue;
+  if (together) {
+    const cudaError_t error = emulator::check_blocks_together(gridDim.x);
+    if (error != cudaSuccess) return error;
+  }
   const std::function<void()> run = [&] { kernel(arguments...); };
   (together ? emulator::run_blocks_together : emulator::run_blocks)(order, size, run, random);
   return cudaSuccess;
@@ -409,7 +437,11 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* configuration,
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed };
 enum { cudaStreamNonBlocking, cudaMemcpyHostToDevice };
 enum { cudaFuncAttributeMaxDynamicSharedMemorySize };
-enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin, cudaDevAttrMultiProcessorCount };
+enum cudaDeviceAttr {
+  cudaDevAttrMaxSharedMemoryPerBlockOptin,
+  cudaDevAttrMultiProcessorCount,
+  cudaDevAttrCooperativeLaunch
+};
 /// A limit of less than before is refused: another thread may be about to launch with what it set.
 inline cudaError_t cudaFuncSetAttribute(const void* kernel, int, int size) {
   int& limit = emulator::shared_memory_limit(kernel);
@@ -425,9 +457,21 @@ inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const v
   return cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrMultiProcessorCount
-               ? static_cast<int>(emulator::kMultiprocessors)
-               : emulator::most_shared_memory;
+  switch (attribute) {
+    case cudaDevAttrMultiProcessorCount:
+      *value = static_cast<int>(emulator::kMultiprocessors);
+      break;
+    case cudaDevAttrCooperativeLaunch:
+      *value = emulator::launches_blocks_together ? 1 : 0;
+      break;
+    default:
+      *value = emulator::most_shared_memory;
+  }
+  return cudaSuccess;
+}
+inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int,
+                                                                 size_t) {
+  *blocks = emulator::blocks_of_a_multiprocessor;
   return cudaSuccess;
 }
 inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) {
@@ -451,6 +495,7 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, int,
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "an error of the emulator"; }
 inline cudaError_t cudaGetDevice(int* device) {
-  *device = emulator::most_shared_memory;
+  *device = emulator::most_shared_memory << 4 | emulator::blocks_of_a_multiprocessor << 1 |
+            (emulator::launches_blocks_together ? 1 : 0);
   return cudaSuccess;
 }

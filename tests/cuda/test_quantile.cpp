@@ -32,6 +32,17 @@ void report(const std::string& what, const Case& c, int64_t place, double got, d
               static_cast<long long>(place), got, expected);
 }
 
+/// How far a point may be off by rounding, in units of 1/α: that of the largest value to double,
+/// and, where tails are long, of points that lie far out from all items. There what a tail is off
+/// relative to itself its distance is too: atan(1/d)/π is rounded thrice, by up to 3.7e-16, d and
+/// y, which is a sum, four times, and so is their sum over the items.
+template <class Cdf>
+double rounding_at(const Counted& counted, double strength, double point) {
+  const double of_largest = 4e-16 * strength * counted.largest();
+  return kFallsExponentially<Cdf> ? of_largest
+                                  : std::max(of_largest, 1e-15 * strength * std::abs(point));
+}
+
 /// How far y is from G(y) = level, in units of 1/α: whole items below, and two tails.
 long double distance_to_level(const Row& values, double strength, const std::string& method,
                               double y, long double level, long double& slope) {
@@ -150,9 +161,7 @@ void check_sort(Case c, Storage storage) {
       report(what + ", beside its item", c, place, point, item);
     }
     if (place % (1 + size / 40) != 0) continue;
-    // Where tails are long, points lie farther out, and what is rounded is relative to that.
-    const double farthest_out = kFallsExponentially<Cdf> ? 0 : 4 * std::abs(point);
-    const double rounding = c.strength * std::max(counted.largest(), farthest_out) * 4e-16;
+    const double rounding = rounding_at<Cdf>(counted, c.strength, point);
     const double bound = 4e-14 + rounding, relative = 1e-11 + 8 * rounding;
     long double slope;
     const long double distance =
@@ -208,7 +217,8 @@ void check_point(const Case& c, const Counted& counted, double level, double got
   const long double distance =
       in_gap ? distance_to_balance(sorted, c.strength, Cdf::name, got, whole)
              : distance_to_level(sorted, c.strength, Cdf::name, got, above, slope);
-  const double bound = 2e-13 + 4e-16 * c.strength * std::max(counted.largest(), std::abs(got));
+  const double bound = 2e-13 + std::max(4e-16 * c.strength * std::abs(got),
+                                        rounding_at<Cdf>(counted, c.strength, got));
   if (!(distance <= bound)) report(what, c, 0, static_cast<double>(distance), bound);
   worst_level = std::max(worst_level, static_cast<double>(distance) / bound);
 }

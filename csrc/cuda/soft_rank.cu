@@ -19,8 +19,7 @@ constexpr int64_t kPartItems = 8 * kLongThreads, kMostParts = 1024;
 constexpr int kRowsInMemory = 1;   // sorted at a time for each multiprocessor, in working memory
 constexpr int kRowsInShared = 16;  // and by blocks that have a row in shared memory
 constexpr int64_t kMostSortedInShared = 96 << 10;  // bytes: two blocks a multiprocessor, or more
-constexpr int64_t kItemsAPartTogether = 1024, kLargestTile = 4096;
-constexpr int64_t kStaticShared = 4 << 10;  // bytes that those kernels have besides
+constexpr int64_t kStaticShared = 4 << 10;         // bytes that those kernels have besides
 // Rows on a grid in shared memory. In shorter or sparser ones a sort and pairs cost less.
 constexpr int64_t kFewestItemsOfSharedGrid = 1024;
 constexpr int64_t kFewestItemsABoxInShared = 2;
@@ -53,21 +52,6 @@ template <class Scalar>
 int64_t bytes_of_sort(const KernelSum& problem, const Needs& needs) {
   return needs.series ? SortedSumMemory<Scalar>::bytes(problem.size, problem.order)
                       : ScannedRow<Scalar>::bytes(problem.size, problem.order);
-}
-
-/// How the rows are cut that all blocks sum together.
-Parts parts_together(int64_t size) {
-  const int64_t most = std::min(kMostPartsTogether, size / kItemsAPartTogether + 1);
-  const int64_t part = (size + most - 1) / most;
-  return {(size + part - 1) / part, part};
-}
-
-/// The items that are sorted in so many bytes of shared memory.
-template <class Scalar>
-int64_t tile_in(int64_t shared) {
-  int64_t tile = kLargestTile;
-  while (bytes_of_tile<SortKey<Scalar>>(tile) > shared) tile /= 2;
-  return tile;
 }
 
 /// Where short rows are summed that have no room in one box, and what long ones are too wide for.
@@ -122,9 +106,11 @@ struct Workspace {
       together.of_rows = memory.take<RowTogether>(rows_at_a_time);
     }
     sorting = memory.take<char>(sorts_in_memory ? rows_at_a_time * bytes_a_sort : 0);
+    const Tiles tiles =
+        tiles_in<SortKey<Scalar>>(problem.size, most_shared_memory() - kStaticShared);
     together = {rows_at_a_time,
                 parts_together(problem.size),
-                tile_in<Scalar>(most_shared_memory() - kStaticShared),
+                tiles,
                 plans,
                 is_long(problem),
                 together.of_rows,
@@ -191,6 +177,14 @@ cudaError_t sum_long_rows(const KernelSum& problem, const SeriesTables* tables,
   return cudaSuccess;
 }
 
+/// All blocks, with shared memory for a tile and for warps.
+template <class Scalar>
+Shape shape_together(const KernelSum& problem, const TogetherMemory& together) {
+  const int64_t shared = std::max(bytes_of_warps<Scalar>(kMostSummingThreads, problem.order),
+                                  bytes_of_tile<SortKey<Scalar>>(together.tiles.size));
+  return {kBlocksTogether * multiprocessors(), kMostSummingThreads, shared, /*together=*/true};
+}
+
 template <class Cdf, class Scalar>
 void sum_sorted_rows(const KernelSum& problem, const SeriesTables* tables,
                      const Workspace<Scalar>& workspace, Launches& launches) {
@@ -200,11 +194,9 @@ void sum_sorted_rows(const KernelSum& problem, const SeriesTables* tables,
                  {workspace.rows_at_a_time, threads, workspace.wide.sorting_shared}, problem,
                  tables, workspace.forms);
   } else {
-    const int64_t shared = std::max(bytes_of_warps<Scalar>(kMostSummingThreads, problem.order),
-                                    bytes_of_tile<SortKey<Scalar>>(workspace.together.tile));
     launches.add(sum_sorted_together<Cdf, Scalar>,
-                 {multiprocessors(), kMostSummingThreads, shared, /*together=*/true}, problem,
-                 tables, workspace.forms, workspace.together);
+                 shape_together<Scalar>(problem, workspace.together), problem, tables,
+                 workspace.forms, workspace.together);
   }
 }
 
@@ -237,19 +229,18 @@ cudaError_t sum_in_series(const KernelSum& problem, void* memory, cudaStream_t s
   return launches.error();
 }
 
-/// F(-d) = e^-d/2: a block a row of any length.
+/// F(-d) = e^-d/2: a block a row of any length; all blocks sort those that have no room in shared
+/// memory.
 template <class Cdf, class Scalar, int kOrder>
 cudaError_t sum_in_scans(const KernelSum& problem, void* memory, cudaStream_t stream) {
   const Workspace<Scalar> workspace(problem, needs_of<Cdf>(), memory);
-  const int threads = workspace.wide.sorting_threads;
-  Shape shape = {workspace.rows_at_a_time, threads, workspace.wide.sorting_shared};
-  const size_t bytes = workspace.bytes_a_sort;
   Launches launches(stream);
-  if (shape.shared > 0) {
-    launches.add(scan_rows<Scalar, kOrder, true>, shape, problem, workspace.sorting, bytes);
+  if (const int64_t shared = workspace.wide.sorting_shared; shared > 0) {
+    launches.add(scan_rows<Scalar, kOrder>,
+                 {workspace.rows_at_a_time, workspace.wide.sorting_threads, shared}, problem);
   } else {
-    shape.shared = bytes_of_warps<Scalar>(threads, kOrder);
-    launches.add(scan_rows<Scalar, kOrder, false>, shape, problem, workspace.sorting, bytes);
+    launches.add(scan_rows_together<Scalar, kOrder>,
+                 shape_together<Scalar>(problem, workspace.together), problem, workspace.together);
   }
   return launches.error();
 }

@@ -107,6 +107,24 @@ Items items_from(Items items, int64_t row) {
   return items;
 }
 
+bool in_double(const RowBatch& source) { return source.input.storage == Storage::kFloat64; }
+
+/// How long rows are cut into tiles, and all blocks, with the shared memory for one.
+struct SortingBlocks {
+  Tiles tiles;
+  Shape shape;
+
+  explicit SortingBlocks(const RowBatch& source) {
+    constexpr int64_t kStatic = 4 << 10;
+    const int64_t most = most_shared_memory() - kStatic;
+    tiles = in_double(source) ? tiles_in<SortKey<double>>(source.size, most)
+                              : tiles_in<SortKey<float>>(source.size, most);
+    const int64_t shared = in_double(source) ? bytes_of_tile<SortKey<double>>(tiles.size)
+                                             : bytes_of_tile<SortKey<float>>(tiles.size);
+    shape = {kBlocksTogether * multiprocessors(), kMostSortingThreads, shared, /*together=*/true};
+  }
+};
+
 /// The problem of rows [first, first + count).
 Quantile rows_from(Quantile problem, int64_t first, int64_t count) {
   problem.rows = count;
@@ -128,9 +146,8 @@ void enqueue_scans(const Quantile& problem, int warps, Launches& launches) {
   if constexpr (kSortsByScans<Cdf>) {
     const Shape shape = {problem.rows, warps * kWarp,
                          ScannedSortMemory<Cdf>::bytes(problem.size, warps)};
-    const auto sort = problem.input.storage == Storage::kFloat64 ? sort_by_scans<Cdf, double>
-                                                                 : sort_by_scans<Cdf, float>;
-    launches.add(sort, shape, problem, TailTerms<Cdf>());
+    launches.add(in_double(problem) ? sort_by_scans<Cdf, double> : sort_by_scans<Cdf, float>, shape,
+                 problem, TailTerms<Cdf>());
   }
 }
 
@@ -165,9 +182,9 @@ void enqueue_long_rows(const Quantile& problem, const QuantileTables* tables,
   launches.add(scan_quantile_boxes, {count, kThreads}, rows);
   launches.add(add_quantile_box_moments, {parts, kThreads, moments}, source, rows, moments);
   launches.add(find_quantile_polynomials, {parts, kThreads}, rows, tables);
-  const auto sort = source.input.storage == Storage::kFloat64 ? sort_quantile_rows<double>
-                                                              : sort_quantile_rows<float>;
-  launches.add(sort, {count, kMostSortingThreads}, source, rows, tables);
+  const SortingBlocks blocks(source);
+  launches.add(in_double(source) ? sort_quantile_rows<double> : sort_quantile_rows<float>,
+               blocks.shape, source, rows, tables, blocks.tiles, parts_together(source.size));
   launches.add(solve_long_rows<Cdf>, {count * rows.places.count, kThreads}, problem, rows, tables);
   if (!problem.sorts()) {
     launches.add(balance_wide_gaps<Cdf>,
@@ -180,9 +197,9 @@ template <class Cdf>
 void enqueue_gridless_rows(const Quantile& problem, const GridlessWorkspace& workspace,
                            Launches& launches) {
   const RowBatch& source = problem;
-  const auto sort = source.input.storage == Storage::kFloat64 ? sort_gridless_rows<Cdf, double>
-                                                              : sort_gridless_rows<Cdf, float>;
-  launches.add(sort, {source.rows, kMostSortingThreads}, source, workspace.rows);
+  const SortingBlocks blocks(source);
+  launches.add(in_double(source) ? sort_gridless_rows<Cdf, double> : sort_gridless_rows<Cdf, float>,
+               blocks.shape, source, workspace.rows, blocks.tiles);
   launches.add(solve_gridless_rows<Cdf>, {source.rows * workspace.rows.places.count, kThreads},
                problem, workspace.rows);
 }

@@ -13,6 +13,7 @@
 
 #include "../for_each_cdf.h"
 #include "core/cdf/smooth_cdfs.h"
+#include "cuda/row/rows_together.cuh"
 #include "cuda/soft_rank.h"
 #include "cuda/spearman_loss.h"
 #include "tensor.h"
@@ -597,7 +598,7 @@ void check_blocks_together(std::mt19937& random) {
   const Row values = crowded_row(16500, 1e3, random);
   const int64_t size = static_cast<int64_t>(values.size());
   emulator::most_shared_memory = kSharedMemory[0];
-  for (const char* method : {"sigmoid", "gaussian"}) {
+  for (const char* method : {"sigmoid", "laplace"}) {
     for (const unsigned most : {0, 1, 2, 3}) {
       emulator::launches_blocks_together = most > 0;
       emulator::blocks_of_a_multiprocessor = std::max(1U, most);
@@ -609,7 +610,7 @@ void check_blocks_together(std::mt19937& random) {
       problem.input = input.items(size);
       problem.output = output.results();
       run(problem, method, output);
-      const unsigned wanted = emulator::kMultiprocessors;
+      const unsigned wanted = cuda::kBlocksTogether * emulator::kMultiprocessors;
       const unsigned room = std::max(1U, most * emulator::kMultiprocessors);
       expect(gridDim.x == std::min(wanted, room), "as many blocks as run at once");
     }

@@ -117,7 +117,7 @@ void run_twice(const std::string& name, const Problem& problem, size_t workspace
   for (const char filled : {'\x5a', '\xff'}) {
     std::vector<char> memory(workspace + 1, filled);
     std::memset(output, filled, bytes);
-    emulator::seed += 12345;
+    emulator::take_other_turns();
     if (run(problem, memory.data()) != cudaSuccess) fail(name + ": a launch");
     if (memory.back() != filled) fail(name + ": writes past its working memory");
     const auto* begin = static_cast<const char*>(output);
@@ -292,7 +292,11 @@ void check_sorted(const Case& c, Storage storage, const char* method, std::mt199
   }
 }
 
+/// Where blocks have little shared memory they sort tiles of 64 items, and merge these together.
+constexpr int kSharedMemory[] = {227 << 10, 5 << 10};
+
 void check(Case c, Storage storage, std::mt19937& random) {
+  emulator::most_shared_memory = kSharedMemory[random() % 2];
   c.values = Tensor(storage, c.values).values();
   for (const char* method : {L2::name, Kl::name}) {
     if (storage == Storage::kFloat64) {
@@ -499,6 +503,9 @@ void check_spearman(const Case& predictions, const Case& targets, const char* me
 void check_sizes(std::mt19937& random) {
   check(normal_rows("many rows", 300, 7, 5, random), Storage::kFloat32, random);
   check(normal_rows("longer rows", 2, 1500, 400, random), Storage::kFloat64, random);
+  for (const Storage storage : {Storage::kFloat32, Storage::kFloat64}) {
+    check(normal_rows("more rows than are sorted at a time", 5, 330, 90, random), storage, random);
+  }
   check(normal_rows("one large block", 1, 1300, 1e-3, random), Storage::kFloat64, random);
   Case c = normal_rows("high order", 1, 40, 4, random);
   const OnCpu<double> on_cpu(c);

@@ -7,13 +7,12 @@
 #include "cuda/inverse/level_by_warp.cuh"
 #include "cuda/inverse/quantile_row.cuh"
 #include "cuda/sort/block_sort.cuh"
-#include "cuda/sum/sorted_row.cuh"
 #include "cuda/sum/tile_scan.cuh"
 
 namespace rank_relax::cuda {
 
-// Long rows of a CDF that has no grid of boxes. One block sorts a row, then several solve its
-// levels.
+// Long rows of a CDF that has no grid of boxes. All blocks sort them, then several solve the levels
+// of each.
 //
 // Where F(-d) = e^-d/2, a thread takes a level, O(log n) (core/inverse/exponential_levels.h).
 //
@@ -67,21 +66,28 @@ __device__ void sum_tails(const double* values, int64_t count, double strength, 
   }
 }
 
-/// First: every row sorted, by a block.
+/// First: all rows sorted, by all blocks, then what is scanned, a block a direction.
 template <class Cdf, class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads, 1)
-    sort_gridless_rows(RowBatch source, GridlessRows rows) {
-  for (int64_t row = blockIdx.x; row < source.rows; row += gridDim.x) {
+    sort_gridless_rows(RowBatch source, GridlessRows rows, Tiles tiles) {
+  for_blocks(source.rows, [&](int64_t row) {
     const RowStatistics found = statistics_of<Scalar, 0>(source, source.whole(row));
     if (threadIdx.x == 0) rows.found[row] = found;
-    const GridlessMemory<Cdf> sorted = rows.of<Cdf>(row);
-    const auto count = static_cast<int64_t>(found.finite);
-    sort_values<Scalar>(source, row, count, sorted.below, sorted.values);
-    if constexpr (kIsExponential<Cdf>) {
-      sum_tails<true>(sorted.values, count, source.regularization_strength, sorted.below);
-      sum_tails<false>(sorted.values, count, source.regularization_strength, sorted.above);
-    }
-    __syncthreads();
+  });
+  sort_values_together<Scalar>(
+      source, tiles, source.rows, nullptr, [&](int64_t row) { return rows.of<Cdf>(row).below; },
+      [&](int64_t row) { return rows.of<Cdf>(row).values; }, dynamic_shared_memory());
+  if constexpr (kIsExponential<Cdf>) {
+    for_blocks(2 * source.rows, [&](int64_t unit) {
+      const int64_t row = unit / 2;
+      const GridlessMemory<Cdf> sorted = rows.of<Cdf>(row);
+      const auto count = static_cast<int64_t>(rows.found[row].finite);
+      const double strength = source.regularization_strength;
+      if (unit % 2 == 0)
+        sum_tails<true>(sorted.values, count, strength, sorted.below);
+      else
+        sum_tails<false>(sorted.values, count, strength, sorted.above);
+    });
   }
 }
 

@@ -6,11 +6,12 @@
 #include "cuda/inverse/quantile_grid.cuh"
 #include "cuda/inverse/quantile_row.cuh"
 #include "cuda/inverse/quantile_sorted.cuh"
+#include "cuda/row/rows_together.cuh"
 
 namespace rank_relax::cuda {
 
 // The kernels for rows that several blocks share. Each stage has [rows * parts] blocks, for parts
-// whose number the shape fixes, or a block a row.
+// whose number the shape fixes, or a block a row, or as many as wait for one another.
 
 /// What is known of a row after its first stage.
 struct QuantilePlan {
@@ -104,15 +105,45 @@ static __global__ void find_quantile_polynomials(LongQuantileRows rows,
   find_polynomials(*tables, plan.grid, rows.grid_of(row), rows.items.number(), rows.items.count);
 }
 
-/// Eighth: the rows that have no grid, each sorted by a block.
+/// Eighth: the rows that have no grid, sorted and cut into runs by all blocks, some at a time.
 template <class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads, 1)
-    sort_quantile_rows(RowBatch source, LongQuantileRows rows, const QuantileTables* tables) {
-  for (int64_t row = blockIdx.x; row < source.rows; row += gridDim.x) {
-    const QuantilePlan& plan = rows.plans[row];
-    if (plan.has_grid || plan.found.finite == 0) continue;
-    sort_quantile_row<Scalar>(source, *tables, row, static_cast<int64_t>(plan.found.finite),
-                              rows.sorted_of(row));
+    sort_quantile_rows(RowBatch source, LongQuantileRows rows, const QuantileTables* tables,
+                       Tiles tiles, Parts parts) {
+  __shared__ int64_t numbers[kMostRowsTogether];
+  const QuantileBoxes boxes(source.regularization_strength, tables->box_width);
+  const auto is_sorted = [&](int64_t row) {
+    return !rows.plans[row].has_grid && rows.plans[row].found.finite > 0;
+  };
+  const auto sorted_of = [&](int64_t number) { return rows.sorted_of(numbers[number]); };
+  for (int64_t next = 0; next < source.rows;) {
+    const int count = next_rows(source.rows, is_sorted, kMostRowsTogether, next, numbers);
+    if (count == 0) return;  // as in all blocks
+    sort_values_together<Scalar>(
+        source, tiles, count, numbers, [&](int64_t number) { return sorted_of(number).moments; },
+        [&](int64_t number) { return sorted_of(number).values; }, dynamic_shared_memory());
+    const auto for_parts = [&](const auto& work) {
+      for_blocks(count * parts.count, [&](int64_t unit) {
+        const int64_t row = numbers[unit / parts.count], part = unit % parts.count;
+        const auto finite = static_cast<int64_t>(rows.plans[row].found.finite);
+        ItemRange range = parts.range(row, part, source.size);
+        range.end = range.end < finite ? range.end : finite;
+        work(rows.sorted_of(row), range, part, finite);
+      });
+      wait_for_grid();
+    };
+    for_parts([&](const SortedQuantileMemory& sorted, const ItemRange& range, int64_t part,
+                  int64_t) { count_run_begins(sorted, boxes, range, part); });
+    for_parts(
+        [&](const SortedQuantileMemory& sorted, const ItemRange& range, int64_t part,
+            int64_t finite) { find_run_begins(sorted, boxes, range, part, parts.count, finite); });
+    for (int number = 0; number < count; ++number) {
+      const SortedQuantileMemory sorted = sorted_of(number);
+      for_warps(*sorted.count, [&](int64_t index) {
+        const QuantileRun run(sorted, index, boxes.strength, boxes.width);
+        if (run.has_series) find_run_moments(sorted, run, boxes.strength, boxes.width);
+      });
+    }
   }
 }
 

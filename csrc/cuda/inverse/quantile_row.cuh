@@ -6,6 +6,8 @@
 #include "cuda/launch/block.cuh"
 #include "cuda/row/row_plan.cuh"
 #include "cuda/soft_sort_and_soft_quantile.h"
+#include "cuda/sort/merge_sort.cuh"
+#include "cuda/sum/sorted_row.cuh"
 
 namespace rank_relax::cuda {
 
@@ -18,6 +20,33 @@ __device__ inline Kind load_double(const RowBatch& source, int64_t row, int64_t 
   const Kind kind = load_item<float>(source, row, i, single);
   value = single;
   return kind;
+}
+
+/// Puts the finite values of rows in order, rows[number] of them or, without `rows`, those that
+/// have the numbers themselves. In two pieces of memory of a double for each item, spare_of(number)
+/// and values_of(number), which gets the result. By all blocks, with the shared memory of a tile.
+template <class Scalar, class SpareOf, class ValuesOf>
+__device__ void sort_values_together(const RowBatch& source, const Tiles& tiles, int64_t count,
+                                     const int64_t* rows, const SpareOf& spare_of,
+                                     const ValuesOf& values_of, char* shared) {
+  using Key = SortKey<Scalar>;
+  const auto key = [&](int64_t number, int64_t i) {
+    return key_of_item<Scalar>(source, rows == nullptr ? number : rows[number], i);
+  };
+  const auto piece = [&](int64_t number, int which) -> KeysAndPositions<Key> {
+    return {reinterpret_cast<Key*>(which == 0 ? spare_of(number) : values_of(number)), nullptr};
+  };
+  sort_together<Key>(tiles, count, key, piece, shared);
+  wait_for_grid();
+  for_blocks(count * tiles.count(), [&](int64_t unit) {
+    const int64_t number = unit / tiles.count(), tile = unit % tiles.count();
+    const Key* const keys = piece(number, 0).keys;
+    double* const values = values_of(number);
+    for (int64_t p = tile * tiles.size + threadIdx.x; p < tiles.end(tile); p += blockDim.x) {
+      values[p] = value_of<Scalar>(keys[p]);
+    }
+  });
+  wait_for_grid();
 }
 
 /// By the threads of a block, for all of them: what is in items [begin, end) of a row.

@@ -12,7 +12,7 @@
 
 namespace rank_relax::cuda {
 
-// Long rows that span more boxes than that. One block sorts a row and cuts it into runs, the items
+// Long rows that span more boxes than that. All blocks sort a row and cut it into runs, the items
 // of one box. Then a warp for a level sums at every step over the runs within reach, a lane a run:
 // item by item where there are few, else by the series of core/series/quantile_series.h from the
 // run's moments around its middle. O(reach) a level.
@@ -66,31 +66,58 @@ struct QuantileRun {
   }
 };
 
-/// By a block. Boxes lie around the multiples of the width; where values are too large beside it
-/// for whole numbers of boxes, a run is what gaps of a width enclose.
-__device__ inline void find_quantile_runs(const SortedQuantileMemory& sorted, int64_t count,
-                                          double strength, double width) {
-  constexpr double kHuge = std::numeric_limits<double>::max();
-  const double per_width = Smaller()(strength / width, kHuge);
-  const double* values = sorted.values;
-  const auto begins_run = [&](int64_t p) {
+/// Boxes lie around the multiples of the width; where values are too large beside it for whole
+/// numbers of boxes, a run is what gaps of a width enclose.
+struct QuantileBoxes {
+  double strength, width, per_width;
+
+  __device__ QuantileBoxes(double strength, double width)
+      : strength(strength),
+        width(width),
+        per_width(Smaller()(strength / width, std::numeric_limits<double>::max())) {}
+
+  __device__ bool begins_run(const double* values, int64_t p) const {
     return p == 0 || !(rint(values[p] * per_width) == rint(values[p - 1] * per_width)) ||
            scaled_difference(strength, values[p], values[p - 1]) > width;
-  };
-  int64_t before = 0;
-  for (int64_t first = 0; first < count; first += blockDim.x) {
+  }
+};
+
+/// How many runs begin in a part, which the memory of moments holds until the runs are known. By a
+/// block, for ascending values that end with the part or sooner.
+__device__ inline void count_run_begins(const SortedQuantileMemory& sorted,
+                                        const QuantileBoxes& boxes, const ItemRange& part,
+                                        int64_t number) {
+  double begins = 0;
+  for (int64_t p = part.begin + threadIdx.x; p < part.end; p += blockDim.x) {
+    begins += boxes.begins_run(sorted.values, p) ? 1 : 0;
+  }
+  begins = reduce_in_block(begins, Sum());
+  if (threadIdx.x == 0) reinterpret_cast<uint32_t*>(sorted.moments)[number] = begins;
+}
+
+/// The runs that begin in a part, from the counts of all.
+__device__ inline void find_run_begins(const SortedQuantileMemory& sorted,
+                                       const QuantileBoxes& boxes, const ItemRange& part,
+                                       int64_t number, int64_t parts, int64_t count) {
+  const auto* const counts = reinterpret_cast<const uint32_t*>(sorted.moments);
+  double ahead = 0, all = 0;
+  for (int64_t other = threadIdx.x; other < parts; other += blockDim.x) {
+    if (other < number) ahead += counts[other];
+    all += counts[other];
+  }
+  auto before = static_cast<int64_t>(reduce_in_block(ahead, Sum()));
+  all = reduce_in_block(all, Sum());
+  for (int64_t first = part.begin; first < part.end; first += blockDim.x) {
     const int64_t p = first + threadIdx.x;
-    const bool begins = p < count && begins_run(p);
-    int64_t total;
-    const int64_t number = before + scan_in_block(int64_t{begins}, Sum(), total);
-    if (begins) sorted.starts[number - 1] = static_cast<uint32_t>(p);
-    before += total;
+    const bool begins = p < part.end && boxes.begins_run(sorted.values, p);
+    int64_t here;
+    const int64_t run = before + scan_in_block(int64_t{begins}, Sum(), here);
+    if (begins) sorted.starts[run - 1] = static_cast<uint32_t>(p);
+    before += here;
   }
-  if (threadIdx.x == 0) {
-    sorted.starts[before] = static_cast<uint32_t>(count);
-    *sorted.count = before;
-  }
-  __syncthreads();
+  if (number > 0 || threadIdx.x != 0) return;
+  *sorted.count = static_cast<int64_t>(all);
+  sorted.starts[*sorted.count] = static_cast<uint32_t>(count);
 }
 
 /// The moments of a run, by a warp.
@@ -106,20 +133,6 @@ __device__ inline void find_run_moments(const SortedQuantileMemory& sorted, cons
     const double sum = sum_eight_over_lanes(sums + first);
     if (lane() % 4 == 0) sorted.moments_of(run.begin)[first + lane() / 4] = sum;
   }
-}
-
-/// A whole row, by a block of at most kMostSortingThreads.
-template <class Scalar>
-__device__ void sort_quantile_row(const RowBatch& source, const QuantileTables& tables, int64_t row,
-                                  int64_t count, const SortedQuantileMemory& sorted) {
-  const double strength = source.regularization_strength, width = tables.box_width;
-  sort_values<Scalar>(source, row, count, sorted.moments, sorted.values);
-  find_quantile_runs(sorted, count, strength, width);
-  for (int64_t number = warp(); number < *sorted.count; number += warps()) {
-    const QuantileRun run(sorted, number, strength, width);
-    if (run.has_series) find_run_moments(sorted, run, strength, width);
-  }
-  __syncthreads();
 }
 
 /// Adds what a run counts at an y that is d above its middle, by its series.

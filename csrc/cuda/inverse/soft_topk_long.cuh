@@ -17,6 +17,9 @@ namespace rank_relax::cuda {
 // The item around which the search is made comes from counts of the digits of all keys, one digit
 // after the other.
 
+constexpr int kDigitBits = 8;
+constexpr int kDigits = 1 << kDigitBits;
+
 template <class Scalar>
 constexpr int kKeyDigits = 8 * sizeof(Scalar) / kDigitBits;
 

@@ -5,36 +5,54 @@
 #include "cuda/projection/permutahedron_derivative.cuh"
 #include "cuda/projection/permutahedron_rank.cuh"
 #include "cuda/projection/permutahedron_sort.cuh"
+#include "cuda/row/rows_together.cuh"
 
 namespace rank_relax::cuda {
 namespace {
 
-/// Blocks of threads, each with working memory for a row, that take the rows in turn.
-struct BlocksOverRows {
-  int64_t blocks;
-  int threads;
-  size_t bytes;  // of each block
+int threads_for(int64_t size, int most) {
+  if (size <= 64) return kWarp;
+  return size <= 256 ? 64 : (size <= 4096 ? 128 : most);
+}
 
-  /// As many as fill a device, while the memory for them is small; else 4 a multiprocessor.
-  BlocksOverRows(const RowBatch& batch, size_t bytes, int most_threads)
-      : threads(threads_for(batch.size, most_threads)), bytes(bytes) {
-    constexpr int64_t kFewest = 4, kMost = 32, kCheapMemory = 64 << 20;
-    const int64_t cheap = kCheapMemory / static_cast<int64_t>(std::max<size_t>(bytes, 1));
-    const int64_t processors = multiprocessors();
-    blocks = std::min(batch.rows, std::clamp(cheap, kFewest * processors, kMost * processors));
+/// Rows, each with `bytes` of working memory, that are worked on at a time. As many as fill a
+/// device with a block for each, while the memory for them is small; else 4 a multiprocessor.
+int64_t rows_at_a_time(int64_t rows, size_t bytes) {
+  constexpr int64_t kFewest = 4, kMost = 32, kCheapMemory = 64 << 20;
+  const int64_t cheap = kCheapMemory / static_cast<int64_t>(std::max<size_t>(bytes, 1));
+  const int64_t processors = multiprocessors();
+  return std::min(rows, std::clamp(cheap, kFewest * processors, kMost * processors));
+}
+
+size_t memory_of(int64_t rows, size_t bytes) { return static_cast<size_t>(rows) * bytes; }
+
+/// Blocks of threads that take the rows in turn, when these are sorted by `Key`: each the rows that
+/// it has sorted itself, in a tile, or all blocks together those that have several.
+template <class Key>
+struct SortingBlocks {
+  RowsAtATime at_a_time;
+  Shape shape;
+
+  /// `static_shared`: at least the bytes of static shared memory.
+  SortingBlocks(const RowBatch& batch, size_t bytes, int most_threads, int64_t static_shared)
+      : at_a_time{tiles_in<Key>(batch.size, most_shared_memory() - static_shared),
+                  rows_at_a_time(batch.rows, bytes), nullptr, bytes} {
+    const Tiles& tiles = at_a_time.tiles;
+    const bool together = tiles.count() > 1;
+    const int threads = threads_for(batch.size, most_threads);
+    if (together) at_a_time.rows = std::min(at_a_time.rows, multiprocessors());
+    shape = {together ? kBlocksTogether * multiprocessors() : at_a_time.rows, threads,
+             bytes_of_tile<Key>(tiles.size), together};
   }
 
-  static int threads_for(int64_t size, int most) {
-    if (size <= 64) return kWarp;
-    return size <= 256 ? 64 : (size <= 4096 ? 128 : most);
-  }
-
-  size_t memory() const { return static_cast<size_t>(blocks) * bytes; }
+  size_t memory() const { return memory_of(at_a_time.rows, at_a_time.bytes); }
 
   template <class Problem>
-  cudaError_t run(void (*kernel)(Problem, char*, size_t), const Problem& problem, void* memory,
+  cudaError_t run(void (*kernel)(Problem, RowsAtATime), const Problem& problem, void* memory,
                   cudaStream_t stream) const {
-    return launch(kernel, {blocks, threads}, stream, problem, static_cast<char*>(memory), bytes);
+    RowsAtATime rows = at_a_time;
+    rows.memory = static_cast<char*>(memory);
+    return launch(kernel, shape, stream, problem, rows);
   }
 };
 
@@ -42,20 +60,26 @@ bool is_empty(const RowBatch& batch) { return batch.rows == 0 || batch.size == 0
 
 bool in_double(const RowBatch& batch) { return batch.input.storage == Storage::kFloat64; }
 
-BlocksOverRows projection_blocks(const RowBatch& batch) {
-  return {batch,
-          in_double(batch) ? ProjectionMemory<double>::bytes(batch.size)
-                           : ProjectionMemory<float>::bytes(batch.size),
-          kMostSortingThreads};
+constexpr int64_t kStaticShared = 4 << 10;
+
+template <class Scalar>
+SortingBlocks<SortKey<Scalar>> projection_blocks(const RowBatch& batch) {
+  return {batch, ProjectionMemory<Scalar>::bytes(batch.size), kMostSortingThreads, kStaticShared};
 }
 
-BlocksOverRows sort_product_blocks(const RowBatch& batch) {
-  return {batch, SortProductMemory::bytes(batch.size), kMostSortingThreads};
+size_t projection_memory(const RowBatch& batch) {
+  return in_double(batch) ? projection_blocks<double>(batch).memory()
+                          : projection_blocks<float>(batch).memory();
 }
 
-BlocksOverRows derivative_blocks(const RowBatch& batch, bool with_cumulants) {
+SortingBlocks<uint32_t> derivative_blocks(const RowBatch& batch, int most_order) {
+  const bool has_cumulants = most_order > 1;
+  const int64_t of_cumulants =
+      has_cumulants
+          ? kMostCumulantThreads / kWarp * static_cast<int64_t>(sizeof(double)) << most_order
+          : 0;
   return {batch, DerivativeMemory::bytes(batch.size),
-          with_cumulants ? kMostCumulantThreads : kMostSortingThreads};
+          has_cumulants ? kMostCumulantThreads : kMostSortingThreads, kStaticShared + of_cumulants};
 }
 
 /// Calls enqueue(Projection(), Scalar()) for what is asked of.
@@ -86,24 +110,24 @@ size_t bytes_of_blocks(const PermutahedronRankDerivative& problem) {
 }  // namespace
 
 size_t permutahedron_rank_workspace(const PermutahedronRank& problem) {
-  return is_empty(problem.batch) ? 0 : projection_blocks(problem.batch).memory();
+  return is_empty(problem.batch) ? 0 : projection_memory(problem.batch);
 }
 
 cudaError_t permutahedron_rank(const PermutahedronRank& problem, std::string_view method,
                                void* workspace, cudaStream_t stream) {
   return dispatch(problem.batch, method, [&](auto projection, auto scalar) {
-    const auto kernel = rank_by_projection<decltype(projection), decltype(scalar)>;
-    return projection_blocks(problem.batch).run(kernel, problem, workspace, stream);
+    using Scalar = decltype(scalar);
+    return projection_blocks<Scalar>(problem.batch)
+        .run(rank_by_projection<decltype(projection), Scalar>, problem, workspace, stream);
   });
 }
 
 size_t permutahedron_rank_derivative_workspace(const PermutahedronRankDerivative& problem) {
   if (is_empty(problem.batch)) return 0;
-  const size_t of_blocks =
-      problem.blocks != nullptr ? 0 : projection_blocks(problem.batch).memory();
+  const size_t of_blocks = problem.blocks != nullptr ? 0 : projection_memory(problem.batch);
   // One after the other, in the same memory.
   return bytes_of_blocks(problem) +
-         std::max(derivative_blocks(problem.batch, false).memory(), of_blocks);
+         std::max(derivative_blocks(problem.batch, 1).memory(), of_blocks);
 }
 
 cudaError_t permutahedron_rank_derivative(const PermutahedronRankDerivative& problem,
@@ -122,40 +146,46 @@ cudaError_t permutahedron_rank_derivative(const PermutahedronRankDerivative& pro
       if (error != cudaSuccess) return error;
       with_blocks.blocks = blocks;
     }
-    const auto run = [&](auto kernel, bool with_cumulants) {
-      return derivative_blocks(problem.batch, with_cumulants)
-          .run(kernel, with_blocks, memory, stream);
+    const auto run = [&](auto kernel, int most_order) {
+      return derivative_blocks(problem.batch, most_order).run(kernel, with_blocks, memory, stream);
     };
     if constexpr (std::is_same_v<Projection, Kl>) {
-      if (problem.order > 2) return run(derivative_by_blocks<Kl, Scalar, Kl::kMaxOrder>, true);
-      if (problem.order > 1) return run(derivative_by_blocks<Kl, Scalar, 2>, true);
+      if (problem.order > 2)
+        return run(derivative_by_blocks<Kl, Scalar, Kl::kMaxOrder>, Kl::kMaxOrder);
+      if (problem.order > 1) return run(derivative_by_blocks<Kl, Scalar, 2>, 2);
     }
-    return run(derivative_by_blocks<Projection, Scalar, 1>, false);
+    return run(derivative_by_blocks<Projection, Scalar, 1>, 1);
   });
 }
 
 size_t permutahedron_sort_workspace(const PermutahedronSort& problem) {
-  return is_empty(problem.batch) ? 0 : projection_blocks(problem.batch).memory();
+  return is_empty(problem.batch) ? 0 : projection_memory(problem.batch);
 }
 
 cudaError_t permutahedron_sort(const PermutahedronSort& problem, std::string_view method,
                                void* workspace, cudaStream_t stream) {
   return dispatch(problem.batch, method, [&](auto projection, auto scalar) {
-    const auto kernel = sort_by_projection<decltype(projection), decltype(scalar)>;
-    return projection_blocks(problem.batch).run(kernel, problem, workspace, stream);
+    using Scalar = decltype(scalar);
+    return projection_blocks<Scalar>(problem.batch)
+        .run(sort_by_projection<decltype(projection), Scalar>, problem, workspace, stream);
   });
 }
 
 size_t permutahedron_sort_product_workspace(const PermutahedronSortProduct& problem) {
-  return is_empty(problem.batch) ? 0 : sort_product_blocks(problem.batch).memory();
+  if (is_empty(problem.batch)) return 0;
+  const size_t bytes = SortProductMemory::bytes(problem.batch.size);
+  return memory_of(rows_at_a_time(problem.batch.rows, bytes), bytes);
 }
 
 cudaError_t permutahedron_sort_product(const PermutahedronSortProduct& problem,
                                        std::string_view method, void* workspace,
                                        cudaStream_t stream) {
   return dispatch(problem.batch, method, [&](auto projection, auto scalar) {
-    const auto kernel = multiply_sorted<decltype(projection), decltype(scalar)>;
-    return sort_product_blocks(problem.batch).run(kernel, problem, workspace, stream);
+    const size_t bytes = SortProductMemory::bytes(problem.batch.size);
+    const Shape shape = {rows_at_a_time(problem.batch.rows, bytes),
+                         threads_for(problem.batch.size, kMostSortingThreads)};
+    return launch(multiply_sorted<decltype(projection), decltype(scalar)>, shape, stream, problem,
+                  static_cast<char*>(workspace), bytes);
   });
 }
 

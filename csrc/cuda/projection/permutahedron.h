@@ -14,10 +14,11 @@
 namespace rank_relax::cuda {
 
 // Soft ranks and soft sorted values with the methods of core/projection/permutahedron.h, as
-// cpu/projection/permutahedron.h says: a block of threads a row, which sorts it and pools it in
-// parallel, in double. All tensors are [rows, size]; outputs, blocks and permutations are
-// contiguous. What enqueues does so on `stream`, for the current device, never waits, and gives the
-// same bits at every call. A row has at most kMostBlocks items.
+// cpu/projection/permutahedron.h says: a block of threads a row, which pools it in parallel, in
+// double, when it or, of a long row, all blocks have sorted it. All tensors are [rows, size];
+// outputs, blocks and permutations are contiguous. What enqueues does so on `stream`, for the
+// current device, never waits, and gives the same bits at every call. A row has at most kMostBlocks
+// items.
 
 /// (rank - 1)/(n - 1) - 1/2 + shift.
 struct PermutahedronRank {

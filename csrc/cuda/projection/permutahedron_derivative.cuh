@@ -7,12 +7,12 @@
 namespace rank_relax::cuda {
 
 // Derivatives of the ranks of a row, from the row's blocks, by the formulas of
-// cpu/projection/block_derivative.h. Items are brought together block by block by a radix sort,
-// which keeps the row's order inside of a block.
+// cpu/projection/block_derivative.h. Items are brought together block by block by a sort of the
+// blocks' numbers, which keeps the row's order inside of a block.
 
 constexpr int kMostCumulantThreads = 256;
 
-/// Memory of one block of threads, for rows of `size` items.
+/// Memory of one row of `size` items.
 struct DerivativeMemory {
   SortedRowMemory<float> sort;  // by keys of 32 bits
   double* sums[2];              // at a block's first item, or of every item
@@ -28,6 +28,13 @@ struct DerivativeMemory {
   }
 };
 
+/// What items are brought together by: those outside of all blocks come last.
+constexpr uint32_t kOutside = 0xffffffff;
+
+__device__ inline uint32_t key_of_block(const PermutahedronRankDerivative& problem, int32_t block) {
+  return block >= 0 && block < problem.batch.size ? static_cast<uint32_t>(block) : kOutside;
+}
+
 /// A row whose items are brought together: item p < inside is the p-th of them, block by block;
 /// then come those outside of all blocks.
 template <class Scalar>
@@ -36,17 +43,24 @@ struct BlockRow {
   int64_t row, row_begin;
   int64_t inside = 0, below = 0, counted = 0, number = 0;
   double strength, scale;
-  uint32_t* keys;
-  uint32_t* positions;
+  const uint32_t* keys;
+  const uint32_t* positions;
   uint32_t* begins;  // of the block of every item
   uint32_t* firsts;  // the first item of every block
 
+  /// Of a row that is sorted by keys of its items' blocks. By all threads.
   template <class Projection>
   __device__ BlockRow(Projection, const PermutahedronRankDerivative& problem, int64_t row,
-                      const SortedRowMemory<float>& memory, uint32_t* digit_begins,
-                      uint32_t (*ahead)[kDigits])
-      : problem(problem), row(row), row_begin(row * problem.batch.size) {
-    bring_together(memory, load_keys(memory), digit_begins, ahead);
+                      const SortedRowMemory<float>& memory)
+      : problem(problem),
+        row(row),
+        row_begin(row * problem.batch.size),
+        keys(memory.keys[0]),
+        positions(memory.positions[0]),
+        begins(memory.keys[1]),
+        firsts(memory.positions[1]) {
+    count();
+    find_blocks();
     find_strength(Projection::kLinearSpread);
     const double factor =
         problem.factor.data == nullptr ? 1.0 : load<Scalar>(problem.factor, row, 0);
@@ -90,53 +104,24 @@ struct BlockRow {
   }
 
  private:
-  /// The number of the last block.
-  __device__ int64_t load_keys(const SortedRowMemory<float>& memory) {
-    const int64_t size = problem.batch.size;
-    double counts[3] = {}, last = -1;
-    for (int64_t i = threadIdx.x; i < size; i += blockDim.x) {
+  __device__ void count() {
+    double counts[3] = {};
+    for (int64_t i = threadIdx.x; i < problem.batch.size; i += blockDim.x) {
       const int32_t block = problem.blocks[row_begin + i];
-      const bool is_inside = block >= 0 && block < size;
-      memory.keys[0][i] = is_inside ? static_cast<uint32_t>(block) : 0xffffffff;
-      memory.positions[0][i] = static_cast<uint32_t>(i);
-      counts[0] += is_inside;
+      counts[0] += keys[i] != kOutside;
       counts[1] += block == block_number(Kind::kBelow);
       counts[2] += block == block_number(Kind::kAbove);
-      if (is_inside) last = Larger()(last, block);
     }
     inside = static_cast<int64_t>(reduce_in_block(counts[0], Sum()));
     below = static_cast<int64_t>(reduce_in_block(counts[1], Sum()));
     counted = inside + below + static_cast<int64_t>(reduce_in_block(counts[2], Sum()));
-    return static_cast<int64_t>(reduce_in_block(last, Larger()));
   }
 
-  /// Only by the digits that numbers up to `last` have, and by none if all items are in one block.
-  /// The largest of these digits is left to those outside.
-  __device__ void bring_together(const SortedRowMemory<float>& memory, int64_t last,
-                                 uint32_t* digit_begins, uint32_t (*ahead)[kDigits]) {
-    const int64_t size = problem.batch.size;
-    const int64_t largest = inside == size ? last : last + 1;
-    int places = 0;
-    while (places < 4 && largest >> (places * kDigitBits) != 0) ++places;
-    __syncthreads();
-    for (int place = 0; place < places; ++place) {
-      const int from = place % 2, to = 1 - from;
-      count_digits(memory.keys[from], size, place, digit_begins);
-      scatter_by_digit<uint32_t>({memory.keys[from], memory.positions[from]}, size, place,
-                                 {memory.keys[to], memory.positions[to]}, digit_begins, ahead);
-    }
-    const int here = places % 2;
-    keys = memory.keys[here];
-    positions = memory.positions[here];
-    begins = memory.keys[1 - here];
-    firsts = memory.positions[1 - here];
-    const uint32_t* sorted = keys;
-    uint32_t* first_items = firsts;
-    number = find_segments(
-        inside, [=](int64_t p) { return sorted[p] != sorted[p - 1]; }, begins,
-        [=](int64_t p, int64_t b) {
-          if (p == 0 || sorted[p] != sorted[p - 1]) first_items[b] = static_cast<uint32_t>(p);
-        });
+  __device__ void find_blocks() {
+    const auto begins_at = [this](int64_t p) { return keys[p] != keys[p - 1]; };
+    number = find_segments(inside, begins_at, begins, [&](int64_t p, int64_t b) {
+      if (p == 0 || begins_at(p)) firsts[b] = static_cast<uint32_t>(p);
+    });
   }
 
   __device__ void find_strength(double linear_spread) {
@@ -300,16 +285,25 @@ __device__ void write_cumulants(const BlockRow<Scalar>& row, double* shares) {
   }
 }
 
-/// Launched as rank_by_projection is; with kMostOrder = 1 for orders without cumulants.
+/// With kMostOrder = 1 for orders without cumulants.
 template <class Projection, class Scalar, int kMostOrder>
 __global__ void __launch_bounds__(kMostOrder == 1 ? kMostSortingThreads : kMostCumulantThreads, 1)
-    derivative_by_blocks(PermutahedronRankDerivative problem, char* memory, size_t bytes) {
-  constexpr int kThreads = kMostOrder == 1 ? kMostSortingThreads : kMostCumulantThreads;
-  __shared__ uint32_t digit_begins[kDigits];
-  __shared__ uint32_t ahead[kThreads / kWarp][kDigits];
-  const DerivativeMemory parts(memory + blockIdx.x * bytes, problem.batch.size);
-  for (int64_t row = blockIdx.x; row < problem.batch.rows; row += gridDim.x) {
-    const BlockRow<Scalar> at(Projection(), problem, row, parts.sort, digit_begins, ahead);
+    derivative_by_blocks(PermutahedronRankDerivative problem, RowsAtATime at_a_time) {
+  const RowBatch& batch = problem.batch;
+  const auto sort = [&](int64_t first, int64_t count) {
+    sort_together<uint32_t>(
+        at_a_time.tiles, count,
+        [&](int64_t number, int64_t i) {
+          return key_of_block(problem, problem.blocks[(first + number) * batch.size + i]);
+        },
+        [&](int64_t number, int which) {
+          return DerivativeMemory(at_a_time.memory_of(number), batch.size).sort.piece(which);
+        },
+        dynamic_shared_memory());
+  };
+  at_a_time.for_rows(batch.rows, sort, [&](int64_t row, char* memory) {
+    const DerivativeMemory parts(memory, batch.size);
+    const BlockRow<Scalar> at(Projection(), problem, row, parts.sort);
     if constexpr (kMostOrder > 1) {
       write_cumulants<kMostOrder>(at, parts.sums[0]);
     } else if constexpr (std::is_same_v<Projection, Kl>) {
@@ -317,10 +311,9 @@ __global__ void __launch_bounds__(kMostOrder == 1 ? kMostSortingThreads : kMostC
     } else if (problem.order == 1) {
       write_deviations(at, parts.sums[0]);
     } else {
-      for (int64_t p = threadIdx.x; p < problem.batch.size; p += blockDim.x) at.write(p, 0);
+      for (int64_t p = threadIdx.x; p < batch.size; p += blockDim.x) at.write(p, 0);
     }
-    __syncthreads();
-  }
+  });
 }
 
 }  // namespace rank_relax::cuda

@@ -58,15 +58,13 @@ __device__ void write_ranks(const SortedFiniteRow<Scalar>& sorted, const RankSca
   }
 }
 
-/// Rows, a block each, blockIdx.x, blockIdx.x + gridDim.x, ...; each block of threads has `bytes`
-/// of the memory. Cost: an argsort and O(size) a row.
+/// Cost: an argsort and O(size) a row.
 template <class Projection, class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads, 1)
-    rank_by_projection(PermutahedronRank problem, char* memory, size_t bytes) {
+    rank_by_projection(PermutahedronRank problem, RowsAtATime at_a_time) {
   const RowBatch& batch = problem.batch;
-  const ProjectionMemory<Scalar> parts(memory + blockIdx.x * bytes, batch.size);
-  for (int64_t row = blockIdx.x; row < batch.rows; row += gridDim.x) {
-    SortedFiniteRow<Scalar> sorted(batch, row, parts);
+  const auto work = [&](int64_t row, const ProjectionMemory<Scalar>& memory) {
+    SortedFiniteRow<Scalar> sorted(batch, row, memory);
     const double strength = sorted.template strength<Projection>(batch), unit = sorted.unit;
     const double lower = static_cast<double>(sorted.below);
     const int64_t row_begin = row * batch.size;
@@ -89,8 +87,8 @@ __global__ void __launch_bounds__(kMostSortingThreads, 1)
       if (problem.ranks.data == nullptr) continue;
       store(problem.ranks, row_begin + i, rank_outside_blocks(sorted, rank, kind));
     }
-    __syncthreads();
-  }
+  };
+  for_sorted_rows<Scalar>(batch, at_a_time, work);
 }
 
 }  // namespace rank_relax::cuda

@@ -8,15 +8,44 @@
 #include "core/projection/permutahedron.h"
 #include "cuda/launch/block.cuh"
 #include "cuda/launch/device_memory.h"
+#include "cuda/launch/grid.cuh"
 #include "cuda/projection/isotonic.cuh"
 #include "cuda/projection/permutahedron.h"
 #include "cuda/row/row_plan.cuh"
+#include "cuda/sort/merge_sort.cuh"
 #include "cuda/sort/segments.cuh"
 #include "cuda/sum/sorted_row.cuh"
 
 namespace rank_relax::cuda {
 
-/// Memory of one block of threads, for rows of `size` items: that of the sort, and sums.
+/// Rows are worked on so many at a time, each in `bytes` of memory: all blocks of threads sort
+/// them, then each is one block's. Blocks wait for one another if a row has several tiles; else a
+/// row is one block's from the beginning.
+struct RowsAtATime {
+  Tiles tiles;
+  int64_t rows;
+  char* memory;
+  size_t bytes;
+
+  /// Calls work(row, memory) for all rows, when sort(first, count) has sorted `count` of them.
+  template <class Sort, class Work>
+  __device__ void for_rows(int64_t all, const Sort& sort, const Work& work) const {
+    for (int64_t first = 0; first < all; first += rows) {
+      const int64_t count = all - first < rows ? all - first : rows;
+      sort(first, count);
+      if (tiles.count() > 1) wait_for_grid();
+      for_blocks(count, [&](int64_t number) {
+        work(first + number, memory_of(number));
+        __syncthreads();
+      });
+      if (tiles.count() > 1) wait_for_grid();  // before other rows take the memory
+    }
+  }
+
+  __device__ char* memory_of(int64_t number) const { return memory + number * bytes; }
+};
+
+/// Memory of one row of `size` items: that of the sort, and sums.
 template <class Scalar>
 struct ProjectionMemory {
   SortedRowMemory<Scalar> sort;
@@ -44,7 +73,7 @@ struct SortedFiniteRow {
   uint32_t* begins;     // of the block of every item
   PooledBlocks blocks;  // the sums serve for others when the blocks are found
 
-  /// By all threads.
+  /// Of a row that is sorted. By all threads.
   __device__ SortedFiniteRow(const RowBatch& batch, int64_t row,
                              const ProjectionMemory<Scalar>& memory)
       : keys(memory.sort.keys[0]),
@@ -52,7 +81,6 @@ struct SortedFiniteRow {
         begins(reinterpret_cast<uint32_t*>(memory.sort.keys[1])),
         blocks{memory.sort.positions[1], memory.sums} {
     count(batch, row);
-    sort_row(batch, row, memory.sort);
     if (finite == 0) return;
     const double largest = value_of<Scalar>(keys[finite - 1]), smallest = value_of<Scalar>(keys[0]);
     if (!isfinite(largest - smallest)) unit = 4;
@@ -102,5 +130,25 @@ struct SortedFiniteRow {
     unmasked = static_cast<int64_t>(reduce_in_block(counts[3], Sum()));
   }
 };
+
+/// Calls work(row, memory) for all rows when they are sorted, by the kernels below.
+template <class Scalar, class Work>
+__device__ void for_sorted_rows(const RowBatch& batch, const RowsAtATime& at_a_time,
+                                const Work& work) {
+  const auto memory_of = [&](char* memory) -> ProjectionMemory<Scalar> {
+    return {memory, batch.size};
+  };
+  const auto sort = [&](int64_t first, int64_t count) {
+    sort_together<SortKey<Scalar>>(
+        at_a_time.tiles, count,
+        [&](int64_t number, int64_t i) { return key_of_item<Scalar>(batch, first + number, i); },
+        [&](int64_t number, int which) {
+          return memory_of(at_a_time.memory_of(number)).sort.piece(which);
+        },
+        dynamic_shared_memory());
+  };
+  at_a_time.for_rows(batch.rows, sort,
+                     [&](int64_t row, char* memory) { work(row, memory_of(memory)); });
+}
 
 }  // namespace rank_relax::cuda

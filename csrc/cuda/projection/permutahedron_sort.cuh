@@ -80,14 +80,13 @@ __device__ void write_values(const SortedFiniteRow<Scalar>& sorted,
   }
 }
 
-/// Launched as rank_by_projection is. Cost: an argsort and O(size) a row.
+/// Cost: an argsort and O(size) a row.
 template <class Projection, class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads, 1)
-    sort_by_projection(PermutahedronSort problem, char* memory, size_t bytes) {
+    sort_by_projection(PermutahedronSort problem, RowsAtATime at_a_time) {
   const RowBatch& batch = problem.batch;
-  const ProjectionMemory<Scalar> parts(memory + blockIdx.x * bytes, batch.size);
-  for (int64_t row = blockIdx.x; row < batch.rows; row += gridDim.x) {
-    SortedFiniteRow<Scalar> sorted(batch, row, parts);
+  const auto work = [&](int64_t row, const ProjectionMemory<Scalar>& memory) {
+    SortedFiniteRow<Scalar> sorted(batch, row, memory);
     const ValueUnits<Projection> units(sorted, batch.regularization_strength);
     const auto join = [=](IsotonicBlock& below, const IsotonicBlock& above, double difference) {
       return Projection::join_values(below, above, difference * (units.unit * units.join_unit),
@@ -100,8 +99,8 @@ __global__ void __launch_bounds__(kMostSortingThreads, 1)
     });
     write_values<Projection>(sorted, units, problem.values, finite_begin);
     write_outside_blocks(problem, sorted, row);
-    __syncthreads();
-  }
+  };
+  for_sorted_rows<Scalar>(batch, at_a_time, work);
 }
 
 /// Memory of one block of threads for products with the Jacobian of sorted values.
@@ -172,7 +171,8 @@ struct SortProductRow {
   }
 };
 
-/// Launched as rank_by_projection is. Cost: O(size) a row.
+/// Rows, a block each, blockIdx.x, blockIdx.x + gridDim.x, ...; each block of threads has `bytes`
+/// of the memory. Cost: O(size) a row.
 template <class Projection, class Scalar>
 __global__ void __launch_bounds__(kMostSortingThreads, 1)
     multiply_sorted(PermutahedronSortProduct problem, char* memory, size_t bytes) {

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "cuda/launch/block.cuh"
+#include "cuda/launch/grid.cuh"
 #include "cuda/sort/block_sort.cuh"
 
 namespace rank_relax::cuda {
@@ -10,14 +12,17 @@ namespace rank_relax::cuda {
 // A sort of keys with their positions by many blocks, with no memory but for the items twice: tiles
 // of `size` items are sorted in shared memory, then two sorted lists at a time are merged, list
 // after list of twice as many. A block writes a tile of what comes out: a bisection of both lists
-// finds what goes there, and one more in shared memory the place of each item.
+// finds what goes there, and one more in shared memory the place of each item. Equal items stay in
+// the order that they had.
+
+constexpr int64_t kLargestTile = 4096, kSmallestTile = 64;
 
 /// How a list is cut into tiles, all of a power of two but for the last.
 struct Tiles {
   int64_t items;
   int64_t size;
 
-  __device__ int64_t count() const { return (items + size - 1) / size; }
+  RANK_RELAX_HOST_DEVICE int64_t count() const { return (items + size - 1) / size; }
   __device__ int merges() const {
     int merges = 0;
     for (int64_t sorted = size; sorted < items; sorted *= 2) ++merges;
@@ -34,6 +39,16 @@ constexpr int64_t bytes_of_tile(int64_t size) {
   return size * static_cast<int64_t>(sizeof(Key) + sizeof(uint32_t));
 }
 
+/// The tiles of a list whose blocks have so much shared memory: one, if it is short enough.
+template <class Key>
+Tiles tiles_in(int64_t items, int64_t shared) {
+  int64_t size = kLargestTile;
+  while (size > kSmallestTile && (bytes_of_tile<Key>(size) > shared || size / 2 >= items)) {
+    size /= 2;
+  }
+  return {items, size};
+}
+
 /// Sorts a tile by a block; key(i) is that of item i.
 template <class Key, class KeyOfItem>
 __device__ void sort_tile(const Tiles& tiles, int64_t tile, const KeyOfItem& key,
@@ -46,10 +61,14 @@ __device__ void sort_tile(const Tiles& tiles, int64_t tile, const KeyOfItem& key
     keys[i] = key(begin + i);
     positions[i] = static_cast<uint32_t>(begin + i);
   }
-  bitonic_sort(keys, positions, count);
+  if (to.positions != nullptr) {
+    bitonic_sort(keys, positions, count);
+  } else {
+    bitonic_sort(keys, nullptr, count);
+  }
   for (int i = threadIdx.x; i < count; i += blockDim.x) {
     to.keys[begin + i] = keys[i];
-    to.positions[begin + i] = positions[i];
+    if (to.positions != nullptr) to.positions[begin + i] = positions[i];
   }
   __syncthreads();
 }
@@ -105,7 +124,7 @@ __device__ void merge_tile(const Tiles& tiles, int64_t tile, int64_t sorted,
   __syncthreads();
   const auto put = [&](int i, int place) {
     to.keys[begin + place] = keys[i];
-    to.positions[begin + place] = from.positions[place_of(i)];
+    if (to.positions != nullptr) to.positions[begin + place] = from.positions[place_of(i)];
   };
   const int power = static_cast<int>(tiles.size), of_second = count - of_first;
   const Key* const seconds = keys + of_first;
@@ -116,6 +135,31 @@ __device__ void merge_tile(const Tiles& tiles, int64_t tile, int64_t sorted,
     put(of_first + i, i + keys_below<true>(keys, of_first, seconds[i], power));
   }
   __syncthreads();
+}
+
+/// Sorts lists by all blocks of a launch, each with the shared memory of a tile: key(list, i) is
+/// that of an item, piece(list, 0) the memory that it comes to, and piece(list, 1) as much again.
+/// Other blocks may not be ready with a list yet, unless it is one tile: then it is sorted by the
+/// block that for_blocks(lists, ..) gives it to.
+template <class Key, class KeyOfItem, class Piece>
+__device__ void sort_together(const Tiles& tiles, int64_t lists, const KeyOfItem& key,
+                              const Piece& piece, char* shared) {
+  const int64_t units = lists * tiles.count();
+  int at = tiles.merges() % 2;  // so that the last merge writes to the first piece
+  for_blocks(units, [&](int64_t unit) {
+    const int64_t list = unit / tiles.count();
+    sort_tile<Key>(
+        tiles, unit % tiles.count(), [&](int64_t i) { return key(list, i); }, piece(list, at),
+        shared);
+  });
+  for (int64_t sorted = tiles.size; sorted < tiles.items; sorted *= 2, at = 1 - at) {
+    wait_for_grid();
+    for_blocks(units, [&](int64_t unit) {
+      const int64_t list = unit / tiles.count();
+      merge_tile<Key>(tiles, unit % tiles.count(), sorted, piece(list, at), piece(list, 1 - at),
+                      shared);
+    });
+  }
 }
 
 }  // namespace rank_relax::cuda

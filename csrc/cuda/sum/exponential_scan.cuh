@@ -10,13 +10,14 @@
 #include "cuda/sort/block_sort.cuh"
 #include "cuda/sum/one_box.cuh"
 #include "cuda/sum/sorted_row.cuh"
+#include "cuda/sum/sorted_together.cuh"
 #include "cuda/sum/tile_scan.cuh"
 
 namespace rank_relax::cuda {
 
 // The kernel sums where F(-d) = F'(d) = -F''(d) = e^-d/2 for d > 0, by one block a row: a sort,
-// then a scan upwards for what is below each item, and one downwards for what is above, O(1) an
-// item.
+// which is all blocks' where the row has no room in shared memory, then a scan upwards for what is
+// below each item, and one downwards for what is above, O(1) an item.
 //
 // With E the sum before an item, Σ w_j e^-|d_ij|, what lies on one side adds
 //
@@ -202,33 +203,69 @@ __device__ void sum_by_scans(const ScannedRow<Scalar>& sorted, Scalar* tile) {
                                 });
 }
 
-/// All rows, a block each at a time, in shared memory or in `memory`.
-template <class Scalar, int kOrder, bool kInShared>
-__global__ void __launch_bounds__(kMostSummingThreads, 1)
-    scan_rows(KernelSum problem, char* memory, size_t bytes_a_block) {
-  __shared__ RowPlan plan;
-  char* const shared = dynamic_shared_memory();
-  auto* const tile = reinterpret_cast<Scalar*>(shared);
+/// The results of a row that is sorted. By a block, with a Scalar for each thread and set in shared
+/// memory.
+template <class Scalar, int kOrder>
+__device__ void sum_scanned_row(const KernelSum& problem, const RowPlan& plan, int64_t row,
+                                const SortedSumMemory<Scalar>& memory, char* shared) {
   static_assert(bytes_of_warps<Scalar>(kWarp, kOrder) >=
                 kWarp * kSets<kOrder> * static_cast<int64_t>(sizeof(Scalar)));
-  char* const own = kInShared ? shared + bytes_of_warps<Scalar>(blockDim.x, kOrder)
-                              : memory + blockIdx.x * bytes_a_block;
-  const SortedSumMemory<Scalar> parts(own, problem.size);
+  auto* const tile = reinterpret_cast<Scalar*>(shared);
+  const ScannedRow<Scalar> sorted(problem, plan, row, memory);
+  sort_weights(problem, plan, problem.whole(row), sorted.positions, sorted.weights);
+  if constexpr (kOrder == 0) {
+    if (!plan.counts) sum_by_scans<Growth, kOrder>(sorted, tile);
+  }
+  if (kOrder > 0 || plan.counts) sum_by_scans<Decay, kOrder>(sorted, tile);
+  write_others<Scalar>(problem, plan, problem.whole(row), sorted.positions);
+  __syncthreads();
+}
+
+/// Of a whole row, by a block.
+template <class Scalar, int kOrder>
+__device__ void plan_scan(const KernelSum& problem, int64_t row, RowPlan& plan) {
+  const RowStatistics found = statistics_of<Scalar, kOrder>(problem, problem.whole(row));
+  if (threadIdx.x == 0) {
+    make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
+  }
+  __syncthreads();
+}
+
+/// All rows, a block each at a time, in shared memory.
+template <class Scalar, int kOrder>
+__global__ void __launch_bounds__(kMostSummingThreads, 1) scan_rows(KernelSum problem) {
+  __shared__ RowPlan plan;
+  char* const shared = dynamic_shared_memory();
+  const SortedSumMemory<Scalar> memory(shared + bytes_of_warps<Scalar>(blockDim.x, kOrder),
+                                       problem.size);
   for (int64_t row = blockIdx.x; row < problem.rows; row += gridDim.x) {
-    const RowStatistics found = statistics_of<Scalar, kOrder>(problem, problem.whole(row));
-    if (threadIdx.x == 0) {
-      make_plan(problem, found, factor_of<Scalar>(problem, row), /*with_directions=*/true, plan);
-    }
-    __syncthreads();
-    sort_row<kInShared>(problem, row, parts.sort);
-    const ScannedRow<Scalar> sorted(problem, plan, row, parts);
-    sort_weights(problem, plan, problem.whole(row), sorted.positions, sorted.weights);
-    if constexpr (kOrder == 0) {
-      if (!plan.counts) sum_by_scans<Growth, kOrder>(sorted, tile);
-    }
-    if (kOrder > 0 || plan.counts) sum_by_scans<Decay, kOrder>(sorted, tile);
-    write_others<Scalar>(problem, plan, problem.whole(row), sorted.positions);
-    __syncthreads();
+    plan_scan<Scalar, kOrder>(problem, row, plan);
+    sort_row(problem, row, memory.sort);
+    sum_scanned_row<Scalar, kOrder>(problem, plan, row, memory, shared);
+  }
+}
+
+/// All rows, some at a time: all blocks sort them, then each is one block's.
+template <class Scalar, int kOrder>
+__global__ void __launch_bounds__(kMostSummingThreads, 1)
+    scan_rows_together(KernelSum problem, TogetherMemory memory) {
+  __shared__ RowPlan plan;
+  char* const shared = dynamic_shared_memory();
+  for (int64_t first = 0; first < problem.rows; first += memory.rows) {
+    const int64_t left = problem.rows - first, count = left < memory.rows ? left : memory.rows;
+    const auto memory_of = [&](int64_t number) -> SortedSumMemory<Scalar> {
+      return {memory.sorting + number * memory.bytes_a_sort, problem.size};
+    };
+    sort_together<SortKey<Scalar>>(
+        memory.tiles, count,
+        [&](int64_t number, int64_t i) { return key_of_item<Scalar>(problem, first + number, i); },
+        [&](int64_t number, int which) { return memory_of(number).sort.piece(which); }, shared);
+    wait_for_grid();
+    for_blocks(count, [&](int64_t number) {
+      plan_scan<Scalar, kOrder>(problem, first + number, plan);
+      sum_scanned_row<Scalar, kOrder>(problem, plan, first + number, memory_of(number), shared);
+    });
+    wait_for_grid();  // before other rows take the memory
   }
 }
 

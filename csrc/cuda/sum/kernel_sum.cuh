@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cuda/row/row_plan.cuh"
+#include "cuda/row/rows_together.cuh"
 #include "cuda/sum/grid_in_shared.cuh"
 #include "cuda/sum/many_boxes.cuh"
 #include "cuda/sum/one_box.cuh"
@@ -106,25 +107,6 @@ __device__ void for_rows_of_form(int64_t rows, const uint8_t* forms, Form form, 
       if (forms[row] == wanted) sum(row);
     }
   }
-}
-
-/// The next `most` rows of a form, or as many as are left: how many. `next` is where the search
-/// begins, and then where the next one does. By a block, whose threads get the same.
-__device__ inline int next_rows_of_form(int64_t all, const uint8_t* forms, Form form, int64_t most,
-                                        int64_t& next, int64_t* rows) {
-  int64_t found = 0;
-  __syncthreads();
-  while (next < all && found < most) {
-    const int64_t row = next + threadIdx.x;
-    const bool is_wanted = row < all && forms[row] == static_cast<uint8_t>(form);
-    int64_t here;
-    const int64_t number = found + scan_in_block(int64_t{is_wanted}, Sum(), here);
-    if (is_wanted && number <= most) rows[number - 1] = row;
-    __syncthreads();
-    found += here;
-    next = found > most ? rows[most - 1] + 1 : next + blockDim.x;
-  }
-  return static_cast<int>(found < most ? found : most);
 }
 
 /// The rows that sum_rows leaves to a grid in shared memory, of most_boxes at most.
@@ -333,8 +315,10 @@ __global__ void __launch_bounds__(kMostSummingThreads, 1)
                         TogetherMemory memory) {
   __shared__ int64_t rows[kMostRowsTogether];
   for (int64_t next = 0; next < problem.rows;) {
-    const int count =
-        next_rows_of_form(problem.rows, forms, Form::kSorted, memory.rows, next, rows);
+    const auto is_sorted = [=](int64_t row) {
+      return forms[row] == static_cast<uint8_t>(Form::kSorted);
+    };
+    const int count = next_rows(problem.rows, is_sorted, memory.rows, next, rows);
     if (count == 0) return;  // as in all blocks
     SumTogether<Cdf, Scalar>{problem, *tables, memory, rows, count}.sum(dynamic_shared_memory());
   }

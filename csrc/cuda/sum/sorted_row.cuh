@@ -93,45 +93,23 @@ class RunMemory {
   int order_;
 };
 
-/// A row's keys; and its positions, if they are wanted.
+/// Of an item that is not finite it is larger than all.
 template <class Scalar, class Problem>
-__device__ void load_keys(const Problem& problem, int64_t row, SortKey<Scalar>* keys,
-                          uint32_t* positions = nullptr) {
-  for (int64_t i = threadIdx.x; i < problem.size; i += blockDim.x) {
-    Scalar value;
-    const bool finite = load_item(problem, row, i, value) == Kind::kFinite;
-    keys[i] = key_of(value, finite);
-    if (positions != nullptr) positions[i] = static_cast<uint32_t>(i);
-  }
-  __syncthreads();
+__device__ SortKey<Scalar> key_of_item(const Problem& problem, int64_t row, int64_t i) {
+  Scalar value;
+  const bool finite = load_item(problem, row, i, value) == Kind::kFinite;
+  return key_of(value, finite);
 }
 
-/// Puts the finite values in order, by a radix sort in two pieces of memory of a double for each
-/// item: in the first, and the result, as doubles, in the second.
-template <class Scalar>
-__device__ void sort_values(const RowBatch& source, int64_t row, int64_t count, double* spare,
-                            double* values) {
-  using Key = SortKey<Scalar>;
-  Key* const keys[] = {reinterpret_cast<Key*>(spare), reinterpret_cast<Key*>(values)};
-  uint32_t* const positions[] = {nullptr, nullptr};
-  load_keys<Scalar>(source, row, keys[0]);
-  radix_sort(keys, positions, source.size);
-  for (int64_t p = threadIdx.x; p < count; p += blockDim.x) {
-    values[p] = value_of<Scalar>(keys[0][p]);
-  }
-  __syncthreads();
-}
-
-/// Sorts the row into keys[0] and positions[0], finite items first.
-template <bool kInShared = false, class Scalar, class Problem>
+/// Sorts the row into keys[0] and positions[0], in shared memory, finite items first.
+template <class Scalar, class Problem>
 __device__ void sort_row(const Problem& problem, int64_t row,
                          const SortedRowMemory<Scalar>& memory) {
-  load_keys<Scalar>(problem, row, memory.keys[0], memory.positions[0]);
-  if constexpr (kInShared) {
-    bitonic_sort(memory.keys[0], memory.positions[0], static_cast<int>(problem.size));
-  } else {
-    radix_sort(memory.keys, memory.positions, problem.size);
+  for (int64_t i = threadIdx.x; i < problem.size; i += blockDim.x) {
+    memory.keys[0][i] = key_of_item<Scalar>(problem, row, i);
+    memory.positions[0][i] = static_cast<uint32_t>(i);
   }
+  bitonic_sort(memory.keys[0], memory.positions[0], static_cast<int>(problem.size));
 }
 
 /// Brings the weights of the finite ones among some places of the sorted order into it:
@@ -587,7 +565,7 @@ template <class Cdf, class Scalar>
 __device__ void sum_sorted_row(const KernelSum& problem, const SeriesTables& tables,
                                const RowPlan& plan, int64_t row, char* shared, char* memory) {
   const SortedSumMemory<Scalar> parts(memory, problem.size);
-  sort_row</*kInShared=*/true>(problem, row, parts.sort);
+  sort_row(problem, row, parts.sort);
   SortedRow<Scalar> sorted(problem, tables, plan, row, parts);
   sort_weights(problem, plan, problem.whole(row), sorted.positions, sorted.weights);
   if (all_see_few(sorted, kFewNeighbours)) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "cuda/launch/grid.cuh"
+#include "cuda/row/rows_together.cuh"
 #include "cuda/sort/merge_sort.cuh"
 #include "cuda/sum/sorted_row.cuh"
 
@@ -23,9 +24,6 @@ namespace rank_relax::cuda {
 //
 // A part is a block's, a piece a warp's. What is added in which order follows from the values.
 
-constexpr int kMostRowsTogether = 256;
-constexpr int64_t kMostPartsTogether = 128;
-
 /// Memory of one row besides that of its sort.
 struct RowTogether {
   uint32_t begins[kMostPartsTogether];  // runs that begin in each part
@@ -37,7 +35,7 @@ struct RowTogether {
 struct TogetherMemory {
   int64_t rows;  // at a time
   Parts parts;
-  int64_t tile;    // items that are sorted in shared memory
+  Tiles tiles;     // that are sorted in shared memory
   RowPlan* plans;  // of all rows
   bool has_plans;  // that have been made
   RowTogether* of_rows;
@@ -98,31 +96,14 @@ struct SumTogether {
   }
 
   __device__ void sort(char* shared) const {
-    const Tiles tiles = {problem.size, memory.tile};
-    const int merges = tiles.merges();
-    int at = merges % 2;  // so that the last merge writes to the first piece of memory
-    const auto piece = [&](int64_t number, int which) -> KeysAndPositions<Key> {
-      const SortedRowMemory<Scalar> of_row = memory_of(number).sort;
-      return {of_row.keys[which], of_row.positions[which]};
+    const auto key = [&](int64_t number, int64_t i) {
+      return key_of_item<Scalar>(problem, rows[number], i);
     };
-    for_blocks(count * tiles.count(), [&](int64_t unit) {
-      const int64_t number = unit / tiles.count(), row = rows[number];
-      const auto key = [&](int64_t i) {
-        Scalar value;
-        const bool finite = load_item(problem, row, i, value) == Kind::kFinite;
-        return key_of(value, finite);
-      };
-      sort_tile<Key>(tiles, unit % tiles.count(), key, piece(number, at), shared);
-    });
+    const auto piece = [&](int64_t number, int which) {
+      return memory_of(number).sort.piece(which);
+    };
+    sort_together<Key>(memory.tiles, count, key, piece, shared);
     wait_for_grid();
-    for (int64_t sorted = tiles.size; sorted < tiles.items; sorted *= 2, at = 1 - at) {
-      for_blocks(count * tiles.count(), [&](int64_t unit) {
-        const int64_t number = unit / tiles.count();
-        merge_tile<Key>(tiles, unit % tiles.count(), sorted, piece(number, at),
-                        piece(number, 1 - at), shared);
-      });
-      wait_for_grid();
-    }
   }
 
   __device__ void mark() const {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../for_each_cdf.h"
+#include "cases.h"
 #include "core/cdf/smooth_cdfs.h"
 #include "cuda/row/rows_together.cuh"
 #include "cuda/soft_rank.h"
@@ -34,14 +35,6 @@ Row run(const KernelSum& problem, const char* method, Tensor& output) {
   }
   return output.values();
 }
-
-/// One row, and what it is summed with.
-struct Case {
-  std::string name;
-  Row values;
-  double strength = 1;
-  Row mask = {};  // 0 where an item is masked
-};
 
 bool counts(const Case& c, size_t i) {
   return (c.mask.empty() || c.mask[i] != 0) && !std::isnan(c.values[i]);
@@ -206,53 +199,31 @@ void check(Case c, Storage storage, int order, std::mt19937& random) {
   }
 }
 
-Row random_row(int64_t size, std::mt19937& random, double scale = 1) {
-  std::normal_distribution<double> normal(0, scale);
-  Row values(size);
-  for (double& value : values) value = normal(random);
-  return values;
-}
-
 /// Rows of every kind that docs/algorithm.md and docs/semantics.md speak of.
 std::vector<Case> cases(int64_t size, std::mt19937& random) {
-  std::vector<Case> all;
-  const auto add = [&](const char* name, double strength, auto change, Row mask = {}) {
-    Row values = random_row(size, random);
-    for (int64_t i = 0; i < size; ++i) values[i] = change(values[i], i);
-    all.push_back({name, values, strength, std::move(mask)});
-  };
-  const auto same = [](double x, int64_t) { return x; };
-  for (const double strength : {1e-6, 1.0, 4.0, 30.0, 1e6}) add("normal", strength, same);
-  add("shifted", 1, [](double x, int64_t) { return 1e4 + x; });
-  add("constant", 2, [](double, int64_t) { return 1.25; });
-  add("ties", 5, [](double x, int64_t) { return std::round(x); });
-  add("outlier", 1, [](double x, int64_t i) { return i == 0 ? 1e30 : x; });
-  add("clusters", 1, [](double x, int64_t i) { return x + (i % 2 == 0 ? 1e4 : -1e4); });
-  add("broad", 1, [&](double x, int64_t) { return x * static_cast<double>(size) / 100; });
-  add("sparse", 1, [&](double x, int64_t) { return x * static_cast<double>(size); });
-  add("geometric", 1, [&](double x, int64_t i) {
+  Cases all(size, random);
+  for (const double strength : {1e-6, 1.0, 4.0, 30.0, 1e6}) all.add_normal(strength);
+  all.add("shifted", 1, [](double x, int64_t) { return 1e4 + x; });
+  all.add("constant", 2, [](double, int64_t) { return 1.25; });
+  all.add("ties", 5, [](double x, int64_t) { return std::round(x); });
+  all.add("outlier", 1, [](double x, int64_t i) { return i == 0 ? 1e30 : x; });
+  all.add("clusters", 1, [](double x, int64_t i) { return x + (i % 2 == 0 ? 1e4 : -1e4); });
+  all.add("broad", 1, [&](double x, int64_t) { return x * static_cast<double>(size) / 100; });
+  all.add("sparse", 1, [&](double x, int64_t) { return x * static_cast<double>(size); });
+  all.add("geometric", 1, [&](double x, int64_t i) {
     return std::copysign(
         std::pow(10, 60.0 * static_cast<double>(i) / static_cast<double>(size) - 30), x);
   });
-  add("infinities", 1,
-      [](double x, int64_t i) { return i % 3 == 0 ? std::copysign(kInfinity, x) : x; });
-  add("infinities alone", 1, [](double x, int64_t) { return std::copysign(kInfinity, x); });
-  add("NaN", 1, [](double x, int64_t i) { return i % 5 == 0 ? kNan : x; });
-  add("largest", 1, [](double x, int64_t) { return std::copysign(3e38, x); });
-  add("largest and small", 1e-37,
-      [](double x, int64_t) { return std::copysign(3e38, x) / (1 + x * x); });
-  add("neighbours", 1e6, [](double, int64_t i) {
+  all.add_infinities();
+  all.add("NaN", 1, [](double x, int64_t i) { return i % 5 == 0 ? kNan : x; });
+  all.add("largest", 1, [](double x, int64_t) { return std::copysign(3e38, x); });
+  all.add("largest and small", 1e-37,
+          [](double x, int64_t) { return std::copysign(3e38, x) / (1 + x * x); });
+  all.add("neighbours", 1e6, [](double, int64_t i) {
     return static_cast<double>(std::nextafter(1.0f, i % 2 == 0 ? 2.0f : 0.0f));
   });
-  Row mask(size), none(size, 0.0);
-  for (int64_t i = 0; i < size; ++i) mask[i] = i % 3 != 1;
-  const auto some = [](double x, int64_t i) {
-    return i % 7 == 0 ? kNan : (i % 11 == 0 ? kInfinity : x);
-  };
-  add("mask", 1, some, mask);
-  add("mask and sharp", 100, some, mask);
-  add("all masked", 1, some, none);
-  return all;
+  all.add_masks(100);
+  return std::move(all).all();
 }
 
 /// The loss and its gradient by definition, in double, for rows that are not narrow.

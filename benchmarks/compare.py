@@ -474,10 +474,10 @@ def draw(record: dict[str, Any], path: Path) -> None:
     sys.path.append(str(REPOSITORY / "docs" / "examples"))
     from matplotlib.figure import Figure
     from plot_cpu import Line as Curve
-    from plot_cpu import Spread, draw_panel, label_lines
+    from plot_cpu import Spread, draw_panel, label_lines, two_panels, write_caption
     from themes import Theme, save
 
-    def draw_figure(theme: Theme) -> Figure:
+    def draw_figure(theme: Theme, narrow: bool) -> Figure:
         colours = {
             "rank_relax, sigmoid": theme.blue,
             "rank_relax, l2": theme.green,
@@ -489,8 +489,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
             "plain torch, n²": theme.faint,
             "plain torch, n², compiled": theme.pink,
         }
-        figure = Figure(figsize=(10.0, 5.2), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
+        figure, panels = two_panels(narrow)
         for axes, task in zip(panels, DRAWN, strict=True):
             curves = []
             for name, own in by_contestant(record["lines"], task).items():
@@ -502,16 +501,18 @@ def draw(record: dict[str, Any], path: Path) -> None:
                 if points and name in DRAWN[task]:
                     width = 2.4 if name.startswith("rank_relax") else 1.3
                     spreads = [(n, Spread(t, t, t)) for n, t in points]
-                    curves.append(Curve(name, colours[name], width, spreads))
+                    label = name.replace(", ", ",\n", 1) if narrow and len(name) > 16 else name
+                    curves.append(Curve(label, colours[name], width, spreads))
             draw_panel(axes, curves, theme)
-            label_lines(axes, curves)
-            axes.set(title=task, xlabel="length of a list")
+            label_lines(axes, curves, 9 if narrow else 10)
+            axes.set(title=task)
             axes.set_xticks([2**4, 2**10, 2**20], ["16", "1024", "1 million"])
-        panels[0].set_ylabel("ns per item, forward and backward")
+        for axes in panels if narrow else panels[:1]:
+            axes.set_ylabel("ns per item, forward and backward")
         panels[0].yaxis.set_major_formatter("{x:g}")
         caption = f"α = {MAIN_STRENGTH:g}, float32, N(0,1), one thread; {title(record)}; "
         caption += "the table has the others"
-        figure.supxlabel(caption, fontsize=9, color=theme.faint)
+        write_caption(figure, caption, theme, narrow)
         return figure
 
     save(path, draw_figure, size=10)

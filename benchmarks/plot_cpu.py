@@ -8,6 +8,7 @@ import json
 import math
 import statistics
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -283,7 +284,27 @@ def draw_panel(axes: "Axes", lines: Sequence[Line], theme: "Theme") -> None:
     axes.set_axisbelow(True)
 
 
-def label_lines(axes: "Axes", lines: Sequence[Line]) -> None:
+def two_panels(narrow: bool) -> tuple["Figure", list["Axes"]]:
+    """Side by side, or one below the other."""
+    sys.path.append(str(EXAMPLES))
+    from matplotlib.figure import Figure
+    from themes import NARROW
+
+    figure = Figure(figsize=(NARROW, 8.4) if narrow else (10.0, 4.9), layout="constrained")
+    rows, columns = (2, 1) if narrow else (1, 2)
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True))
+    for axes in panels[-1:] if narrow else panels:
+        axes.set(xlabel="length of a list")
+    return figure, panels
+
+
+def write_caption(figure: "Figure", caption: str, theme: "Theme", narrow: bool) -> None:
+    if narrow:
+        caption = textwrap.fill(caption, 58)
+    figure.supxlabel(caption, fontsize=9, color=theme.faint)
+
+
+def label_lines(axes: "Axes", lines: Sequence[Line], size: float = 10) -> None:
     """Writes every name at the end of its line, or a little above where another one is."""
     below = -math.inf
     for line in sorted(lines, key=lambda line: line.points[-1][1].median):
@@ -298,6 +319,7 @@ def label_lines(axes: "Axes", lines: Sequence[Line]) -> None:
             textcoords="offset points",
             color=line.colour,
             va="center",
+            fontsize=size,
         )
 
 
@@ -309,21 +331,19 @@ def draw(results: Results, path: Path) -> None:
     save(path, functools.partial(draw_figure, results), size=10)
 
 
-def draw_figure(results: Results, theme: "Theme") -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 4.6), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+def draw_figure(results: Results, theme: "Theme", narrow: bool) -> "Figure":
+    figure, panels = two_panels(narrow)
     for axes, strength in zip(panels, (1.0, 100.0), strict=True):
         lines = [line for line in lines_of(results.entries, strength, theme) if line.points]
         draw_panel(axes, lines, theme)
-        label_lines(axes, lines)
-        axes.set(title=f"regularization_strength = {strength:g}", xlabel="length of a list")
+        label_lines(axes, lines, 9 if narrow else 10)
+        axes.set(title=f"regularization_strength = {strength:g}")
         axes.set_xticks([2**4, 2**10, 2**16, 2**22], ["16", "1024", "65,536", "4 million"])
-    panels[0].set_ylabel("ns per item")
+    for axes in panels if narrow else panels[:1]:
+        axes.set_ylabel("ns per item")
     panels[0].yaxis.set_major_formatter("{x:g}")
     machine, torch = results.environment["cpu"], results.environment["torch"]
     caption = f"float32, standard normal, sigmoid, one thread; {machine}, torch {torch}; "
     caption += "short lists are batched; bands are interquartile ranges"
-    figure.supxlabel(caption, fontsize=9, color=theme.faint)
+    write_caption(figure, caption, theme, narrow)
     return figure

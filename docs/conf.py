@@ -2,7 +2,7 @@
 
 The pages are also read where they lie, by people and by pytest, so what only a site needs is done
 here: README.md and its like become pages, links to files of the repository downloads, and a picture
-with a `_dark` beside it two pictures, of which the theme shows one.
+all four that lie beside it, of which the theme and the width of the page show one.
 """
 
 import importlib
@@ -68,8 +68,8 @@ PAGES = {
     "tests": REPOSITORY / "tests" / "README.md",
 }
 HERE = {file: name for name, file in PAGES.items()}
-# How README.md shows a light and a dark picture; here the theme does.
-PICTURE = re.compile(r'<picture>.*?<img alt="([^"]+)" src="docs/([^"]+)">.*?</picture>', re.DOTALL)
+# How the pages show one of four pictures where they lie; here the theme and site.css do.
+PICTURE = re.compile(r'<picture>.*?<img alt="([^"]+)" src="([^"]+)">.*?</picture>', re.DOTALL)
 LINK = re.compile(r"(?<!!)\[([^][]+)\]\(([^():#]+)(#[^()]*)?\)")
 
 
@@ -97,25 +97,29 @@ def read_pages(app: Sphinx, docname: str, source: list[str]) -> None:
         return f"[{name}]({os.path.relpath(target, page.parent)}{anchor or ''})"
 
     text = LINK.sub(from_here, text)
+    text = PICTURE.sub(lambda found: f"![{' '.join(found[1].split())}]({found[2]})", text)
     if docname in PAGES:
-        text = PICTURE.sub(lambda found: f"![{' '.join(found[1].split())}]({found[2]})", text)
         text = text.replace("](docs/pictures/", "](pictures/")
     source[0] = text
 
 
-def pair_pictures(app: Sphinx, doctree: nodes.document) -> None:
-    """Puts the dark picture beside each light one that has one."""
+def show_pictures(app: Sphinx, doctree: nodes.document) -> None:
+    """Puts the dark and the narrow pictures beside each of ours, with a class that shows one."""
     for image in list(doctree.findall(nodes.image)):
-        light = image["uri"]
-        dark = re.sub(r"\.png$", "_dark.png", light)
-        if dark == light or not (Path(app.srcdir) / dark).exists():
+        stem, ending = os.path.splitext(image["uri"])
+        if not (Path(app.srcdir) / f"{stem}_narrow{ending}").exists():
             continue
-        twin = image.deepcopy()
-        image["classes"].append("only-light")
-        twin["classes"].append("only-dark")
-        twin["uri"], twin["candidates"] = dark, {"*": dark}
-        image.parent.insert(image.parent.index(image) + 1, twin)
-        app.env.images.add_file(app.env.docname, dark)
+        twins = []
+        for width, only_width in (("", "only-wide"), ("_narrow", "only-narrow")):
+            for theme, only_theme in (("", "only-light"), ("_dark", "only-dark")):
+                twin = image.deepcopy()
+                twin["uri"] = f"{stem}{width}{theme}{ending}"
+                twin["candidates"] = {"*": twin["uri"]}
+                twin["classes"] += [only_width, only_theme]
+                app.env.images.add_file(app.env.docname, twin["uri"])
+                twins.append(twin)
+        place = image.parent.index(image)
+        image.parent[place : place + 1] = twins
 
 
 def strip_code(app: Sphinx, doctree: nodes.document) -> None:
@@ -138,6 +142,6 @@ def every_name_has_a_place(app: Sphinx, env: object) -> None:
 def setup(app: Sphinx) -> None:
     app.connect("builder-inited", draw_functions)
     app.connect("source-read", read_pages)
-    app.connect("doctree-read", pair_pictures)
+    app.connect("doctree-read", show_pictures)
     app.connect("doctree-read", strip_code)
     app.connect("env-check-consistency", every_name_has_a_place)

@@ -14,11 +14,11 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
-from themes import Theme, save
+from themes import NARROW, Theme, save
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -158,18 +158,25 @@ def print_table(results: Results) -> None:
         print(f"| {' | '.join(cells)} |")
 
 
-def draw(results: dict[str, Results], theme: Theme) -> Figure:
+def draw(results: dict[str, Results], theme: Theme, narrow: bool) -> Figure:
     """What each contender gains on the first: a row of panels for each title, one for each metric.
+
+    For telephones all panels are one below the other.
 
     A seed's split is the same for all contenders, so most of what a seed changes cancels.
     """
     names = list(next(iter(results.values())))
     first, others = names[0], names[1:]
     metrics = list(next(iter(results.values()))[first])
-    size = (2.0 + 3.6 * len(metrics), (1.2 + 0.35 * len(others)) * len(results))
-    figure = Figure(size, layout="constrained")
-    grid = figure.subplots(len(results), len(metrics), sharex="col", sharey=True, squeeze=False)
-    for (title, found), line in zip(results.items(), grid, strict=True):
+    rows, columns = len(results), len(metrics)
+    shared: bool | Literal["col"] = "col"
+    if narrow:
+        rows, columns, shared = rows * columns, 1, False
+    width = NARROW if narrow else 2.0 + 3.6 * columns
+    figure = Figure((width, (1.2 + 0.35 * len(others)) * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=shared, sharey=True, squeeze=False)
+    lines = grid.reshape(len(results), len(metrics))
+    for (title, found), line in zip(results.items(), lines, strict=True):
         for metric, axes in zip(metrics, line, strict=True):
             axes.axvline(0, color=theme.faint, linewidth=1)
             for row, name in enumerate(others):
@@ -181,7 +188,8 @@ def draw(results: dict[str, Results], theme: Theme) -> Figure:
             axes.set_yticks(range(len(others)), others)
             axes.set_ylim(len(others) - 0.5, -0.5)
             axes.locator_params("x", nbins=5)
-            axes.set_xlabel(f"{metric}, minus that of {first}")
+            broken = "\n" if narrow else " "
+            axes.set_xlabel(f"{metric},{broken}minus that of {first}")
             axes.set_title(
                 f"{title} ({first}: {found[first][metric].mean():.3f})", fontsize="medium"
             )
@@ -195,7 +203,7 @@ def run(description: str, comparisons: dict[str, tuple[Contenders, TryOut]]) -> 
     parser.add_argument(
         "--figure",
         type=Path,
-        help="a file to draw the results into, twice: light, and dark beside it",
+        help="a file to draw the results into; for dark pages and for telephones beside it",
     )
     arguments = parser.parse_args()
     if arguments.seeds < 2:

@@ -23,7 +23,7 @@ from numpy.polynomial.chebyshev import cheb2poly, chebvander
 from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
-from themes import Theme, save
+from themes import NARROW, Theme, save
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PICTURES = REPOSITORY / "docs" / "pictures"
@@ -72,10 +72,10 @@ def truncation_error(kernel: Kernel, half_width: float, terms: int) -> float:
     return float(np.abs(series - exact).max())
 
 
-def draw_terms(theme: Theme) -> Figure:
-    figure = Figure(figsize=(8.0, 3.9), layout="constrained")
+def draw_terms(theme: Theme, narrow: bool) -> Figure:
+    figure = Figure(figsize=(NARROW, 7.4) if narrow else (8.0, 3.9), layout="constrained")
     all_terms = np.arange(4, 65, 4)
-    all_axes = figure.subplots(1, 2, sharey=True)
+    all_axes = figure.subplots(*((2, 1) if narrow else (1, 2)), sharex=True, sharey=True)
     for axes, (method, kernel) in zip(all_axes, CDFS.items(), strict=True):
         for spread, colour in zip((1, 2, 4, 8, 16, 32), COLOURS, strict=True):
             errors = [truncation_error(kernel, spread / 2, int(terms)) for terms in all_terms]
@@ -83,11 +83,20 @@ def draw_terms(theme: Theme) -> Figure:
         for tolerance, text_at, name in ((4e-8, 6e-8, "float32"), (4e-15, 3e-16, "float64")):
             axes.axhline(tolerance, color=theme.faint, linewidth=1, linestyle=":", zorder=0)
             axes.text(64, text_at, name, color=theme.faint, ha="right", fontsize=8)
-        axes.set(yscale="log", ylim=(2e-17, 3), xlabel="terms in each variable", title=method)
+        axes.set(yscale="log", ylim=(2e-17, 3), title=method)
         axes.set_xticks(np.arange(8, 65, 8))
-    all_axes[0].set(ylabel="largest error of F − ½ for a pair")
-    all_axes[1].legend(
-        title="scaled spread", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)
+    for axes in all_axes[1:] if narrow else all_axes:
+        axes.set(xlabel="terms in each variable")
+    for axes in all_axes if narrow else all_axes[:1]:
+        axes.set(ylabel="largest error of F − ½ for a pair")
+    figure.legend(
+        *all_axes[0].get_legend_handles_labels(),
+        title="scaled spread",
+        frameon=False,
+        loc="outside lower center" if narrow else "outside right center",
+        ncols=6 if narrow else 1,
+        columnspacing=1.0,
+        handlelength=1.0,
     )
     return figure
 
@@ -95,7 +104,7 @@ def draw_terms(theme: Theme) -> Figure:
 # Boxes
 
 
-def draw_boxes(theme: Theme) -> Figure:
+def draw_boxes(theme: Theme, narrow: bool) -> Figure:
     kernel = CDFS["gaussian"]
     width, reach = constants("core/cdf/gaussian.h", "box_grid")[:2]
     terms = int(constants("core/series/series_spread.h", "kGridTerms")[0])
@@ -124,7 +133,7 @@ def draw_boxes(theme: Theme) -> Figure:
                 coefficients += series @ moments[source - first]
         local[target] = cheb2poly(coefficients)
 
-    figure = Figure(figsize=(8.0, 4.6), layout="constrained")
+    figure = Figure(figsize=(NARROW, 6.0) if narrow else (8.0, 4.6), layout="constrained")
     items, sums = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
     target = 11
     left = (np.arange(first, first + boxes) - 0.5) * width
@@ -165,7 +174,10 @@ def draw_boxes(theme: Theme) -> Figure:
         for side in (-0.5, 0.5):
             sums.axvline((target + side) * width, color=colour, linewidth=0.6, alpha=0.6)
     sums.set(xlabel="scaled value α·x", ylabel="Σ (F − ½)", ylim=(-85, 85))
-    sums.legend(frameon=False, loc="lower right", bbox_to_anchor=(0.79, 0), fontsize=8)
+    if narrow:
+        figure.legend(frameon=False, loc="outside lower center", fontsize=9)
+    else:
+        sums.legend(frameon=False, loc="lower right", bbox_to_anchor=(0.79, 0), fontsize=8)
     return figure
 
 
@@ -200,13 +212,13 @@ def widest_series(precision: int, order: int) -> float:
     return float(table[precision, order, -1])
 
 
-def draw_forms(theme: Theme) -> Figure:
+def draw_forms(theme: Theme, narrow: bool) -> Figure:
     count = np.geomspace(2, 1e7, 600)
     spread = np.geomspace(0.3, 1e7, 600)
     longest_abreast = constants("core/row/row_form.h", "kLongestAbreast")[0]
-    figure = Figure(figsize=(8.0, 3.8), layout="constrained")
+    figure = Figure(figsize=(NARROW, 9.6) if narrow else (8.0, 3.8), layout="constrained")
     panels = ((0, 0, "float32, ranks"), (0, 1, "float32, gradients"), (1, 0, "float64, ranks"))
-    all_axes = figure.subplots(1, 3, sharey=True)
+    all_axes = figure.subplots(*((3, 1) if narrow else (1, 3)), sharex=True, sharey=True)
     for axes, (precision, order, title) in zip(all_axes, panels, strict=True):
         form = row_form(precision, order, *np.meshgrid(count, spread))
         axes.pcolormesh(count, spread, form, cmap=ListedColormap(FORM_COLOURS), vmin=-0.5, vmax=3.5)
@@ -220,21 +232,24 @@ def draw_forms(theme: Theme) -> Figure:
             linewidth=0.5,
             alpha=0.5,
         )
-        axes.set(xscale="log", yscale="log", xlabel="items in the row", title=title)
+        axes.set(xscale="log", yscale="log", title=title)
         axes.set_xticks([10, 1e3, 1e5, 1e7])
         axes.minorticks_off()
         for strength in (1, 10, 100):  # how wide n items of a normal distribution lie
             axes.plot(count, 2 * strength * ndtri(count / (count + 1)), ":", color="black")
         axes.set_ylim(spread[0], spread[-1])
         name_forms(axes)
-    all_axes[0].set(ylabel="scaled spread α·(max − min)")
+    for axes in all_axes[2:] if narrow else all_axes:
+        axes.set(xlabel="items in the row")
+    for axes in all_axes if narrow else all_axes[:1]:
+        axes.set(ylabel="scaled spread α·(max − min)")
     figure.legend(
         handles=[
             Patch(facecolor="none", edgecolor=theme.faint, hatch="////"),
             Line2D([], [], color=theme.ink, linestyle=":"),
         ],
         labels=["rows abreast, in batches", "N(0, 1) at α = 1, 10 and 100"],
-        ncols=2,
+        ncols=1 if narrow else 2,
         loc="outside lower center",
         frameon=False,
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from themes import DARK, Theme, save
+from themes import DARK, NARROW, Theme, save
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 # Okabe and Ito's colours, light and dark: one a floor.
@@ -59,7 +59,7 @@ def column(files: list[tuple[str, str]], x: float, top: float) -> list[Stage]:
     return [Stage(file, does, x, top - i) for i, (file, does) in enumerate(files)]
 
 
-def draw(axes: Axes, stage: Stage, theme: Theme) -> None:
+def draw(axes: Axes, stage: Stage, theme: Theme, scale: float) -> None:
     if not (REPOSITORY / stage.file).exists():
         raise FileNotFoundError(f"there is no {stage.file}: the picture is of another house")
     light, dark = next(of for floor, of in FLOORS.items() if stage.file.startswith(floor))
@@ -71,8 +71,8 @@ def draw(axes: Axes, stage: Stage, theme: Theme) -> None:
     )  # fmt: skip
     middle = stage.x + stage.width / 2
     axes.text(middle, stage.y + 0.48, stage.file, ha="center", va="center", family="monospace",
-              fontsize=7.5)  # fmt: skip
-    axes.text(middle, stage.y + 0.2, stage.does, ha="center", va="center", fontsize=8.5)
+              fontsize=7.5 * scale)  # fmt: skip
+    axes.text(middle, stage.y + 0.2, stage.does, ha="center", va="center", fontsize=8.5 * scale)
 
 
 def arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float], theme: Theme) -> None:
@@ -80,33 +80,40 @@ def arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float], them
     axes.annotate("", xy=end, xytext=begin, arrowprops=style)
 
 
-def draw_figure(theme: Theme) -> Figure:
-    figure = Figure(figsize=(10.6, 8.8), layout="constrained")
+def draw_figure(theme: Theme, narrow: bool) -> Figure:
+    """The columns side by side, or one below the other."""
+    figure = Figure(figsize=(NARROW, 18.0) if narrow else (10.6, 8.8), layout="constrained")
     axes = figure.subplots()
-    whole = RIGHT + WIDTH
+    scale = 1.2 if narrow else 1.0  # of the text
+    # Where the columns and the boxes of csrc/core are.
+    tops, floors = ([7.0, -0.4, -6.8], [-9.2, -10.2, -11.2]) if narrow else ([7.0] * 3, [0.0] * 3)
+    lefts = [LEFT] * 3 if narrow else [LEFT, MIDDLE, RIGHT]
+    whole = lefts[-1] + WIDTH
     python = Stage(
         "rank_relax/ranks.py", "soft_rank(input, α): options and their errors", 0, 9, whole
     )
     autograd = Stage(
         "csrc/torch/autograd/soft_rank.cpp", "a node in the graph, if one is wanted", 0, 8, whole
     )
-    columns = [column(CPU, LEFT, 7), column(CUDA, MIDDLE, 7), column(ELSEWHERE, RIGHT, 7)]
+    columns = list(map(column, (CPU, CUDA, ELSEWHERE), lefts, tops))
     core = [
-        Stage("csrc/core/row", "kinds, counts, where boxes lie, which form", LEFT, 0),
-        Stage("csrc/core/series", "the series between boxes", MIDDLE, 0),
-        Stage("csrc/core/cdf", "F, its derivatives and tails", RIGHT, 0),
+        Stage("csrc/core/row", "kinds, counts, where boxes lie, which form", lefts[0], floors[0]),
+        Stage("csrc/core/series", "the series between boxes", lefts[1], floors[1]),
+        Stage("csrc/core/cdf", "F, its derivatives and tails", lefts[2], floors[2]),
     ]
     for stage in [python, autograd, *itertools.chain(*columns), *core]:
-        draw(axes, stage, theme)
+        draw(axes, stage, theme, scale)
     arrow(axes, (whole / 2, python.y), (whole / 2, autograd.y + HEIGHT), theme)
     for name, stages in zip(("CPU", "CUDA", "any other device"), columns, strict=True):
-        middle = stages[0].x + WIDTH / 2
-        arrow(axes, (middle, autograd.y), (middle, stages[0].y + HEIGHT), theme)
-        axes.text(middle + 0.08, autograd.y - 0.13, name, fontsize=8.5, va="center", style="italic")
+        middle, top = stages[0].x + WIDTH / 2, stages[0].y + 1
+        arrow(axes, (middle, top), (middle, stages[0].y + HEIGHT), theme)
+        at = middle + 0.08, top - 0.13
+        axes.text(*at, name, fontsize=8.5 * scale, va="center", style="italic")
         for above, below in itertools.pairwise(stages):
             arrow(axes, (middle, above.y), (middle, below.y + HEIGHT), theme)
-        arrow(axes, (middle, stages[-1].y), (middle, core[0].y + HEIGHT), theme)
-    axes.set(xlim=(-0.05, whole + 0.05), ylim=(-0.05, 9.8))
+        if not narrow or stages is columns[-1]:
+            arrow(axes, (middle, stages[-1].y), (middle, core[0].y + HEIGHT), theme)
+    axes.set(xlim=(-0.05, whole + 0.05), ylim=(floors[-1] - 0.05, 9.8))
     axes.axis("off")
     return figure
 

@@ -2,7 +2,6 @@
 
 Above: how far results for a list of 1000 are from the hard ones. Below: the share of the items that
 have nine tenths of the gradient of Spearman's loss, between the quartiles of twenty random lists.
-One picture for light pages and one for dark ones.
 
 Needs rank_relax and matplotlib.
 """
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from themes import Theme, save
+from themes import NARROW, Theme, save
 
 from rank_relax import hard_rank, soft_quantile, soft_rank, soft_sort, soft_topk, spearman_loss
 
@@ -57,15 +56,22 @@ def shares(n: int) -> torch.Tensor:
     return torch.stack(found)
 
 
-def draw(theme: Theme) -> Figure:
-    figure = Figure(figsize=(7.0, 8.4), layout="constrained")
+def draw(theme: Theme, narrow: bool) -> Figure:
+    figure = Figure(figsize=(NARROW if narrow else 7.0, 8.4), layout="constrained")
+    title, broken = ("medium", "\n") if narrow else ("large", " ")
     above, below = figure.subplots(2, 1, sharex=True)
     colours = (theme.blue, theme.orange, theme.green, theme.pink)
     for (name, curve), colour in zip(CURVES.items(), colours, strict=True):
         above.plot(STRENGTHS, curve, color=colour, linewidth=2, label=name)
     above.set(xscale="log", yscale="log", ylim=(1e-3, 100))
-    above.set(title="Distance from the hard result, 1000 items", ylabel="of values: in units of σ")
-    above.legend(frameon=False, loc="upper right", labelcolor="linecolor")
+    above.set_title(f"Distance from the hard result,{broken}1000 items", fontsize=title)
+    above.set(ylabel="of values: in units of σ")
+    above.legend(
+        frameon=False,
+        loc="upper right",
+        labelcolor="linecolor",
+        fontsize="small" if narrow else None,
+    )
     for (n, share), colour in zip(SHARES.items(), colours, strict=True):
         lower, middle, upper = torch.quantile(
             share.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), dim=1
@@ -75,7 +81,9 @@ def draw(theme: Theme) -> Figure:
         i = int((STRENGTHS - 0.16 * n).abs().argmin())
         below.plot(STRENGTHS[i], middle[i], "o", color=colour, markersize=7)
     below.set(xscale="log", ylim=(0, 0.85), xlabel="strength times standard deviation, α·σ")
-    below.set_title("Share of items with 90 % of the gradient (dots: 0.16 n)")
+    below.set_title(
+        f"Share of items with 90 %{broken}of the gradient (dots: 0.16 n)", fontsize=title
+    )
     below.legend(frameon=False, loc="lower left", labelcolor="linecolor")
     for axes in (above, below):
         axes.axvspan(1, 10, color=theme.faint, alpha=0.15, linewidth=0)

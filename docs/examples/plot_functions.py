@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
-from themes import Theme, save
+from themes import NARROW, Theme, save
 from torch import Tensor
 
 import rank_relax
@@ -211,9 +211,9 @@ def lines(name: str, sharpness: float) -> tuple[Tensor, Tensor]:
     return result.detach(), slope[:, 0]
 
 
-def draw_one(name: str, theme: Theme) -> Figure:
+def draw_one(name: str, theme: Theme, narrow: bool) -> Figure:
     plot = PLOTS[name]
-    figure = Figure(figsize=(6.2, 4.6), layout="constrained")
+    figure = Figure(figsize=(NARROW if narrow else 6.2, 4.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     # From soft to sharp.
     for sharp, colour in zip(plot.sharp, (theme.orange, theme.green, theme.blue), strict=False):
@@ -230,7 +230,7 @@ def draw_one(name: str, theme: Theme) -> Figure:
     above.set(title=name, ylabel=plot.says)
     below.set(xlabel=plot.moves, ylabel="derivative")
     labelled = above.get_legend_handles_labels()
-    figure.legend(*labelled, frameon=False, ncols=4, loc="outside lower center")
+    figure.legend(*labelled, frameon=False, ncols=2 if narrow else 4, loc="outside lower center")
     for axes in (above, below):
         axes.grid(color=theme.faint, alpha=0.3, linewidth=0.6)
     return figure
@@ -238,7 +238,7 @@ def draw_one(name: str, theme: Theme) -> Figure:
 
 def draw(folder: Path) -> None:
     for name in PLOTS:
-        save(folder / f"{name}.png", partial(draw_one, name), dpi=110)
+        save(folder / f"{name}.png", partial(draw_one, name))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from themes import Theme, save
+from themes import NARROW, Theme, save
 
 from rank_relax import soft_quantile, soft_rank, soft_sort, soft_topk
 
@@ -22,16 +22,20 @@ STRENGTH, K = 4.0, 2
 PLACES = torch.linspace(-3, 3, 1201, dtype=torch.float64)
 
 
-def draw(theme: Theme) -> Figure:
-    figure = Figure(figsize=(9.5, 3.4), layout="constrained")
-    read, inverted, cut = figure.subplots(1, 3, sharex=True, sharey=True)
+def draw(theme: Theme, narrow: bool) -> Figure:
+    figure = Figure(figsize=(NARROW, 8.4) if narrow else (9.5, 3.4), layout="constrained")
+    rows, columns = (3, 1) if narrow else (1, 3)
+    read, inverted, cut = figure.subplots(rows, columns, sharex=True, sharey=True)
     count = torch.sigmoid(STRENGTH * (PLACES[:, None] - X)).sum(-1)
     for axes in (read, inverted, cut):
         axes.plot(PLACES, count, color=theme.blue, linewidth=2)
         axes.plot(X, torch.full_like(X, -0.3), "|", color=theme.ink, markersize=10)
-        axes.set(xlim=(-3, 3), ylim=(-0.55, 5.25), yticks=range(6), xlabel="value")
+        axes.set(xlim=(-3, 3), ylim=(-0.55, 5.25), yticks=range(6))
         axes.grid(color=theme.faint, alpha=0.3, linewidth=0.6)
-    read.set(ylabel="items below, softly")
+    for axes in (cut,) if narrow else (read, inverted, cut):
+        axes.set(xlabel="value")
+    for axes in (read, inverted, cut) if narrow else (read,):
+        axes.set(ylabel="items below, softly")
     draw_ranks(read, theme)
     draw_sorted(inverted, theme)
     draw_mask(cut, theme)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from themes import Theme, save
+from themes import NARROW, Theme, save
 
 from rank_relax import soft_rank
 
@@ -19,8 +19,8 @@ OTHERS = torch.tensor([-2.1, -1.2, -0.9, -0.3, 0.0, 0.2, 0.5, 0.7, 1.4, 2.2], dt
 STRENGTHS = (0.5, 2.0, 8.0, 64.0)
 
 
-def draw(theme: Theme) -> Figure:
-    figure = Figure(figsize=(7.0, 6.0), layout="constrained")
+def draw(theme: Theme, narrow: bool) -> Figure:
+    figure = Figure(figsize=(NARROW if narrow else 7.0, 6.0), layout="constrained")
     rank, slope = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     places = torch.linspace(-3.5, 3.5, 1401, dtype=torch.float64)
     colours = (theme.orange, theme.green, theme.blue, theme.pink)

@@ -35,7 +35,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
-from themes import Theme, save
+from themes import NARROW, Theme, save
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -162,8 +162,8 @@ def print_table(scores: dict[str, Tensor]) -> None:
         print(f"| {way:12} | {mean_and_error(values):17} | {gain:19} |")
 
 
-def draw(scores: dict[str, Tensor], theme: Theme) -> Figure:
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+def draw(scores: dict[str, Tensor], theme: Theme, narrow: bool) -> Figure:
+    figure = Figure(figsize=(NARROW if narrow else 6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     by_seed = torch.stack(list(scores.values()))
     places = torch.arange(len(scores))
@@ -172,7 +172,7 @@ def draw(scores: dict[str, Tensor], theme: Theme) -> Figure:
     axes.errorbar(places + 0.1, by_seed.mean(dim=1), error, fmt="D", color=theme.blue, capsize=4)
     axes.set_xticks(places, list(scores))
     axes.set(xlabel="trained with", ylabel="Spearman within a day, unseen days")
-    axes.set_title("grey: one line a seed; blue: mean ± standard error", fontsize="medium")
+    axes.set_title("grey: one line a seed; blue: mean ± standard error", fontsize="small")
     return figure
 
 
@@ -197,7 +197,9 @@ def main() -> None:
     parser.add_argument("--lists", type=int, default=4, help="lists in a batch (default: 4)")
     parser.add_argument("--list-length", type=int, default=128, help="flights in a list")
     parser.add_argument(
-        "--figure", type=Path, help="a file to draw one line a seed into, and dark beside it"
+        "--figure",
+        type=Path,
+        help="a file to draw one line a seed into; for dark pages and for telephones beside it",
     )
     args = parser.parse_args()
     if args.seeds < 2:

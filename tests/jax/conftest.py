@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 from importlib.util import find_spec
 
 import pytest
@@ -9,8 +10,12 @@ import pytest
 # It compares with rank_relax for torch, which tests/jax/run has in its last environment alone.
 collect_ignore = [] if find_spec("torch") and find_spec("rank_relax") else ["test_torch.py"]
 
-# Most of the time goes into compiling what is run once.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Most of the time goes into compiling what is run once. XLA's own kernels are compiled in fewer
+# steps the older way, which jaxlib 0.12 has no more: there it would stop at the flag.
+flags = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):
+    flags.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(flags))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def test_sharded_batches_are_right_and_not_gathered() -> None:
-    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4"
     script = Path(__file__).with_name("sharded.py")
     ran = subprocess.run(
         [sys.executable, script],

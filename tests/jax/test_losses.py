@@ -127,11 +127,17 @@ def test_losses_are_their_formulas(name: str, masked: bool) -> None:
     loss, formula, options = CASES[name]
     mask = MASK if masked else None
     scores = np.where(MASK, SCORES, np.nan) if masked else SCORES
-    result = jax.jit(lambda s: loss(s, LABELS, mask=mask, reduction="none", **options))(scores)
+
+    @jax.jit
+    def of_lists_and_all(s: jax.Array) -> list[jax.Array]:
+        return [
+            loss(s, LABELS, mask=mask, **options, **more) for more in ({"reduction": "none"}, {})
+        ]
+
+    result, mean = of_lists_and_all(scores)
     counts = MASK if masked else np.ones_like(MASK)
     expected = [formula(s[m], y[m]) for s, y, m in zip(SCORES, LABELS, counts, strict=True)]
     np.testing.assert_allclose(result, expected, rtol=1e-10)
-    mean = jax.jit(lambda s: loss(s, LABELS, mask=mask, **options))(scores)
     np.testing.assert_allclose(mean, np.mean(expected), rtol=1e-10)
 
 
@@ -152,16 +158,14 @@ def test_gradients_are_differences_of_values(name: str) -> None:
 def test_whole_weights_and_temperatures_that_are_traced(name: str) -> None:
     loss, _, options = CASES[name]
 
-    def results() -> list[Any]:
+    @jax.jit
+    def results(t: jax.Array) -> list[jax.Array]:
         ones = np.ones_like(SCORES)
-        every_option = ({}, {"weights": ones}, {"temperature": 0.5})
+        every_option = ({}, {"weights": ones}, {"temperature": 0.5}, {"temperature": t})
         return [loss(SCORES, LABELS, **{**options, **more}) for more in every_option]
 
-    plain, weighted, half = jax.jit(results)()
+    plain, weighted, half, traced = results(jnp.array(0.5))
     np.testing.assert_allclose(weighted, plain, rtol=1e-12)
-    traced = jax.jit(lambda t: loss(SCORES, LABELS, **{**options, "temperature": t}))(
-        jnp.array(0.5)
-    )
     np.testing.assert_allclose(traced, half, rtol=1e-10)
 
 
@@ -170,10 +174,14 @@ def test_one_list_with_nan_leaves_the_others_alone(name: str) -> None:
     loss, _, options = CASES[name]
     scores = SCORES.copy()
     scores[1, 4] = np.nan
-    of_lists = jax.jit(lambda s: loss(s, LABELS, reduction="none", **options))
-    losses, alone = of_lists(scores), of_lists(SCORES)
+
+    def of_all(s: jax.Array) -> tuple[jax.Array, jax.Array]:
+        none, total = (loss(s, LABELS, reduction=each, **options) for each in ("none", "sum"))
+        return total, none
+
+    of_both = jax.jit(jax.grad(of_all, has_aux=True))
+    (gradient, losses), (_, alone) = of_both(scores), of_both(SCORES)
     assert np.isnan(losses[1])
     np.testing.assert_allclose(losses[::2], alone[::2], rtol=1e-12)
-    gradient = jax.jit(jax.grad(lambda s: loss(s, LABELS, reduction="sum", **options)))(scores)
     assert bool(jnp.isnan(gradient[1]).all())
     assert bool(jnp.isfinite(gradient[::2]).all())

@@ -27,7 +27,6 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "listmle_loss": lambda x: rr.listmle_loss(x, LABELS),
     "pairwise_logistic_loss": lambda x: rr.pairwise_logistic_loss(x, LABELS),
 }
-every = pytest.mark.parametrize("name", list(FUNCTIONS))
 pytestmark = pytest.mark.usefixtures("float64")
 
 
@@ -39,36 +38,55 @@ def assert_near(actual: Array, expected: Array) -> None:
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-13)
 
 
-@every
-def test_vmap_over_any_axis_of_values_gradients_and_second_derivatives(name: str) -> None:
-    function = FUNCTIONS[name]
+class OneList:
+    """A function of one list, its gradient and a second derivative, compiled for several tests."""
 
-    def second(x: Array) -> Array:
-        return jax.jvp(jax.grad(lambda x: function(x).sum()), (x,), (jnp.cos(x),))[1]
+    def __init__(self, value: Callable[[Array], Array]) -> None:
+        self.value = value
+        self.compiled = jax.jit(self.all_of)
 
-    def all_of(x: Array) -> tuple[Array, Array, Array]:
-        return function(x), jax.grad(lambda x: (function(x) ** 2).sum())(x), second(x)
+    def gradient(self, x: Array) -> Array:
+        return jax.grad(lambda x: (self.value(x) ** 2).sum())(x)
 
+    def all_of(self, x: Array) -> tuple[Array, Array, Array]:
+        second = jax.jvp(jax.grad(lambda x: self.value(x).sum()), (x,), (jnp.cos(x),))[1]
+        return self.value(x), self.gradient(x), second
+
+    def one_by_one(self, lists: Array) -> list[Array]:
+        return [jnp.stack(each) for each in zip(*map(self.compiled, lists), strict=True)]
+
+
+@pytest.fixture(scope="module", params=list(FUNCTIONS))
+def of(request: pytest.FixtureRequest) -> OneList:
+    return OneList(FUNCTIONS[request.param])
+
+
+def test_vmap_over_any_axis_of_values_gradients_and_second_derivatives(of: OneList) -> None:
     x = batch()
-    of_one = jax.jit(all_of)
-    expected = [jnp.stack(each) for each in zip(*map(of_one, x), strict=True)]
+    expected = of.one_by_one(x)
     for axis, lists in ((0, x), (1, x.T)):
-        results = jax.jit(jax.vmap(all_of, in_axes=axis))(lists)
+        results = jax.jit(jax.vmap(of.all_of, in_axes=axis))(lists)
         for one, other in zip(results, expected, strict=True):
             assert_near(one, other)
 
 
-@every
-def test_nested_vmap_and_unmapped_operands(name: str) -> None:
-    function = FUNCTIONS[name]
+def test_nested_vmap_and_unmapped_operands(of: OneList) -> None:
     x = batch()
     shifts = jnp.array([0.0, 1.0])
-    results = jax.jit(jax.vmap(jax.vmap(lambda x, s: function(x + s), (0, None)), (None, 0)))(
+    results = jax.jit(jax.vmap(jax.vmap(lambda x, s: of.value(x + s), (0, None)), (None, 0)))(
         x, shifts
     )
-    of_lists = jax.jit(jax.vmap(function))
     for result, shift in zip(results, shifts, strict=True):
-        assert_near(result, of_lists(x + shift))
+        assert_near(result, of.one_by_one(x + shift)[0])
+
+
+def test_exported_functions_come_back(of: OneList) -> None:
+    x = batch()[0]
+    exported = jax.export.export(jax.jit(of.gradient), disabled_checks=rr.safety_checks())(
+        jax.ShapeDtypeStruct(x.shape, x.dtype)
+    )
+    again = jax.export.deserialize(exported.serialize())
+    assert_near(again.call(x), of.compiled(x)[1])
 
 
 def test_operands_that_are_not_mapped_are_shared() -> None:
@@ -128,19 +146,6 @@ def test_half_precisions_are_computed_in_float32(dtype: jnp.dtype) -> None:
         assert expected.dtype == jnp.float32
         np.testing.assert_array_equal(result, expected.astype(dtype))
     assert rr.soft_rank(x).dtype == dtype  # and outside of a compiled function
-
-
-@every
-def test_exported_functions_come_back(name: str) -> None:
-    def function(x: Array) -> Array:
-        return jax.grad(lambda x: (FUNCTIONS[name](x) ** 2).sum())(x)
-
-    x = batch()[0]
-    exported = jax.export.export(jax.jit(function), disabled_checks=rr.safety_checks())(
-        jax.ShapeDtypeStruct(x.shape, x.dtype)
-    )
-    again = jax.export.deserialize(exported.serialize())
-    assert_near(again.call(x), jax.jit(function)(x))
 
 
 def test_exported_functions_may_be_of_any_number_of_lists() -> None:

@@ -34,20 +34,27 @@ def gradient(name: str):
     return jax.grad(lambda x: (FUNCTIONS[name](x) ** 2).sum())
 
 
+def with_gradient(name: str) -> Callable[[Array], tuple[Array, Array]]:
+    return lambda x: (FUNCTIONS[name](x), gradient(name)(x))
+
+
 @functools.cache
-def with_gradient(name: str) -> tuple[tuple[Callable[[Array], Array], Array], ...]:
-    """A function and its gradient, and what they are of lists that lie on one device."""
-    return tuple((of, jax.jit(of)(X)) for of in (FUNCTIONS[name], gradient(name)))
+def on_one_device(name: str) -> tuple[Array, Array]:
+    return jax.jit(with_gradient(name))(X)
+
+
+def both_near(actual: tuple[Array, Array], expected: tuple[Array, Array]) -> None:
+    for one, other in zip(actual, expected, strict=True):
+        near(one, other)
 
 
 def sharded_jit() -> None:
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
     x = jax.device_put(X, NamedSharding(mesh, BATCH))
     for name in FUNCTIONS:
-        for of, expected in with_gradient(name):
-            compiled = jax.jit(of).lower(x).compile()
-            assert "all-gather" not in compiled.as_text(), name
-            near(compiled(x), expected)
+        compiled = jax.jit(with_gradient(name)).lower(x).compile()
+        assert "all-gather" not in compiled.as_text(), name
+        both_near(compiled(x), on_one_device(name))
         print("sharded jit without a gather:", name, flush=True)
 
 
@@ -55,8 +62,7 @@ def sharded_lists() -> None:
     """Lists that are cut are gathered, and right."""
     mesh = jax.make_mesh((2,), ("items",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
     x = jax.device_put(X, NamedSharding(mesh, PartitionSpec(None, "items")))
-    of, expected = with_gradient("soft_rank")[0]
-    near(jax.jit(of)(x), expected)
+    near(jax.jit(FUNCTIONS["soft_rank"])(x), on_one_device("soft_rank")[0])
     print("sharded lists: right", flush=True)
 
 
@@ -73,7 +79,7 @@ def explicit_axes() -> None:
         for name, function in FUNCTIONS.items():
             result = jax.jit(function)(x)
             assert "batch" in str(jax.typeof(result).sharding.spec), name
-            near(result, with_gradient(name)[0][1])
+            near(result, on_one_device(name)[0])
     print("explicit axes: right", flush=True)
 
 
@@ -90,8 +96,7 @@ def explicit_axes_of_losses() -> None:
             of_both = jax.jit(both)
             expected = of_both(X, LABELS)
             for given in (labels, LABELS)[: 1 + (name in ASKED_MORE)]:
-                for one, other in zip(of_both(x, given), expected, strict=True):
-                    near(one, other)
+                both_near(of_both(x, given), expected)
     print("explicit axes of losses: right", flush=True)
 
 
@@ -111,12 +116,13 @@ def explicit_axes_across_lists() -> None:
         def masked(x: Array, mask: Array) -> Array:
             return rr.soft_sort(x, 2.0, mask=mask, scale="std")
 
-        for of in (masked, jax.grad(lambda x, mask: (masked(x, mask) ** 2).sum())):
-            compiled = jax.jit(of).lower(x, along_batch).compile()
-            near(compiled(x, along_batch), jax.jit(of)(x, mask))
         compiled = jax.jit(masked).lower(x, along_batch).compile()
         assert "all-gather" not in compiled.as_text()
-        assert "batch" in str(jax.typeof(jax.jit(masked)(x, along_batch)).sharding.spec)
+        result = compiled(x, along_batch)
+        assert "batch" in str(jax.typeof(result).sharding.spec)
+        near(result, jax.jit(masked)(x, mask))
+        of_masked = jax.jit(jax.grad(lambda x, mask: (masked(x, mask) ** 2).sum()))
+        near(of_masked(x, along_batch), of_masked(x, mask))
         mapped = jax.vmap(lambda mask, x: rr.soft_rank(x, 2.0, mask=mask), (0, None))
         of_one = jax.jit(jax.grad(lambda x, mask: (mapped(mask, x) ** 2).sum()))
         near(of_one(x[0], along_batch), of_one(x[0], mask))
@@ -127,11 +133,10 @@ def shard_map() -> None:
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
     for name in FUNCTIONS:
         for check in (True, False):
-            for of, expected in with_gradient(name):
-                mapped = jax.shard_map(
-                    of, mesh=mesh, in_specs=BATCH, out_specs=BATCH, check_vma=check
-                )
-                near(jax.jit(mapped)(X), expected)
+            mapped = jax.shard_map(
+                with_gradient(name), mesh=mesh, in_specs=BATCH, out_specs=BATCH, check_vma=check
+            )
+            both_near(jax.jit(mapped)(X), on_one_device(name))
         print("shard_map:", name, flush=True)
 
 

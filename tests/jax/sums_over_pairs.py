@@ -66,26 +66,35 @@ def _derivative(kernel: Callable[[Array], Array]) -> Callable[[Array], Array]:
 
 
 def points_at(x: Array, levels: Array, strength: float, method: str) -> Array:
-    """Where the count of a list [n] is `levels`, differentiable three times."""
-    distance = 1e3 * (1 + 1 / strength)
-    low = jnp.full(levels.shape, x.min() - distance)
-    high = jnp.full(levels.shape, x.max() + distance)
-    fixed = jax.lax.stop_gradient(x)
+    """Where the count of a list [n] is `levels`, by bisection."""
 
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        middle = (low + high) / 2
-        below = counts(middle, fixed, strength, method) < levels
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+    def count(points: Array, values: Array) -> Array:
+        return counts(points, values, strength, method)
 
-    low, high = jax.lax.fori_loop(0, 100, halve, (low, high))
-    y = jax.lax.stop_gradient((low + high) / 2)
-    for _ in range(3):  # each step has one more derivative right
-        count, slope = jax.jvp(
-            lambda points: counts(points, x, strength, method), (y,), (jnp.ones_like(y),)
-        )
-        y = y - (count - levels) / slope
-    return y
+    @jax.custom_jvp
+    def points(x: Array) -> Array:
+        distance = 1e3 * (1 + 1 / strength)
+        low = jnp.full(levels.shape, x.min() - distance)
+        high = jnp.full(levels.shape, x.max() + distance)
+
+        def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+            low, high = ends
+            middle = (low + high) / 2
+            below = count(middle, x) < levels
+            return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+        low, high = jax.lax.fori_loop(0, 100, halve, (low, high))
+        return (low + high) / 2
+
+    @points.defjvp
+    def _(x: tuple[Array], v: tuple[Array]) -> tuple[Array, Array]:
+        # count(y(x), x) is constant. This y is differentiated by the same rule: any order is right.
+        y = points(*x)
+        _, slope = jax.jvp(lambda y: count(y, *x), (y,), (jnp.ones_like(y),))
+        _, change = jax.jvp(lambda x: count(y, x), x, v)
+        return y, -change / slope
+
+    return points(x)
 
 
 def soft_sort(x: Array, strength: float, method: str = "sigmoid") -> Array:

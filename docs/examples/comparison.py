@@ -187,12 +187,11 @@ def draw(results: dict[str, Results], theme: Theme, narrow: bool) -> Figure:
                 axes.errorbar(gain.mean(), row, xerr=error, fmt="D", color=colour, capsize=4)
             axes.set_yticks(range(len(others)), others)
             axes.set_ylim(len(others) - 0.5, -0.5)
-            axes.locator_params("x", nbins=5)
+            axes.locator_params("x", nbins=3 if narrow else 5)
             broken = "\n" if narrow else " "
             axes.set_xlabel(f"{metric},{broken}minus that of {first}")
-            axes.set_title(
-                f"{title} ({first}: {found[first][metric].mean():.3f})", fontsize="medium"
-            )
+            beside = f"{title} ({first}: {found[first][metric].mean():.3f})"
+            axes.set_title(beside, fontsize="medium", loc="right" if narrow else "center")
     return figure
 
 

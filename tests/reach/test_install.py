@@ -51,7 +51,7 @@ class Environment:
             if name.endswith(".dist-info"):
                 # Without the record of its files pip can't uninstall the running interpreter's.
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("RECORD"))
-            else:
+            elif not target.exists():  # or packages share it, as CUDA's do the folder nvidia
                 target.symlink_to(source)
 
     def run(

@@ -7,7 +7,8 @@ result over the same tensors (torch.sort, torch.quantile, torch.topk), and besid
 result in plain torch where its table of n x n, or of n a level, fits: 40 halvings and a step of
 Newton's method, differentiable once. Every round times everything once, so that a slow moment of
 the machine falls on all; a ratio is the median over rounds of the ratios inside a round, with half
-of the rounds within the ± beside it. Four random tensors take turns.
+of the rounds within the ± beside it. Four random tensors take turns. Sorts are also measured of
+lists of many equal items.
 
 The error of a sorted value or a quantile is in units of (largest |y| 2e-7 + 1e-7/α), the bound that
 is stated for them: below 1. Found from the logarithms of both sides of the equation in float64 at a
@@ -61,11 +62,18 @@ class Operation:
     backward: bool
     shape: Shape
     strength: float
+    stars: bool = False  # whole numbers from 1 to 5 in place of N(0,1)
 
     def __str__(self) -> str:
         rows, n = self.shape
         direction = "forward+backward" if self.backward else "forward"
-        return f"{self.operator} {direction} {rows}x{n} alpha={self.strength:g}"
+        of = " stars" if self.stars else ""
+        return f"{self.operator} {direction} {rows}x{n} alpha={self.strength:g}{of}"
+
+    def values(self) -> Tensor:
+        if self.stars:
+            return torch.randint(1, 6, self.shape).float()
+        return torch.randn(self.shape)
 
     def k(self) -> int:
         return self.shape[1] // 10
@@ -133,6 +141,9 @@ def operations() -> list[Operation]:
         Operation(operator, backward, shape, strength)
         for operator in ("soft_sort", "soft_topk", "soft_quantile")
         for shape, strength in itertools.product(SHAPES, STRENGTHS)
+        for backward in (False, True)
+    ] + [
+        Operation("soft_sort", backward, (128, 1000), 100.0, stars=True)
         for backward in (False, True)
     ]
 
@@ -231,7 +242,7 @@ def gradient_error(operation: Operation, x: Tensor, g: Tensor) -> float:
 
 def measure(operation: Operation, rounds: int) -> Line:
     torch.manual_seed(0)
-    xs = [torch.randn(operation.shape) for _ in range(POOL)]
+    xs = [operation.values() for _ in range(POOL)]
     gs = [torch.randn(operation(x).shape) for x in xs]
     contenders: list[Callable[[], object]] = [
         lambda: [call(operation, operation.backward, *pair) for pair in zip(xs, gs, strict=True)],

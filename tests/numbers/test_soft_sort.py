@@ -181,6 +181,35 @@ def test_a_list_has_among_others_what_it_has_alone(
             assert (gradient - expected).abs().max() <= 4 * DERIVATIVE_ERROR[dtype]
 
 
+@SMOOTH
+@FLOATS
+def test_lists_that_have_little_in_common_are_sorted_side_by_side(
+    dtype: torch.dtype, method: str, subtests: pytest.Subtests
+) -> None:
+    """Where a level lies, lanes differ by many items."""
+    for n, alpha in itertools.product((2, 7, 30, 130), (1.0, 30.0, 1e4)):
+        place = torch.arange(n)
+        lists = [
+            torch.full((n,), 0.7),
+            (place < 1).double(),
+            (place < 0.9 * n).double(),
+            torch.randint(0, 5, (n,)),
+            place.div(3, rounding_mode="floor"),
+            torch.randn(n).clamp(min=0.5),
+            torch.randn(n),
+            torch.where(place == 0, 1e6, torch.randn(n)),
+        ]
+        x = torch.stack([items.to(dtype) for items in lists]).repeat(4, 1)
+        setting = Setting(alpha, method)
+        with subtests.test(n=n, alpha=alpha):
+            among = OPS._quantile_sort_forward(x, *setting)[0]
+            for i in range(len(lists)):
+                alone = OPS._quantile_sort_forward(x[i : i + 1], *setting)[0][0]
+                bound = 2 * sort_bound((x[i],), setting, dtype)
+                assert ((among[i] - alone).abs().double() <= bound).all()
+                assert torch.equal(among[i], among[i + len(lists)])
+
+
 @pytest.mark.parametrize("method", ["sigmoid", "laplace"])
 def test_masks_that_are_cut_in_a_gap_are_those_of_a_list_alone(method: str) -> None:
     """Whose tails there are as little as what k lacks to a whole number."""

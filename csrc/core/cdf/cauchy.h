@@ -104,7 +104,9 @@ struct Cauchy : InDifferences<Cauchy> {
     using M = Math<Number>;
     constexpr double kFar = 1e16;  // from there on it is 2 log(1 + |d|) in double
     const Number near = M::clamp(d, -kFar, kFar), size = M::size(d);
-    return M::select(size > kFar, 2 * M::log1p(size), M::log1p(near * near));
+    const auto is_far = size > kFar;
+    return M::log1p(M::select(is_far, size, near * near)) *
+           M::select(is_far, M::constant(d, 2), M::constant(d, 1));
   }
 
   static constexpr double kInversePi = 0.31830988618379067154;

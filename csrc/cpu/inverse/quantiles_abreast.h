@@ -35,6 +35,7 @@ class QuantilesAbreast {
   using W = Vector<double>;
   using Mass = ExponentialSum<Cdf, Scalar, 0>;
   using Density = ExponentialSum<Cdf, Scalar, 1>;
+  // In no declaration of a member that is no template: a CDF with another tail has no terms.
   static constexpr int kTerms = std::max(Mass::kTerms, Density::kTerms);
   // Masses to some 1e-5, for guesses.
   struct Guess : ExponentialFit<Cdf, 0, std::min(Mass::kTerms, 7)> {};
@@ -61,7 +62,8 @@ class QuantilesAbreast {
                          double* densities) {
     const FlushToZero flush;
     find_sums();
-    next_ = 0;
+    lowest_ = 0;
+    std::fill_n(next_, kLanes, 0);
     const auto find = [&](int64_t k, auto levels) {
       const int64_t at = (k - first) * stride;
       find_points<levels>(k, stride, points + at, densities == nullptr ? nullptr : densities + at);
@@ -75,11 +77,13 @@ class QuantilesAbreast {
   // A step of Newton's method that is as short: less than its square is left.
   static constexpr double kConverged = sizeof(Scalar) == 8 ? 3e-8 : 3e-5;
   static constexpr int kMostSteps = 100;
-  static constexpr float kBeyondItem = 1e-3f;  // how far rounding may put what is at an item
+  static constexpr float kBeyondItem =
+      1e-3f;  // how far rounding may put a point beyond either item of its gap
   static constexpr float kConvergedGuess = 5e-3f;
   static constexpr int kMostGuesses = 8;
   static constexpr int kTogether = 4;   // levels
   static constexpr int kMostAhead = 3;  // items
+  static constexpr int kMostApart = 12;
 
   /// What decides of the distance of a level from the item that it belongs to.
   template <class Number, int terms>
@@ -110,13 +114,14 @@ class QuantilesAbreast {
   double* below(int64_t i) const { return below_ + (i + 1) * kTerms * kLanes; }  // i >= -1
   double* above(int64_t i) const { return above_ + i * kTerms * kLanes; }        // i <= n
 
-  // What a sum of powers is multiplied by where it is kept: by the coefficient of its mass, if that
-  // has the power; and what makes of that its summand in a density.
-  static constexpr double kept(int term) {
+  // What a sum of powers is multiplied by where it is kept, and what makes of that its summand in a
+  // density.
+  static constexpr double mass_coefficient_or_one(int term) {
     return term < Mass::kTerms ? Mass::kCoefficients[term] : 1;
   }
   static constexpr double of_density(int term) {
-    return term < Density::kTerms ? Density::kCoefficients[term] / kept(term) : 0;
+    return term < Density::kTerms ? Density::kCoefficients[term] / mass_coefficient_or_one(term)
+                                  : 0;
   }
 
   /// A and B of every item, and G and its slope there.
@@ -127,11 +132,11 @@ class QuantilesAbreast {
       W power = step;
       mass = density = none;
       unroll<kTerms>([&](auto p) {
-        const W before = sums[p] * power * W::broadcast(kept(p));
-        if (p < Mass::kTerms) mass = mass + before;
+        const W before = sums[p] * power * W::broadcast(mass_coefficient_or_one(p));
+        if constexpr (p < Mass::kTerms) mass = mass + before;
         density = multiply_add(before, W::broadcast(of_density(p)), density);
         sums[p] = multiply_add(sums[p], power, one);
-        (sums[p] * W::broadcast(kept(p))).store(to + p * kLanes);
+        (sums[p] * W::broadcast(mass_coefficient_or_one(p))).store(to + p * kLanes);
         power = power * step;
       });
     };
@@ -163,7 +168,8 @@ class QuantilesAbreast {
     W distances[kLevels];
     for (int i = 0; i < kLevels; ++i) {
       place_half_level(k + i, &gaps[i], &places[i]);
-      distances[i] = first_distance(k + i, places[i]);
+      const W level = W::broadcast(static_cast<double>(k + i) + 0.5);
+      distances[i] = absolute(level - places[i].count) / places[i].slope;
     }
     if constexpr (kLevels % 2 == 0) guess_in_single(gaps, distances);
     find_distances<Mass::kTerms>(gaps, kConverged, kMostSteps, distances);
@@ -179,60 +185,95 @@ class QuantilesAbreast {
     for (int i = 0; i < kLevels; ++i) sums[i].store(densities + i * stride);
   }
 
-  static W first_distance(int64_t k, const Place& place) {
-    const W level = W::broadcast(static_cast<double>(k) + 0.5);
-    return absolute(level - place.count) / place.slope;
-  }
-
-  /// Finds the items between which level k + 1/2 lies. It belongs to the lower one where both are
-  /// below the level, which is the same in all lanes.
+  /// Finds the items between which level k + 1/2 lies. It belongs to the lower one where the level
+  /// is below the number of items before the gap, which is the same for all lanes in that gap.
   template <int terms>
   void place_half_level(int64_t k, Gap<W, terms>* gap, Place* place) {
-    const W level = W::broadcast(static_cast<double>(k) + 0.5);
-    while (all_larger(level, count(next_))) ++next_;
-    take_gaps<true, 1>(next_, k, gap, place);
-    for (int64_t i = next_ + 1; any_larger(level, count(i)); i += kMostAhead) {
-      take_gaps<false, kMostAhead>(i, k, gap, place);
+    const double level = static_cast<double>(k) + 0.5;
+    const W levels = W::broadcast(level);
+    while (all_larger(levels, count(lowest_))) ++lowest_;
+    const bool are_apart = any_larger(levels, count(std::min(lowest_ + kMostApart, size_)));
+    if (are_apart) return take_each(k, level, gap, place);
+    take_gaps<true, 1>(lowest_, k, levels, gap, place);
+    for (int64_t i = lowest_ + 1; any_larger(levels, count(i)); i += kMostAhead) {
+      take_gaps<false, kMostAhead>(i, k, levels, gap, place);
     }
   }
 
   W count(int64_t i) const { return W::load(counts_ + i * kLanes); }
 
+  /// What belongs to a gap before item i, [lane].
+  struct Sources {
+    const double *near, *far, *step, *origin, *count, *slope;
+    double unit, missing;
+  };
+  Sources sources(int64_t i, int64_t k) const {
+    const bool upwards = i > k;
+    const int64_t item = (upwards ? i - 1 : i) * kLanes;
+    return {upwards ? below(i - 1) : above(i),
+            upwards ? above(i) : below(i - 1),
+            steps_ + i * kLanes,
+            values_ + item,
+            counts_ + item,
+            slopes_ + item,
+            upwards ? 1 / strength_ : -1 / strength_,
+            std::abs(static_cast<double>(i - k) - 0.5)};
+  }
+
   /// The gap before item i, or what has been taken; and where the counts before them are below
-  /// level k + 1/2, the gaps before the next items.
+  /// the level, the gaps before the next items.
   template <bool kFirst, int kMore, int terms>
-  [[gnu::always_inline]] void take_gaps(int64_t i, int64_t k, Gap<W, terms>* gap,
+  [[gnu::always_inline]] void take_gaps(int64_t i, int64_t k, W levels, Gap<W, terms>* gap,
                                         Place* place) const {
-    const double *near[kMore + 1], *far[kMore + 1];
-    int64_t item[kMore + 1];
-    W unit[kMore + 1], missing[kMore + 1];
-    const W level = W::broadcast(static_cast<double>(k) + 0.5);
-    for (int ahead = 0; ahead <= kMore; ++ahead) {
-      const int64_t next = i + ahead;
-      const bool upwards = next > k;
-      near[ahead] = upwards ? below(next - 1) : above(next);
-      far[ahead] = upwards ? above(next) : below(next - 1);
-      item[ahead] = (upwards ? next - 1 : next) * kLanes;
-      unit[ahead] = W::broadcast(upwards ? 1 / strength_ : -1 / strength_);
-      missing[ahead] = W::broadcast(std::abs(static_cast<double>(next - k) - 0.5));
-    }
-    const auto take = [&](W* taken, const auto& of_gap) RANK_RELAX_ALWAYS_INLINE {
-      W number = kFirst ? of_gap(0) : *taken;
+    Sources from[kMore + 1];
+    for (int ahead = 0; ahead <= kMore; ++ahead) from[ahead] = sources(i + ahead, k);
+    const auto take = [&](W* taken, const auto& number_of) RANK_RELAX_ALWAYS_INLINE {
+      W number = kFirst ? number_of(from[0]) : *taken;
       unroll<kMore>([&](auto ahead) {
-        number = W::where_larger(level, count(i + ahead), of_gap(ahead + 1), number);
+        number = W::where_larger(levels, count(i + ahead), number_of(from[ahead + 1]), number);
       });
       *taken = number;
     };
     unroll<terms>([&](auto p) {
-      take(&gap->near[p], [&](int ahead) { return W::load(near[ahead] + p * kLanes); });
-      take(&gap->far[p], [&](int ahead) { return W::load(far[ahead] + p * kLanes); });
+      take(&gap->near[p], [&](const Sources& of) { return W::load(of.near + p * kLanes); });
+      take(&gap->far[p], [&](const Sources& of) { return W::load(of.far + p * kLanes); });
     });
-    take(&gap->step, [&](int ahead) { return W::load(steps_ + (i + ahead) * kLanes); });
-    take(&gap->missing, [&](int ahead) { return missing[ahead]; });
-    take(&place->origin, [&](int ahead) { return W::load(values_ + item[ahead]); });
-    take(&place->unit, [&](int ahead) { return unit[ahead]; });
-    take(&place->count, [&](int ahead) { return W::load(counts_ + item[ahead]); });
-    take(&place->slope, [&](int ahead) { return W::load(slopes_ + item[ahead]); });
+    take(&gap->step, [](const Sources& of) { return W::load(of.step); });
+    take(&gap->missing, [](const Sources& of) { return W::broadcast(of.missing); });
+    take(&place->origin, [](const Sources& of) { return W::load(of.origin); });
+    take(&place->unit, [](const Sources& of) { return W::broadcast(of.unit); });
+    take(&place->count, [](const Sources& of) { return W::load(of.count); });
+    take(&place->slope, [](const Sources& of) { return W::load(of.slope); });
+  }
+
+  /// Lane by lane, where they are far apart, as among many equal items.
+  template <int terms>
+  void take_each(int64_t k, double level, Gap<W, terms>* gap, Place* place) {
+    double near[terms][kLanes], far[terms][kLanes];
+    double step[kLanes], missing[kLanes], origin[kLanes], unit[kLanes], count[kLanes],
+        slope[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+      int64_t& i = next_[lane];
+      while (level > counts_[i * kLanes + lane]) ++i;
+      const Sources from = sources(i, k);
+      for (int p = 0; p < terms; ++p) {
+        near[p][lane] = from.near[p * kLanes + lane];
+        far[p][lane] = from.far[p * kLanes + lane];
+      }
+      step[lane] = from.step[lane];
+      missing[lane] = from.missing;
+      origin[lane] = from.origin[lane];
+      unit[lane] = from.unit;
+      count[lane] = from.count[lane];
+      slope[lane] = from.slope[lane];
+    }
+    for (int p = 0; p < terms; ++p) {
+      gap->near[p] = W::load(near[p]);
+      gap->far[p] = W::load(far[p]);
+    }
+    gap->step = W::load(step);
+    gap->missing = W::load(missing);
+    *place = {W::load(origin), W::load(unit), W::load(count), W::load(slope)};
   }
 
   /// e^-d, and e^-(the distance from the item on the other side).
@@ -369,7 +410,8 @@ class QuantilesAbreast {
     unroll<kLevels / 2>([&](auto pair) {
       const auto &first = gaps[2 * pair], &second = gaps[2 * pair + 1];
       unroll<Guess::kTerms>([&](auto p) {
-        const N factor = N::broadcast(static_cast<float>(Guess::kCoefficients[p] / kept(p)));
+        const N factor =
+            N::broadcast(static_cast<float>(Guess::kCoefficients[p] / mass_coefficient_or_one(p)));
         of_pairs[pair].near[p] = narrow(first.near[p], second.near[p]) * factor;
         of_pairs[pair].far[p] = narrow(first.far[p], second.far[p]) * factor;
       });
@@ -387,8 +429,10 @@ class QuantilesAbreast {
 
   int64_t size_ = 0;
   double strength_ = 1;
-  double farthest_ = 0;          // where the tails of all items are a half
-  int64_t next_ = 0;             // an item at which G is not above any level that is sought
+  double farthest_ = 0;  // where the tails of all items are a half
+  // No item of any lane before the lowest, nor of a lane before its next, is one at which G is not
+  // below a level that is sought.
+  int64_t lowest_ = 0, next_[kLanes] = {};
   AlignedArray<double> memory_;  // of kLanes rows
   double *below_, *above_;       // A and B, [item][term]
   double *steps_, *values_, *counts_, *slopes_;

@@ -67,6 +67,7 @@ template <class Scalar, Precision kPrecision>
 struct Math<cpu::RANK_RELAX_ISA::LaneOf<Scalar, kPrecision>> {
   using Lane = cpu::RANK_RELAX_ISA::LaneOf<Scalar, kPrecision>;
 
+  static Lane constant(Lane, double value) { return {static_cast<Scalar>(value)}; }
   /// Of x <= 0; 0 where that is nothing beside any other number.
   static Lane exp(Lane x) {
     constexpr Scalar kFarthest = sizeof(Scalar) == 8 ? 700 : 86;

@@ -137,12 +137,16 @@ __global__ void __launch_bounds__(kMostSortingThreads, 1)
     for_parts(
         [&](const SortedQuantileMemory& sorted, const ItemRange& range, int64_t part,
             int64_t finite) { find_run_begins(sorted, boxes, range, part, parts.count, finite); });
+    int64_t ahead = 0;  // runs of rows before, or few long ones a row would be a few warps'
     for (int number = 0; number < count; ++number) {
       const SortedQuantileMemory sorted = sorted_of(number);
-      for_warps(*sorted.count, [&](int64_t index) {
+      const int64_t runs = *sorted.count;
+      const auto find_moments = [&](int64_t index) {
         const QuantileRun run(sorted, index, boxes.strength, boxes.width);
         if (run.has_series) find_run_moments(sorted, run, boxes.strength, boxes.width);
-      });
+      };
+      for_warps(runs, find_moments, ahead);
+      ahead += runs;
     }
   }
 }

@@ -33,13 +33,13 @@ __device__ void for_blocks(int64_t count, const Work& work) {
   for (int64_t unit = blockIdx.x; unit < count; unit += gridDim.x) work(unit);
 }
 
-/// The same among the warps, each block's first warp first.
+/// The same among the warps, each block's first warp first; after `ahead` units of other work that
+/// was shared out so, the next warp has the first one.
 template <class Work>
-__device__ void for_warps(int64_t count, const Work& work) {
-  const int64_t blocks = gridDim.x;
-  for (int64_t unit = warp() * blocks + blockIdx.x; unit < count; unit += warps() * blocks) {
-    work(unit);
-  }
+__device__ void for_warps(int64_t count, const Work& work, int64_t ahead = 0) {
+  const int64_t blocks = gridDim.x, all = warps() * blocks;
+  const int64_t own = warp() * blocks + blockIdx.x - ahead % all;
+  for (int64_t unit = own < 0 ? own + all : own; unit < count; unit += all) work(unit);
 }
 
 }  // namespace rank_relax::cuda

@@ -69,19 +69,24 @@ inline cudaError_t allow_most_shared_memory(const void* kernel) {
 inline cudaError_t most_blocks_together(const void* kernel, const Shape& shape, int64_t& most) {
   static auto& mutex = *new std::mutex;  // as above
   static auto& known = *new std::map<std::tuple<const void*, int, int, int64_t>, int64_t>;
-  int device = 0, of_multiprocessor = 0;
+  int device = 0, of_multiprocessor = 0, processors = 0, can = 0;
   cudaError_t error = cudaGetDevice(&device);
   if (error != cudaSuccess) return error;
   const std::lock_guard<std::mutex> lock(mutex);
-  int64_t& here = known[{kernel, device, shape.threads, shape.shared}];
-  if (here == 0) {
-    error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_multiprocessor, kernel, shape.threads,
-                                                          static_cast<size_t>(shape.shared));
-    if (error != cudaSuccess) return error;
-    const bool can = device_attribute(cudaDevAttrCooperativeLaunch, 0) != 0;
-    here = can ? std::max<int64_t>(of_multiprocessor * multiprocessors(), 1) : 1;
+  const auto key = std::make_tuple(kernel, device, shape.threads, shape.shared);
+  if (const auto found = known.find(key); found != known.end()) {
+    most = found->second;
+    return cudaSuccess;
   }
-  most = here;
+  error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_multiprocessor, kernel, shape.threads,
+                                                        static_cast<size_t>(shape.shared));
+  if (error != cudaSuccess) return error;
+  error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  if (error != cudaSuccess) return error;
+  error = cudaDeviceGetAttribute(&can, cudaDevAttrCooperativeLaunch, device);
+  if (error != cudaSuccess) return error;
+  most = can != 0 ? std::max<int64_t>(int64_t{of_multiprocessor} * processors, 1) : 1;
+  known.emplace(key, most);
   return cudaSuccess;
 }
 

@@ -19,7 +19,6 @@ constexpr int64_t kPartItems = 8 * kLongThreads, kMostParts = 1024;
 constexpr int kRowsInMemory = 1;   // sorted at a time for each multiprocessor, in working memory
 constexpr int kRowsInShared = 16;  // and by blocks that have a row in shared memory
 constexpr int64_t kMostSortedInShared = 96 << 10;  // bytes: two blocks a multiprocessor, or more
-constexpr int64_t kStaticShared = 4 << 10;         // bytes that those kernels have besides
 // Rows on a grid in shared memory. In shorter or sparser ones a sort and pairs cost less.
 constexpr int64_t kFewestItemsOfSharedGrid = 1024;
 constexpr int64_t kFewestItemsABoxInShared = 2;

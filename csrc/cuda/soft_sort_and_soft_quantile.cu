@@ -28,10 +28,9 @@ int scanning_warps(const Quantile& problem) {
   int64_t warps = 0;
   if constexpr (kSortsByScans<Cdf>) {
     using Memory = ScannedSortMemory<Cdf>;
-    constexpr int64_t kStatic = 4 << 10;
     if (!problem.sorts() || problem.size > kLongestScannedSort) return 0;
     warps = std::min<int64_t>(Memory::tiles_of(problem.size), kMostScanningWarps);
-    const int64_t most = most_shared_memory() - kStatic;
+    const int64_t most = most_shared_memory() - kStaticShared;
     while (warps > 0 && Memory::bytes(problem.size, warps) > most) --warps;
   }
   return static_cast<int>(warps);
@@ -115,8 +114,7 @@ struct SortingBlocks {
   Shape shape;
 
   explicit SortingBlocks(const RowBatch& source) {
-    constexpr int64_t kStatic = 4 << 10;
-    const int64_t most = most_shared_memory() - kStatic;
+    const int64_t most = most_shared_memory() - kStaticShared;
     tiles = in_double(source) ? tiles_in<SortKey<double>>(source.size, most)
                               : tiles_in<SortKey<float>>(source.size, most);
     const int64_t shared = in_double(source) ? bytes_of_tile<SortKey<double>>(tiles.size)
@@ -172,7 +170,7 @@ void enqueue_long_rows(const Quantile& problem, const QuantileTables* tables,
   const RowBatch& source = problem;
   const int64_t count = source.rows;
   const int64_t parts = count * rows.items.count;
-  const int64_t most = most_shared_memory();
+  const int64_t most = most_shared_memory() - kStaticShared;
   const int64_t counts = bytes_of_boxes(source.size, 1, most);
   const int64_t moments = bytes_of_boxes(source.size, BoxesOfABlock::kMost, most);
   launches.add(count_quantile_items, {parts, kThreads}, source, rows);

@@ -34,9 +34,8 @@ int64_t blocks_of_warps(int64_t rows, int rows_a_block) {
 /// Whether a block has the memory for a row.
 template <class Scalar>
 bool fits_in_a_block(int64_t size) {
-  constexpr int64_t kStatic = 4 << 10;
   return size <= kLongestOfABlock &&
-         size * static_cast<int64_t>(sizeof(Scalar)) + kStatic <= most_shared_memory();
+         size * static_cast<int64_t>(sizeof(Scalar)) + kStaticShared <= most_shared_memory();
 }
 
 template <class Cdf, class Scalar>

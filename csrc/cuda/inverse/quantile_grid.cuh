@@ -148,11 +148,11 @@ class BoxesOfABlock {
 };
 
 /// Bytes of shared memory that a block has for boxes of `count` numbers, of a row of `size` items:
-/// so many that three blocks share a multiprocessor of sm_90.
-inline int64_t bytes_of_boxes(int64_t size, int count, int64_t most_shared_memory) {
-  constexpr int64_t kStatic = 4 << 10, kMost = 64 << 10;
+/// so many that three blocks share a multiprocessor of sm_90, and at most those that it can have.
+inline int64_t bytes_of_boxes(int64_t size, int count, int64_t most_it_can_have) {
+  constexpr int64_t kMost = 64 << 10;
   const int64_t wanted = most_spanned_boxes(size) * count * static_cast<int64_t>(sizeof(Fixed));
-  const int64_t most = most_shared_memory - kStatic < kMost ? most_shared_memory - kStatic : kMost;
+  const int64_t most = most_it_can_have < kMost ? most_it_can_have : kMost;
   return wanted < most ? wanted : most;
 }
 

@@ -14,6 +14,7 @@ namespace rank_relax::cuda {
 
 constexpr int64_t kMostBlocksOfAGrid = (int64_t{1} << 31) - 1;  // of a grid
 constexpr int64_t kSharedWithoutAsking = 48 << 10;  // bytes of shared memory that a block may have
+constexpr int64_t kStaticShared = 4 << 10;  // bytes that are left for the static one of a kernel
 
 /// A one-dimensional grid, and the bytes of dynamic shared memory of a block. `together`: all
 /// blocks run at once and may wait for one another (grid.cuh); there are fewer of them where the

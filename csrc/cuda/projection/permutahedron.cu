@@ -60,8 +60,6 @@ bool is_empty(const RowBatch& batch) { return batch.rows == 0 || batch.size == 0
 
 bool in_double(const RowBatch& batch) { return batch.input.storage == Storage::kFloat64; }
 
-constexpr int64_t kStaticShared = 4 << 10;
-
 template <class Scalar>
 SortingBlocks<SortKey<Scalar>> projection_blocks(const RowBatch& batch) {
   return {batch, ProjectionMemory<Scalar>::bytes(batch.size), kMostSortingThreads, kStaticShared};

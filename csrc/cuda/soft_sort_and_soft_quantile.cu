@@ -108,12 +108,12 @@ Items items_from(Items items, int64_t row) {
 
 bool in_double(const RowBatch& source) { return source.input.storage == Storage::kFloat64; }
 
-/// How long rows are cut into tiles, and all blocks, with the shared memory for one.
-struct SortingBlocks {
+/// How long rows are cut into tiles, and all blocks, with the shared memory for one tile.
+struct SortOfLongRows {
   Tiles tiles;
   Shape shape;
 
-  explicit SortingBlocks(const RowBatch& source) {
+  explicit SortOfLongRows(const RowBatch& source) {
     const int64_t most = most_shared_memory() - kStaticShared;
     tiles = in_double(source) ? tiles_in<SortKey<double>>(source.size, most)
                               : tiles_in<SortKey<float>>(source.size, most);
@@ -180,9 +180,9 @@ void enqueue_long_rows(const Quantile& problem, const QuantileTables* tables,
   launches.add(scan_quantile_boxes, {count, kThreads}, rows);
   launches.add(add_quantile_box_moments, {parts, kThreads, moments}, source, rows, moments);
   launches.add(find_quantile_polynomials, {parts, kThreads}, rows, tables);
-  const SortingBlocks blocks(source);
+  const SortOfLongRows sort(source);
   launches.add(in_double(source) ? sort_quantile_rows<double> : sort_quantile_rows<float>,
-               blocks.shape, source, rows, tables, blocks.tiles, parts_together(source.size));
+               sort.shape, source, rows, tables, sort.tiles, parts_together(source.size));
   launches.add(solve_long_rows<Cdf>, {count * rows.places.count, kThreads}, problem, rows, tables);
   if (!problem.sorts()) {
     launches.add(balance_wide_gaps<Cdf>,
@@ -195,9 +195,9 @@ template <class Cdf>
 void enqueue_gridless_rows(const Quantile& problem, const GridlessWorkspace& workspace,
                            Launches& launches) {
   const RowBatch& source = problem;
-  const SortingBlocks blocks(source);
+  const SortOfLongRows sort(source);
   launches.add(in_double(source) ? sort_gridless_rows<Cdf, double> : sort_gridless_rows<Cdf, float>,
-               blocks.shape, source, workspace.rows, blocks.tiles);
+               sort.shape, source, workspace.rows, sort.tiles);
   launches.add(solve_gridless_rows<Cdf>, {source.rows * workspace.rows.places.count, kThreads},
                problem, workspace.rows);
 }

@@ -2,13 +2,13 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "core/series/kernel_series.h"
 #include "cuda/inverse/level_search.cuh"
 #include "cuda/inverse/quantile_grid.cuh"
 #include "cuda/inverse/quantile_row.cuh"
 #include "cuda/series/series_tables.h"
-#include "cuda/sum/sorted_row.cuh"
 
 namespace rank_relax::cuda {
 
@@ -92,7 +92,9 @@ __device__ inline void count_run_begins(const SortedQuantileMemory& sorted,
     begins += boxes.begins_run(sorted.values, p) ? 1 : 0;
   }
   begins = reduce_in_block(begins, Sum());
-  if (threadIdx.x == 0) reinterpret_cast<uint32_t*>(sorted.moments)[number] = begins;
+  if (threadIdx.x == 0) {
+    reinterpret_cast<uint32_t*>(sorted.moments)[number] = static_cast<uint32_t>(begins);
+  }
 }
 
 /// The runs that begin in a part, from the counts of all.

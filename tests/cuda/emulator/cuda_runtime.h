@@ -370,14 +370,6 @@ inline unsigned __ballot_sync(unsigned, bool predicate) {
   for (int lane = 0; lane < 32; ++lane) result |= static_cast<unsigned>(values[lane] != 0) << lane;
   return result;
 }
-inline unsigned __match_any_sync(unsigned, int value) {
-  const uint64_t* values = emulator::exchange(value);
-  unsigned result = 0;
-  for (int lane = 0; lane < 32; ++lane) {
-    result |= static_cast<unsigned>(emulator::value_of<int>(values[lane]) == value) << lane;
-  }
-  return result;
-}
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline unsigned long long atomicAdd(unsigned long long* at, unsigned long long value) {
   const unsigned long long before = *at;

@@ -13,6 +13,7 @@
 
 #include "../for_each_cdf.h"
 #include "core/cdf/smooth_cdfs.h"
+#include "cuda/row/rows_together.cuh"
 #include "cuda/soft_sort_and_soft_quantile.h"
 #include "inverse_cases.h"
 #include "tensor.h"
@@ -440,13 +441,16 @@ struct Outputs {
 /// Rows of one call, at strides, are what each is alone, whatever form the others take, and however
 /// many are worked on at a time.
 void check_batch(const char* method, std::mt19937& random) {
-  for (const int64_t size : {37, 700}) {
+  for (const int64_t size : {37, 700, 2500}) {
+    // The longest ones on a device whose blocks sort each in several tiles.
+    emulator::most_shared_memory = size == 2500 ? 20 << 10 : 227 << 10;
     const int64_t rows = size == 37 ? 90 : 5, apart = 3, level_count = 3;
     Row values = random_row(rows * size * apart, random, 20), counts(values.size());
     for (int64_t i = 0; i < static_cast<int64_t>(values.size()); ++i) {
       const int64_t row = i / apart % rows;
       values[i] *= row % 3 == 0 ? 0.01 : 20;
       if (row % 4 == 1 && i % 5 == 0) values[i] = kNan;
+      if (size == 2500 && row < 3 && i / apart < rows) values[i] = 1e5;  // runs of many items
       counts[i] = static_cast<double>(i % 9);
     }
     Tensor input(Storage::kFloat32, values), mask(Storage::kByte, counts);
@@ -457,10 +461,11 @@ void check_batch(const char* method, std::mt19937& random) {
     problem.input = {input.data(), Storage::kFloat32, apart, apart * rows};
     problem.mask = {mask.data(), Storage::kByte, apart, apart * rows};
     for (const size_t most_bytes : {size_t{1}, size_t{200'000}, problem.most_bytes}) {
+      if (size == 2500 && most_bytes == 1) continue;  // 200'000 bytes are one row's, or two
       Outputs got(rows * size, rows * level_count), one(size, level_count);
       problem.most_bytes = most_bytes;
       got.fill(method, problem, levels.items(level_count), level_count);
-      for (int64_t row = 0; row < rows; row += size == 37 ? 7 : 1) {
+      for (int64_t row = 0; row < rows; row += size == 37 ? 7 : (size == 2500 ? 2 : 1)) {
         Quantile alone = problem;
         alone.rows = 1;
         alone.input.data = static_cast<const float*>(input.data()) + row * apart;
@@ -480,6 +485,36 @@ void check_batch(const char* method, std::mt19937& random) {
       }
     }
   }
+  emulator::most_shared_memory = 227 << 10;
+}
+
+/// More rows that have no grid than all blocks sort at a time, for an outlier or for all items, and
+/// some beside them that have one.
+void check_more_rows_than_are_sorted_together(std::mt19937& random) {
+  constexpr int64_t kRows = cuda::kMostRowsTogether * 9 / 8 + 9, kSize = 260;
+  Row values, wanted;
+  for (int64_t row = 0; row < kRows; ++row) {
+    Row of_row = random_row(kSize, random, row % 9 < 5 ? 1 : 1000);
+    if (row % 9 < 4) of_row[row % kSize] = 1000;
+    values.insert(values.end(), of_row.begin(), of_row.end());
+    wanted.push_back(std::uniform_real_distribution<double>(1, kSize - 1)(random));
+  }
+  Tensor input(Storage::kFloat32, values), levels(Storage::kFloat64, wanted);
+  values = input.values();
+  Row points(kRows, 7.0);
+  Quantile problem;
+  problem.rows = kRows;
+  problem.size = kSize;
+  problem.input = input.items(kSize);
+  problem.levels = levels.items(1);
+  problem.level_count = 1;
+  problem.points = points.data();
+  run(problem, Sigmoid::name);
+  for (int64_t row = 0; row < kRows; ++row) {
+    const auto begin = values.begin() + row * kSize;
+    const Case c = {"one of very many rows", Row(begin, begin + kSize)};
+    check_point<Sigmoid>(c, Counted(c), wanted[row], points[row]);
+  }
 }
 
 }  // namespace
@@ -490,6 +525,7 @@ int main(int count, char** arguments) {
   check_tiles();
   points_at_whole_levels_balance_a_gap();
   points_at_tiny_levels_are_in_the_tail();
+  check_more_rows_than_are_sorted_together(random);
   for_each_cdf(SmoothCdfs(), [&](auto cdf) {
     using Cdf = decltype(cdf);
     check_batch(Cdf::name, random);

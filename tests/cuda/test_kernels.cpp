@@ -525,9 +525,9 @@ void check_rows_together(std::mt19937& random) {
   check_row({"crowded, with a mask", crowded_row(8193, 1e3, random), 1, mask});
 }
 
-/// More rows of a call than all blocks sum at a time, beside rows of other forms, are what each is
+/// More rows of a call than all blocks sort at a time, beside rows of other forms, are what each is
 /// alone.
-void check_batch_together(Storage storage, int order, std::mt19937& random) {
+void check_batch_together(const char* method, Storage storage, int order, std::mt19937& random) {
   constexpr int64_t kRows = 4, kSize = 16500;
   emulator::most_shared_memory = kSharedMemory[0];
   Row values, directions = random_row(kRows * kSize, random);
@@ -545,7 +545,7 @@ void check_batch_together(Storage storage, int order, std::mt19937& random) {
   problem.directions[0] = along.items(kSize);
   problem.output = output.results();
   problem.shift = order == 0 ? 0.5 : 0;
-  run(problem, "sigmoid", output);
+  run(problem, method, output);
   for (const int64_t row : {0, 3}) {
     const auto of_row = [&](Tensor& tensor) {
       return static_cast<char*>(tensor.data()) + row * kSize * bytes_of(storage);
@@ -557,7 +557,7 @@ void check_batch_together(Storage storage, int order, std::mt19937& random) {
     alone.directions[0].data = of_row(along);
     alone.output.data = one.data();
     emulator::take_other_turns();
-    run(alone, "sigmoid", one);
+    run(alone, method, one);
     expect(std::memcmp(one.data(), of_row(output), kSize * bytes_of(storage)) == 0,
            "a long row of a batch is what it is alone");
   }
@@ -689,8 +689,10 @@ int main(int count, char** arguments) {
   std::mt19937 random(count > 1 ? std::atoi(arguments[1]) : 1);
   for (const int64_t size : {40, 140}) check_batch(size, random);
   check_blocks_together(random);
-  check_batch_together(Storage::kFloat32, 1, random);
-  check_batch_together(Storage::kFloat64, 0, random);
+  for (const char* method : {"sigmoid", "laplace"}) {
+    check_batch_together(method, Storage::kFloat32, 1, random);
+    check_batch_together(method, Storage::kFloat64, 0, random);
+  }
   check_memory();
   check_few_below_many();
   check_far_tails();

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import torch
 from operators import ALL_METHODS, devices
 from torch import Tensor
 
-from rank_relax import SpearmanLoss, soft_rank, spearman_loss
+from rank_relax import Method, SpearmanLoss, soft_rank, spearman_loss
 
 pytestmark = pytest.mark.skipif(
     "cuda" not in devices(), reason="needs a GPU, and rank_relax compiled with its CUDA kernels"
@@ -160,8 +161,10 @@ def test_work_goes_to_the_current_stream() -> None:
     assert torch.equal(ranks, expected)
 
 
-def ranks_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-    ranks = soft_rank(input, 2.0)
+def ranks_and_gradient(
+    input: Tensor, cotangent: Tensor, method: Method = "sigmoid"
+) -> tuple[Tensor, Tensor]:
+    ranks = soft_rank(input, 2.0, method=method)
     (gradient,) = torch.autograd.grad(ranks, input, cotangent)
     return ranks, gradient
 
@@ -172,14 +175,10 @@ def loss_and_gradient(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return loss, gradient
 
 
-def projected_ranks_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-    ranks = soft_rank(input, 2.0, method="kl")
-    (gradient,) = torch.autograd.grad(ranks, input, cotangent)
-    return ranks, gradient
-
-
-def sorted_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-    values = soft_sort(input, 2.0)
+def sorted_and_gradient(
+    input: Tensor, cotangent: Tensor, method: Method = "sigmoid"
+) -> tuple[Tensor, Tensor]:
+    values = soft_sort(input, 2.0, method=method)
     (gradient,) = torch.autograd.grad(values, input, cotangent)
     return values, gradient
 
@@ -200,9 +199,13 @@ def mask_and_gradient(input: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]
     "function",
     [
         ranks_and_gradient,
+        partial(ranks_and_gradient, method="laplace"),
+        partial(ranks_and_gradient, method="cauchy"),
+        partial(ranks_and_gradient, method="kl"),
         loss_and_gradient,
-        projected_ranks_and_gradient,
         sorted_and_gradient,
+        partial(sorted_and_gradient, method="laplace"),
+        partial(sorted_and_gradient, method="cauchy"),
         projected_sort_and_gradient,
         mask_and_gradient,
     ],
@@ -230,11 +233,12 @@ def test_a_captured_graph_computes_anew_from_changed_inputs(
             assert torch.equal(got, expected)
 
 
-def test_a_first_call_may_be_captured(tmp_path: Path) -> None:
-    program = """
+@pytest.mark.parametrize("shape", [(4, 100), (1, 50_000)])
+def test_a_first_call_may_be_captured(shape: tuple[int, int], tmp_path: Path) -> None:
+    program = f"""
 import torch
 from rank_relax import soft_rank
-input = torch.randn(4, 100, device="cuda")
+input = torch.randn({shape}, device="cuda")
 graph = torch.cuda.CUDAGraph()
 with torch.cuda.graph(graph):
     ranks = soft_rank(input)

@@ -8,8 +8,8 @@
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
 
-/// e^-t for t in [-0.1, 700], within 1 ulp, or of single precision within 3e-10. Free of branches, so
-/// that loops over it fill vector registers, which std::exp does not, nor a call.
+/// e^-t for t in [-0.1, 700], within 1 ulp, or of single precision within 3e-10. Free of branches,
+/// so that loops over it fill vector registers, which std::exp does not, nor a call.
 ///
 /// t = m ln 2 - r with |r| <= ln(2)/2: e^-t = 2^-m e^r, and e^r by its Taylor series.
 template <Precision kPrecision = kDouble>

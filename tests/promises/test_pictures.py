@@ -25,19 +25,21 @@ def shown(page: Path) -> list[Path]:
     return [(page.parent / source).resolve() for source in found]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_picture_has_a_dark_and_a_narrow_one(page: Path) -> None:
-    text = page.read_text()
-    assert "](pictures/" not in text, "a picture for light and wide pages alone"
-    blocks = re.findall(r"<picture>.*?</picture>", text, re.DOTALL)
-    assert len(blocks) == len(shown(page))
-    for block, picture in zip(blocks, shown(page), strict=True):
-        sources = re.findall(r'<source media="([^"]+)" srcset="([^"]+)">', block)
-        files = [(media, (page.parent / source).resolve()) for media, source in sources]
-        assert files == [
-            (media, picture.with_stem(picture.stem + suffix)) for media, suffix in SOURCES.items()
-        ]
-        assert all(file.exists() for _, file in files)
+def test_every_picture_has_a_dark_and_a_narrow_one(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page=page.name):
+            text = page.read_text()
+            assert "](pictures/" not in text, "a picture for light and wide pages alone"
+            blocks = re.findall(r"<picture>.*?</picture>", text, re.DOTALL)
+            assert len(blocks) == len(shown(page))
+            for block, picture in zip(blocks, shown(page), strict=True):
+                sources = re.findall(r'<source media="([^"]+)" srcset="([^"]+)">', block)
+                files = [(media, (page.parent / source).resolve()) for media, source in sources]
+                assert files == [
+                    (media, picture.with_stem(picture.stem + suffix))
+                    for media, suffix in SOURCES.items()
+                ]
+                assert all(file.exists() for _, file in files)
 
 
 def test_a_page_shows_every_picture() -> None:

@@ -77,13 +77,13 @@ class QuantilesAbreast {
   // A step of Newton's method that is as short: less than its square is left.
   static constexpr double kConverged = sizeof(Scalar) == 8 ? 3e-8 : 3e-5;
   static constexpr int kMostSteps = 100;
-  static constexpr float kBeyondItem =
-      1e-3f;  // how far rounding may put a point beyond either item of its gap
+  // How far rounding may put a point beyond either item of its gap.
+  static constexpr float kBeyondItem = 1e-3f;
   static constexpr float kConvergedGuess = 5e-3f;
   static constexpr int kMostGuesses = 8;
-  static constexpr int kTogether = 4;   // levels
-  static constexpr int kMostAhead = 3;  // items
-  static constexpr int kMostApart = 12;
+  static constexpr int kTogether = 4;  // levels
+  // How many items are looked at at once, and how far lanes may be apart for that.
+  static constexpr int kMostAhead = 3, kMostApart = 12;
 
   /// What decides of the distance of a level from the item that it belongs to.
   template <class Number, int terms>
@@ -250,8 +250,8 @@ class QuantilesAbreast {
   template <int terms>
   void take_each(int64_t k, double level, Gap<W, terms>* gap, Place* place) {
     double near[terms][kLanes], far[terms][kLanes];
-    double step[kLanes], missing[kLanes], origin[kLanes], unit[kLanes], count[kLanes],
-        slope[kLanes];
+    double step[kLanes], missing[kLanes], origin[kLanes], unit[kLanes], counts[kLanes],
+        slopes[kLanes];
     for (int lane = 0; lane < kLanes; ++lane) {
       int64_t& i = next_[lane];
       while (level > counts_[i * kLanes + lane]) ++i;
@@ -264,8 +264,8 @@ class QuantilesAbreast {
       missing[lane] = from.missing;
       origin[lane] = from.origin[lane];
       unit[lane] = from.unit;
-      count[lane] = from.count[lane];
-      slope[lane] = from.slope[lane];
+      counts[lane] = from.count[lane];
+      slopes[lane] = from.slope[lane];
     }
     for (int p = 0; p < terms; ++p) {
       gap->near[p] = W::load(near[p]);
@@ -273,7 +273,7 @@ class QuantilesAbreast {
     }
     gap->step = W::load(step);
     gap->missing = W::load(missing);
-    *place = {W::load(origin), W::load(unit), W::load(count), W::load(slope)};
+    *place = {W::load(origin), W::load(unit), W::load(counts), W::load(slopes)};
   }
 
   /// e^-d, and e^-(the distance from the item on the other side).

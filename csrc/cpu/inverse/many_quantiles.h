@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <type_traits>
-#include <vector>
 
 #include "core/cdf/capabilities.h"
 #include "cpu/aligned_array.h"
@@ -10,7 +9,7 @@
 #include "cpu/inverse/quantile_march.h"
 #include "cpu/inverse/quantile_scan.h"
 #include "cpu/isa/instruction_set.h"
-#include "cpu/row/finite_row.h"
+#include "cpu/row/converted_row.h"
 #include "cpu/sort/radix_sort.h"
 
 namespace rank_relax::cpu::RANK_RELAX_ISA {
@@ -64,24 +63,9 @@ constexpr auto tail_number() {
 template <class Cdf, class Scalar>
 using TailNumber = decltype(tail_number<Cdf, Scalar>());
 
-/// Finite values as such numbers, copied where they are others.
+/// Finite values as such numbers.
 template <class Cdf, class Scalar>
-class TailNumbers {
-  using Number = TailNumber<Cdf, Scalar>;
-
- public:
-  FiniteRow<Number> of(const FiniteRow<Scalar>& row) {
-    if constexpr (std::is_same_v<Number, Scalar>) {
-      return row;
-    } else {
-      numbers_.assign(row.values, row.values + row.count);
-      return {numbers_.data(), row.count, row.minimum, row.maximum};
-    }
-  }
-
- private:
-  std::vector<Number> numbers_;
-};
+using TailNumbers = ConvertedRow<TailNumber<Cdf, Scalar>, Scalar>;
 
 /// The inverse at many levels, in the fastest way that a CDF has.
 template <class Cdf, class Scalar>

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 #include <vector>
 
 #include "core/cdf/capabilities.h"
@@ -16,6 +15,7 @@
 #include "cpu/inverse/quantile_search.h"
 #include "cpu/isa/instruction_set.h"
 #include "cpu/parallel.h"
+#include "cpu/row/converted_row.h"
 #include "cpu/row/finite_row.h"
 #include "cpu/row/row_items.h"
 #include "cpu/row/row_parts.h"
@@ -78,7 +78,7 @@ class QuantileRow {
     for (const int64_t l : order_) ascending_.push_back(levels[l] - below);
     const bool by_series = series_serve(finite, regularization_strength);
     if (by_series) {
-      solve<true>(solver_of_many_, doubles_of(finite), regularization_strength, points, densities,
+      solve<true>(solver_of_many_, doubles_.of(finite), regularization_strength, points, densities,
                   parallel_for);
     } else {
       solve<false>(solver_, finite, regularization_strength, points, densities, parallel_for);
@@ -98,15 +98,6 @@ class QuantileRow {
         densities[l] = 0;
       }
       last = points[l];
-    }
-  }
-
-  FiniteRow<double> doubles_of(const FiniteRow<Scalar>& finite) {
-    if constexpr (std::is_same_v<Scalar, double>) {
-      return finite;
-    } else {
-      numbers_.assign(finite.values, finite.values + finite.count);
-      return {numbers_.data(), finite.count, finite.minimum, finite.maximum};
     }
   }
 
@@ -162,8 +153,8 @@ class QuantileRow {
   CenteredRow<Scalar> centered_;
   LevelSolver<Cdf, Scalar> solver_;
   LevelSolver<Cdf, double> solver_of_many_;
-  std::vector<double> numbers_;  // the finite values, of float32
-  std::vector<int64_t> order_;   // of the levels that finite values have, ascending
+  ConvertedRow<double, Scalar> doubles_;
+  std::vector<int64_t> order_;  // of the levels that finite values have, ascending
   std::vector<double> levels_, ascending_, densities_;
 };
 
